@@ -1,0 +1,2 @@
+//! threadlet beside its peers.
+fn main() {}

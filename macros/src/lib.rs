@@ -1,0 +1,1 @@
+//! The attribute macros of `threadlet`. Use them through the main crate.

@@ -1,0 +1,14 @@
+//! The one seam between the standard library and loom.
+//!
+//! Protocol modules take their atomics, locks and cells from here and nowhere else, so that the
+//! very code that runs in production is the code that loom explores.
+
+#[cfg(threadlet_loom)]
+mod loom;
+#[cfg(not(threadlet_loom))]
+mod std;
+
+#[cfg(threadlet_loom)]
+pub(crate) use self::loom::*;
+#[cfg(not(threadlet_loom))]
+pub(crate) use self::std::*;
