@@ -3,6 +3,8 @@
 #![deny(unsafe_code)]
 
 #[allow(dead_code, reason = "used by the modules that follow")]
+mod detect;
+#[allow(dead_code, unused_imports, reason = "used by the modules that follow")]
 mod primitive;
 #[allow(unsafe_code, dead_code, reason = "the one seam to the operating system")]
 mod sys;

@@ -1,0 +1,8 @@
+//! Knowing that a thread has blocked.
+//!
+//! `ring` is the kernel's edge: one thread's record of leaving the CPU and coming back. `probe`
+//! says, once per process, whether this machine lets us have it. What to do about a blocked thread
+//! is the scheduler's business.
+
+pub(crate) mod probe;
+pub(crate) mod ring;

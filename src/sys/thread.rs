@@ -1,0 +1,137 @@
+//! What a thread may ask of the scheduler about itself.
+
+use std::io;
+use std::time::Duration;
+
+use super::{check, check_long, timespec};
+
+/// The kernel's number of the calling thread.
+pub(crate) fn tid() -> i32 {
+    // SAFETY: no arguments, cannot fail.
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) };
+    tid as i32
+}
+
+/// Gives the calling thread the policy `SCHED_IDLE`: it runs when a CPU has nothing better to do.
+/// No privilege is needed to go down; it may be needed to come up again.
+pub(crate) fn set_idle_policy() -> io::Result<()> {
+    let priority: libc::c_int = 0;
+    // The bare system call, because musl's wrapper refuses with ENOSYS. The kernel's
+    // `sched_param` is a single int.
+    // SAFETY: `priority` outlives the call, which only reads it.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const priority)
+    };
+    check_long(answer).map(drop)
+}
+
+/// Tells the kernel by how much it may delay the calling thread's timers; zero is the default
+/// again. This is a hint: a refusal changes latency and nothing else, so it is not reported.
+pub(crate) fn set_timer_slack(ns: u64) {
+    // SAFETY: PR_SET_TIMERSLACK takes one number and touches no memory of ours.
+    let _hint = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong, 0, 0, 0) };
+}
+
+/// The CPU time the calling thread has used.
+pub(crate) fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write for the length of the call.
+    let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(answer, 0, "every Linux has a CPU clock per thread");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Sleeps for `duration`; a signal may end it early. Unlike the standard library's sleep it is one
+/// system call, so that it is also one block.
+pub(crate) fn nanosleep(duration: Duration) {
+    let time = timespec(duration);
+    // SAFETY: `time` outlives the call; the place for the remaining time may be null.
+    let _early = unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
+}
+
+/// Confines the calling thread to one CPU.
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
+    assert!(cpu < libc::CPU_SETSIZE as usize, "the set has {} places", libc::CPU_SETSIZE);
+    let mut set = empty_cpu_set();
+    // SAFETY: `cpu` is within the set, see above.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the set is valid for its size and only read.
+    let answer = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
+    check(answer).map(drop)
+}
+
+/// The CPUs the calling thread may run on, ascending; never empty.
+pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
+    let mut set = empty_cpu_set();
+    // SAFETY: the set is ours to write, for its size.
+    let answer = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    check(answer)?;
+    // SAFETY: the index stays within the set.
+    let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &set) };
+    Ok((0..libc::CPU_SETSIZE as usize).filter(allowed).collect())
+}
+
+fn empty_cpu_set() -> libc::cpu_set_t {
+    // SAFETY: a plain bit set, for which all zeros is the empty set.
+    unsafe { std::mem::zeroed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn the_first_thread_has_the_number_of_the_process_and_others_do_not() {
+        assert!(tid() > 0);
+        let other = std::thread::spawn(tid).join().unwrap();
+        assert_ne!(other, tid());
+    }
+
+    #[test]
+    fn the_idle_policy_takes_without_privilege() {
+        let policy = std::thread::spawn(|| {
+            set_idle_policy().unwrap();
+            // SAFETY: no memory is involved.
+            unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) }
+        });
+        assert_eq!(policy.join().unwrap(), libc::c_long::from(libc::SCHED_IDLE));
+    }
+
+    #[test]
+    fn timer_slack_belongs_to_the_calling_thread() {
+        // SAFETY: no memory is involved.
+        let slack = || unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, 0, 0, 0, 0) };
+        let other = std::thread::spawn(move || {
+            set_timer_slack(1234);
+            slack()
+        });
+        assert_eq!(other.join().unwrap(), 1234);
+        assert_ne!(slack(), 1234);
+    }
+
+    #[test]
+    fn cpu_time_stands_still_in_a_sleep_and_grows_in_a_loop() {
+        let before = thread_cpu_time();
+        let start = Instant::now();
+        nanosleep(Duration::from_millis(50));
+        assert!(start.elapsed() >= Duration::from_millis(50));
+        assert!(thread_cpu_time() - before < Duration::from_millis(40));
+        let before = thread_cpu_time();
+        while thread_cpu_time() - before < Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[test]
+    fn a_pinned_thread_runs_where_it_was_told() {
+        let pinned = std::thread::spawn(|| {
+            let cpu = allowed_cpus().unwrap()[0];
+            pin_to(cpu).unwrap();
+            // SAFETY: no arguments.
+            (cpu, unsafe { libc::sched_getcpu() })
+        });
+        let (asked, got) = pinned.join().unwrap();
+        assert_eq!(asked, got as usize);
+    }
+}
