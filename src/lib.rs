@@ -1,10 +1,97 @@
 //! An async runtime in which a blocking call runs right here, and costs a thread only if it
 //! really blocks.
+//!
+//! ```
+//! use std::os::unix::fs::FileExt;
+//! use threadlet::threadlet;
+//!
+//! #[threadlet::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let file = std::fs::File::open("/etc/hosts")?;
+//!     let mut page = [0u8; 4096];
+//!     // Runs right here. Borrows. No 'static, no Send, no copy, no allocation, no thread hop.
+//!     // If the page is not in memory, a spare thread takes over this worker's other tasks.
+//!     let n = threadlet!(file.read_at(&mut page, 0))?;
+//!     println!("{n}");
+//!     Ok(())
+//! }
+//! ```
 #![deny(unsafe_code)]
 
-#[allow(dead_code, reason = "used by the modules that follow")]
-mod detect;
-#[allow(dead_code, unused_imports, reason = "used by the modules that follow")]
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "threadlet works on Linux (5.11 or later) only: it finds blocked threads by what that kernel \
+     tells of them"
+);
+
+#[allow(dead_code, unused_imports, reason = "loom builds only a part of the crate")]
+mod park;
+#[allow(dead_code, unused_imports, reason = "loom builds only a part of the crate")]
 mod primitive;
+#[allow(unsafe_code, reason = "items travel as pointers, which is theirs to undo")]
+mod queue;
+
+#[cfg(not(threadlet_loom))]
+mod arming;
+#[cfg(not(threadlet_loom))]
+#[allow(unsafe_code, reason = "one thread-local pointer, and the push only a holder may do")]
+mod context;
+#[cfg(not(threadlet_loom))]
+#[allow(dead_code, reason = "tests use more of it than the runtime does")]
+mod detect;
+#[cfg(not(threadlet_loom))]
+mod driver;
+#[cfg(not(threadlet_loom))]
+mod failpoint;
+#[cfg(not(threadlet_loom))]
+mod gate;
+#[cfg(not(threadlet_loom))]
+mod macros;
+#[cfg(not(threadlet_loom))]
+mod private;
+#[cfg(not(threadlet_loom))]
+#[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
+mod raw_task;
+#[cfg(not(threadlet_loom))]
+mod region;
+#[cfg(not(threadlet_loom))]
+#[allow(unsafe_code, reason = "the push only a holder may do")]
+mod scheduler;
+#[cfg(not(threadlet_loom))]
+mod site;
+#[cfg(not(threadlet_loom))]
+mod slot;
+#[cfg(not(threadlet_loom))]
 #[allow(unsafe_code, dead_code, reason = "the one seam to the operating system")]
 mod sys;
+
+#[cfg(not(threadlet_loom))]
+pub mod net;
+#[cfg(not(threadlet_loom))]
+pub mod runtime;
+#[cfg(not(threadlet_loom))]
+pub mod task;
+#[cfg(not(threadlet_loom))]
+pub mod time;
+
+#[cfg(not(threadlet_loom))]
+pub use self::surface::*;
+
+#[cfg(not(threadlet_loom))]
+mod surface {
+    pub use threadlet_macros::{main, test};
+
+    pub use crate::gate::Saturated;
+    pub use crate::macros::run;
+    pub use crate::runtime::block_on;
+    pub use crate::task::spawn;
+
+    /// What the macros of this crate expand to. Not for people.
+    #[doc(hidden)]
+    pub mod __private {
+        pub use crate::gate::{AtCap, Options, Pass, gate};
+        pub use crate::private::Entry;
+        pub use crate::region::run_at;
+        pub use crate::site::Site;
+    }
+}

@@ -25,3 +25,41 @@ impl<T> Mutex<T> {
         self.0.try_lock().ok()
     }
 }
+
+/// The futex that a parker sleeps on, from a lock and a condition variable.
+#[derive(Debug)]
+pub(crate) struct Sleep {
+    lock: loom::sync::Mutex<()>,
+    woken: loom::sync::Condvar,
+}
+
+impl Sleep {
+    pub(crate) fn new() -> Self {
+        Sleep { lock: loom::sync::Mutex::new(()), woken: loom::sync::Condvar::new() }
+    }
+
+    /// Sleeps while `word` is `expected`. A timed sleep ends at once: in a model every moment is
+    /// the last.
+    pub(crate) fn wait(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        timeout: Option<std::time::Duration>,
+    ) -> bool {
+        if timeout.is_some() {
+            loom::thread::yield_now();
+            return false;
+        }
+        let mut guard = self.lock.lock().expect("never poisoned");
+        while word.load(Ordering::SeqCst) == expected {
+            guard = self.woken.wait(guard).expect("never poisoned");
+        }
+        true
+    }
+
+    /// Wakes the one thread that sleeps on `word`.
+    pub(crate) fn wake(&self, _word: &AtomicU32) {
+        let _guard = self.lock.lock().expect("never poisoned");
+        self.woken.notify_all();
+    }
+}

@@ -5,6 +5,10 @@
 
 #[cfg(threadlet_loom)]
 mod loom;
+mod padded;
+#[cfg(not(threadlet_loom))]
+#[allow(unsafe_code, reason = "one dereference of a reference that lives for ever")]
+mod static_ref;
 #[cfg(not(threadlet_loom))]
 mod std;
 
@@ -12,3 +16,6 @@ mod std;
 pub(crate) use self::loom::*;
 #[cfg(not(threadlet_loom))]
 pub(crate) use self::std::*;
+pub(crate) use padded::Padded;
+#[cfg(not(threadlet_loom))]
+pub(crate) use static_ref::StaticRef;

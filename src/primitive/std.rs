@@ -31,3 +31,28 @@ impl<T> Mutex<T> {
         }
     }
 }
+
+/// The futex that a parker sleeps on. It has no state beside the parker's own word.
+#[derive(Debug)]
+pub(crate) struct Sleep;
+
+impl Sleep {
+    pub(crate) fn new() -> Self {
+        Sleep
+    }
+
+    /// Sleeps while `word` is `expected`; may return early. `false`: the time is over.
+    pub(crate) fn wait(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        timeout: Option<std::time::Duration>,
+    ) -> bool {
+        crate::sys::futex::wait(word, expected, timeout)
+    }
+
+    /// Wakes the one thread that sleeps on `word`.
+    pub(crate) fn wake(&self, word: &AtomicU32) {
+        crate::sys::futex::wake_one(word);
+    }
+}

@@ -1,43 +1,88 @@
-//! Waiting for one descriptor with a timeout in nanoseconds.
+//! `ppoll`: waiting for one descriptor with a timeout in nanoseconds.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::RawFd;
+use std::ptr;
 use std::time::Duration;
 
-use super::{check, timespec, timespec_ptr};
-
-/// Waits until `fd` has something to read, was hung up or failed, for at most `timeout`.
+/// Waits until `fd` is readable, at most for `timeout` (`None`: without bound).
 ///
-/// `Ok(false)` means that the time ran out or that a signal came: the caller knows its deadline
-/// and asks again.
-pub(crate) fn ppoll_in(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
-    let mut slot = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let time = timeout.map(timespec);
-    // SAFETY: one slot, ours to write; the time is only read, a null mask changes no signal.
-    let answer = unsafe { libc::ppoll(&raw mut slot, 1, timespec_ptr(&time), std::ptr::null()) };
-    match check(answer) {
-        Ok(ready) => Ok(ready > 0),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-        Err(error) => Err(error),
+/// `Ok(true)` means there is something to read, an error or a hang-up; `Ok(false)` that the time
+/// is over or that a signal came first, so a caller that still wants to wait calls again. On an
+/// epoll descriptor nothing is consumed: edge-triggered events stay where they are.
+pub(crate) fn ppoll_in(fd: RawFd, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let spec = timeout.map(|time| libc::timespec {
+        // The kernel takes what does not fit for forever; nobody waits 292 billion years.
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    });
+    let spec = spec.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `entry` is one live, exclusively borrowed pollfd and the count says one; `spec` is
+    // null or points to a timespec that outlives the call; a null signal mask changes no mask. The
+    // kernel checks the descriptor itself.
+    let n = unsafe { libc::ppoll(&raw mut entry, 1, spec, ptr::null()) };
+    match n {
+        0 => Ok(false),
+        1.. => Ok(true),
+        _ => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            error => Err(error),
+        },
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(threadlet_loom)))]
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::os::fd::AsFd;
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
     #[test]
-    fn times_out_and_then_sees_data() {
-        let (mut here, there) = UnixStream::pair().unwrap();
+    fn times_out_below_a_millisecond_and_sees_data() {
+        let (reader, mut writer) = UnixStream::pair().expect("a pair");
         let start = Instant::now();
-        assert!(!ppoll_in(there.as_fd(), Some(Duration::from_micros(1500))).unwrap());
-        assert!(start.elapsed() >= Duration::from_micros(1500));
-        here.write_all(b"x").unwrap();
-        assert!(ppoll_in(there.as_fd(), None).unwrap());
-        assert!(ppoll_in(there.as_fd(), Some(Duration::ZERO)).unwrap());
+        let timeout = Duration::from_micros(300);
+        assert!(!ppoll_in(reader.as_raw_fd(), Some(timeout)).expect("ppoll"));
+        assert!(start.elapsed() >= timeout);
+        writer.write_all(b"x").expect("room in the buffer");
+        assert!(ppoll_in(reader.as_raw_fd(), None).expect("ppoll"));
+        assert!(ppoll_in(reader.as_raw_fd(), Some(Duration::MAX)).expect("ppoll"));
+    }
+
+    extern "C" fn nothing(_signal: libc::c_int) {}
+
+    /// A signal ends a wait early and as no error: `ppoll` and the driver's `epoll_wait`.
+    #[test]
+    fn a_signal_is_no_error() {
+        let handler: extern "C" fn(libc::c_int) = nothing;
+        // SAFETY: the handler is a function that does nothing, which any signal may interrupt for.
+        let old = unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+        assert_ne!(old, libc::SIG_ERR);
+        // SAFETY: asks for the caller's own id.
+        let waiter = unsafe { libc::pthread_self() };
+        let done = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let other = {
+            let done = done.clone();
+            std::thread::spawn(move || {
+                while done.load(std::sync::atomic::Ordering::Acquire) < 2 {
+                    std::thread::sleep(Duration::from_millis(2));
+                    // SAFETY: the waiting thread joins this one before it ends.
+                    let sent = unsafe { libc::pthread_kill(waiter, libc::SIGUSR1) };
+                    assert_eq!(sent, 0);
+                }
+            })
+        };
+        let (reader, _writer) = UnixStream::pair().expect("a pair");
+        let ready = ppoll_in(reader.as_raw_fd(), None);
+        done.fetch_add(1, std::sync::atomic::Ordering::Release);
+        let (mut driver, _handle) = crate::driver::new().expect("a driver");
+        let turned = driver.turn(None, &mut Vec::new());
+        done.fetch_add(1, std::sync::atomic::Ordering::Release);
+        other.join().expect("no panic");
+        assert!(!ready.expect("no error"));
+        turned.expect("no error");
     }
 }

@@ -1,0 +1,118 @@
+//! Puts the options and the function together.
+//!
+//! The user's function is kept whole, inside a new one of the same name that hands its future to
+//! the runtime. Rejected: an `async` block around the body. The compiler infers the type of such
+//! a block from its inside, so a wrong tail, or a missing one, is reported for the whole function
+//! and `?` before it as a second error. In an `async fn` the declared type comes first, and each
+//! error points at the words that caused it.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Error, Result};
+
+use crate::function::Function;
+use crate::options::{self, Flavor, Options};
+
+/// Which attribute is expanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Main,
+    Test,
+}
+
+impl Kind {
+    /// The attribute as users write it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "threadlet::main",
+            Self::Test => "threadlet::test",
+        }
+    }
+}
+
+/// Adds an error to those found so far.
+pub(crate) fn add(found: &mut Option<Error>, error: Error) {
+    match found {
+        Some(found) => found.combine(error),
+        None => *found = Some(error),
+    }
+}
+
+/// Expands an attribute, or returns everything that is wrong with its use.
+pub(crate) fn expand(args: TokenStream, item: TokenStream, kind: Kind) -> Result<TokenStream> {
+    let mut found = None;
+    let options = Options::read(args, kind).map_err(|error| add(&mut found, error)).ok();
+    let function = Function::read(item, kind)
+        .and_then(|function| function.check(kind).map(|()| function))
+        .map_err(|error| add(&mut found, error))
+        .ok();
+    match (options, function, found) {
+        (Some(options), Some(function), None) => Ok(assemble(&options, &function, kind)),
+        (_, _, Some(found)) => Err(found),
+        (_, _, None) => unreachable!("what is missing has left an error"),
+    }
+}
+
+/// Expands an attribute for the compiler. A mistake becomes an error message *and* an item of the
+/// same name, so that no second message says that `main` is missing.
+pub(crate) fn expand_or_report(args: TokenStream, item: TokenStream, kind: Kind) -> TokenStream {
+    expand(args, item.clone(), kind).unwrap_or_else(|error| {
+        let errors = error.into_compile_error();
+        let item = stand_in(item, kind);
+        quote!(#errors #item)
+    })
+}
+
+fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
+    let Function { attrs, vis, sig, body } = function;
+    let (name, output) = (&sig.ident, &sig.output);
+    let test = (kind == Kind::Test).then(|| quote!(#[::core::prelude::v1::test]));
+    let krate = options::crate_path(options);
+    let flavor = match options.flavor {
+        Flavor::MultiThread => quote!(multi_thread()),
+        Flavor::CurrentThread => quote!(current_thread()),
+    };
+    let workers = options.worker_threads.map(|n| quote!(.worker_threads(#n)));
+    let cap = options.max_async_threads.map(|n| quote!(.max_async_threads(#n)));
+    let run = match kind {
+        Kind::Main => quote!(main),
+        Kind::Test => quote!(test),
+    };
+    // The words `async fn` carry the span of the macro. With the user's, lints such as
+    // `clippy::unused_async` would advise to remove a word that the attribute demands.
+    let async_fn = quote_spanned!(Span::mixed_site()=> async fn);
+    quote! {
+        #(#attrs)*
+        #test
+        #vis fn #name() #output {
+            #async_fn #name() #output #body
+            #krate::__private::Entry::#flavor #workers #cap.#run(#name())
+        }
+    }
+}
+
+/// What stays of an item that was refused: of a function its name, with the function inside, so
+/// that names it uses do not become unused; of anything else all of it.
+fn stand_in(item: TokenStream, kind: Kind) -> TokenStream {
+    let Ok(mut function) = Function::read(item.clone(), kind) else {
+        return item;
+    };
+    if function.sig.receiver().is_some() {
+        return item;
+    }
+    let name = function.sig.ident.clone();
+    let vis = function.vis.clone();
+    // What else expands an attribute here would only add its own view of the mistake.
+    function.attrs.retain(|attr| attr.path().is_ident("cfg"));
+    let cfgs = std::mem::take(&mut function.attrs);
+    function.vis = syn::Visibility::Inherited;
+    let function = function.to_token_stream();
+    quote! {
+        #(#cfgs)*
+        #[allow(dead_code, reason = "stands in for a function with an error")]
+        #vis fn #name() {
+            #[allow(dead_code, reason = "stands in for a function with an error")]
+            #function
+        }
+    }
+}

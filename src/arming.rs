@@ -1,0 +1,87 @@
+//! When a thread opens its ring, and when it arms it.
+//!
+//! A ring costs nothing while its thread runs, but an armed one makes every sleep of the thread
+//! dearer, and opening, arming and disarming are system calls. So a thread opens its ring at its
+//! first region and arms it only while it runs regions often: at the fourth since it last slept, or
+//! at the first if it had some in most of its last waking times. It disarms before it sleeps and
+//! when it has lost its core. Until then, the monitor watches it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::context::Thread;
+use crate::detect::ring::Ring;
+
+/// Regions since the last sleep before the ring is armed.
+const STRETCH: u32 = 4;
+
+/// Waking times with regions (less those without) before the ring is armed at once.
+const WARM: u32 = 2;
+const HOTTEST: u32 = 8;
+
+/// A region is about to run with the core lent.
+#[inline]
+pub(crate) fn on_region(thread: &Thread<'_>) {
+    if thread.armed.get() || thread.ring_refused.get() {
+        return;
+    }
+    consider(thread);
+}
+
+fn consider(thread: &Thread<'_>) {
+    let stretch = thread.stretch.get() + 1;
+    thread.stretch.set(stretch);
+    if stretch < STRETCH && thread.heat.get() < WARM {
+        return;
+    }
+    if thread.ring.borrow().is_none() && !open(thread) {
+        thread.ring_refused.set(true);
+        return;
+    }
+    let armed =
+        thread.ring.borrow().as_ref().is_some_and(|ring| ring.in_phase() && ring.arm().is_ok());
+    if armed {
+        thread.armed.set(true);
+        thread.slot.armed.store(true, Ordering::Relaxed);
+    } else {
+        thread.abandon_ring();
+    }
+}
+
+/// The thread is about to sleep with its core.
+pub(crate) fn on_sleep(thread: &Thread<'_>) {
+    let had_regions = thread.stretch.replace(0) > 0;
+    let heat = thread.heat.get();
+    thread.heat.set(if had_regions || thread.armed.get() {
+        (heat + 1).min(HOTTEST)
+    } else {
+        heat.saturating_sub(1)
+    });
+    thread.disarm();
+}
+
+/// Opens the ring and shows it to the sentinel. `false`: this thread stays with the monitor.
+#[cold]
+fn open(thread: &Thread<'_>) -> bool {
+    let shared = thread.shared;
+    let Some(sentinel) = shared.sentinel.get() else { return false };
+    let limit = shared.config.workers + shared.config.min_spares + 64;
+    if shared.counters.rings.fetch_add(1, Ordering::Relaxed) >= limit {
+        shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
+        return false;
+    }
+    let ring = Ring::open().ok().filter(|ring| ring.disarm().is_ok()).map(Arc::new);
+    let generation = thread.slot.generation.load(Ordering::Relaxed);
+    match ring.filter(|ring| sentinel.add(ring, thread.id, generation)) {
+        Some(ring) => {
+            *thread.slot.ring.lock() = Some(ring.clone());
+            *thread.ring.borrow_mut() = Some(ring);
+            true
+        }
+        None => {
+            shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
+            shared.counters.ring_faults.fetch_add(1, Ordering::Relaxed);
+            false
+        }
+    }
+}

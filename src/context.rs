@@ -1,0 +1,378 @@
+//! What the calling thread is to the runtime: which core it has, and what it may touch.
+//!
+//! Two things are kept per thread. *Which runtime is current* (entered, or the one whose thread
+//! this is) decides where `spawn` goes. *Which core this thread has* decides what a region lends;
+//! it belongs to the thread, whatever runtime has been entered on top of it.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::detect::ring::Ring;
+use crate::driver;
+use crate::raw_task::Runnable;
+use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Word};
+use crate::scheduler::pool::{Holding, Todo};
+use crate::scheduler::shared::{Seat, Shared};
+use crate::slot::Slot;
+
+/// In-place calls in one poll before the task goes back through the queue: with its core in hand
+/// (others wait for the core), and without (the thread is the task's own, but its CPU is not).
+pub(crate) const BUDGET_WITH_CORE: u32 = 32;
+pub(crate) const BUDGET_CORELESS: u32 = 128;
+
+thread_local! {
+    static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
+    static ENTERED: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A core in the hands of this thread (held, or lent by it).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Core<'a> {
+    pub(crate) index: usize,
+    pub(crate) seat: &'a Seat,
+    word: &'a CoreWord,
+}
+
+/// A thread of a runtime. Everything in it is the thread's own.
+#[derive(Debug)]
+pub(crate) struct Thread<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) id: SlotId,
+    pub(crate) slot: &'a Slot,
+    core: Cell<Option<Core<'a>>>,
+    /// The word as this thread left it. Only means something while it has a core.
+    word: Cell<Option<Word>>,
+    /// Set from the loss of a core until the permit is given back.
+    holding: Cell<Option<Holding>>,
+    pub(crate) in_poll: Cell<bool>,
+    pub(crate) in_region: Cell<bool>,
+    /// How often this poll has lost a core.
+    pub(crate) losses: Cell<u32>,
+    /// Calls left before the gate sends the task back through the queue.
+    pub(crate) budget: Cell<u32>,
+    pub(crate) searching: Cell<bool>,
+    pub(crate) tick: Cell<u32>,
+    pub(crate) lifo_streak: Cell<u32>,
+    pub(crate) seed: Cell<u32>,
+    pub(crate) ring: RefCell<Option<Arc<Ring>>>,
+    /// Regions since the thread last slept, and how many of its last waking times had any.
+    pub(crate) stretch: Cell<u32>,
+    pub(crate) heat: Cell<u32>,
+    pub(crate) armed: Cell<bool>,
+    pub(crate) ring_refused: Cell<bool>,
+}
+
+impl<'a> Thread<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, id: SlotId) -> Self {
+        Thread {
+            shared,
+            id,
+            slot: shared.slots.get(id),
+            core: Cell::new(None),
+            word: Cell::new(None),
+            holding: Cell::new(None),
+            in_poll: Cell::new(false),
+            in_region: Cell::new(false),
+            losses: Cell::new(0),
+            budget: Cell::new(0),
+            searching: Cell::new(false),
+            tick: Cell::new(0),
+            lifo_streak: Cell::new(0),
+            seed: Cell::new(id.wrapping_mul(0x9E37_79B9) | 1),
+            ring: RefCell::new(None),
+            stretch: Cell::new(0),
+            heat: Cell::new(0),
+            armed: Cell::new(false),
+            ring_refused: Cell::new(!shared.detection.perf),
+        }
+    }
+
+    /// Makes this the calling thread's identity while `f` runs.
+    pub(crate) fn install<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Restore(*const Thread<'static>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                THREAD.set(self.0);
+            }
+        }
+        // The lifetime is erased here and bounded again in `with`, whose closure cannot let the
+        // reference out; the guard puts the old value back before `self` can go.
+        let _restore = Restore(THREAD.replace(ptr::from_ref(self).cast()));
+        f()
+    }
+
+    /// The core, if the thread still believes it has one.
+    #[inline]
+    pub(crate) fn core(&self) -> Option<Core<'a>> {
+        self.core.get()
+    }
+
+    /// Whether the thread lost its core and has not yet given its permit back.
+    #[inline]
+    pub(crate) fn is_coreless(&self) -> bool {
+        self.core.get().is_none()
+    }
+
+    /// What it holds instead of a core.
+    pub(crate) fn holding(&self) -> Option<Holding> {
+        self.holding.get()
+    }
+
+    fn lent_word(&self) -> Word {
+        self.word.get().expect("a thread with a core knows its word")
+    }
+
+    /// The thread's view of its core's word; `None` without a core.
+    pub(crate) fn word(&self) -> Option<Word> {
+        self.core.get().and(self.word.get())
+    }
+
+    fn take_core(&self, index: usize, word: &'a CoreWord, held: Word) {
+        self.core.set(Some(Core { index, seat: &self.shared.seats[index], word }));
+        self.word.set(Some(held));
+        self.slot.set_seat(Some(index));
+    }
+
+    /// Adopts the core that was retaken for this thread.
+    pub(crate) fn adopt(&self, index: usize) {
+        let word = self.shared.pool.word(index);
+        self.take_core(index, word, word.adopt(self.id));
+    }
+
+    /// Claims an idle core, whose seat the caller took off the idle list.
+    pub(crate) fn claim(&self, index: usize) {
+        let word = self.shared.pool.word(index);
+        self.take_core(index, word, word.claim(self.id));
+    }
+
+    /// Puts the held core to sleep under this thread's name, or under nobody's.
+    pub(crate) fn park_core(&self, slot: SlotId) {
+        let core = self.core.get().expect("only a held core sleeps");
+        core.word.park(self.lent_word(), slot);
+        self.drop_core();
+    }
+
+    fn drop_core(&self) {
+        self.core.set(None);
+        self.word.set(None);
+        self.slot.set_seat(None);
+    }
+
+    /// A poll begins: whoever sees this thread blocked may take its core.
+    #[inline]
+    pub(crate) fn lend(&self) {
+        if let Some(core) = self.core.get() {
+            self.word.set(Some(core.word.lend(self.lent_word())));
+        }
+    }
+
+    /// The poll has ended. The thread holds its core again, or has none.
+    #[inline]
+    pub(crate) fn reclaim(&self) {
+        if let Some(core) = self.core.get() {
+            match core.word.reclaim(self.lent_word()) {
+                Ok(held) => self.word.set(Some(held)),
+                Err(Lost) => self.lose(),
+            }
+        }
+    }
+
+    /// A region has ended inside a lent poll. `false`: the core is gone.
+    #[inline]
+    pub(crate) fn bump(&self) -> bool {
+        let Some(core) = self.core.get() else { return false };
+        match core.word.bump(self.lent_word()) {
+            Ok(lent) => {
+                self.word.set(Some(lent));
+                true
+            }
+            Err(Lost) => {
+                self.lose();
+                false
+            }
+        }
+    }
+
+    /// Runs `f` with the core in hand: what belongs to it may be touched. A lent core is reclaimed
+    /// for it and lent again with a new number. `None`: the thread has no core (any more). `f` runs
+    /// no user code.
+    #[inline]
+    pub(crate) fn with_core<R>(&self, f: impl FnOnce(Core<'a>) -> R) -> Option<R> {
+        let core = self.core.get()?;
+        if self.lent_word().state() == State::Held {
+            return Some(f(core));
+        }
+        if cfg!(threadlet_break = "push-while-lent") {
+            return Some(f(core));
+        }
+        self.reclaim();
+        let core = self.core.get()?;
+        let result = f(core);
+        self.lend();
+        Some(result)
+    }
+
+    /// Notes that a thief was faster. The permit it took is this thread's from now on.
+    #[cold]
+    pub(crate) fn lose(&self) {
+        self.drop_core();
+        self.losses.set(self.losses.get() + 1);
+        self.budget.set(BUDGET_CORELESS);
+        self.holding.set(Some(self.shared.pool.holding(self.id)));
+        self.disarm();
+    }
+
+    /// Gives the permit back; the thread has a core again, or is about to wait for one.
+    pub(crate) fn release_permit(&self) {
+        if self.holding.take().is_some() {
+            let mut todo = Todo::default();
+            self.shared.pool.release(self.id, &mut todo);
+            self.shared.carry_out(todo);
+        }
+    }
+
+    /// Switches the ring off: around sleep, and while there is no core to lose.
+    pub(crate) fn disarm(&self) {
+        if self.armed.replace(false) {
+            self.slot.armed.store(false, Ordering::Relaxed);
+            let ring = self.ring.borrow();
+            let sound = ring.as_ref().is_some_and(|ring| ring.disarm().is_ok() && ring.in_phase());
+            drop(ring);
+            if !sound {
+                self.abandon_ring();
+            }
+        }
+    }
+
+    /// The ring cannot be trusted any more: this thread is the monitor's from here on, until it
+    /// opens another.
+    pub(crate) fn abandon_ring(&self) {
+        self.shared.counters.ring_faults.fetch_add(1, Ordering::Relaxed);
+        self.armed.set(false);
+        self.slot.armed.store(false, Ordering::Relaxed);
+        self.ring.borrow_mut().take();
+        self.close_slot_ring();
+    }
+
+    /// Takes the ring out of the slot and out of the sentinel's epoll.
+    pub(crate) fn close_slot_ring(&self) {
+        let ring = self.slot.ring.lock().take();
+        if let (Some(ring), Some(sentinel)) = (ring, self.shared.sentinel.get()) {
+            sentinel.remove(&ring);
+            self.shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Runs `f` with the calling thread's identity, if it is a thread of a runtime.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
+    // Readable in a thread-local destructor too: the cell is constant and needs no drop.
+    let thread = THREAD.get();
+    // SAFETY: not null only inside `Thread::install`, on this thread; the value lives there, and
+    // the closure cannot keep the reference.
+    f(unsafe { thread.as_ref() })
+}
+
+/// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
+pub(crate) extern "C" fn forget_after_fork() {
+    THREAD.set(ptr::null());
+}
+
+/// Puts a task where the calling thread can best leave it for `shared`.
+#[inline]
+pub(crate) fn schedule(shared: &Shared, task: Runnable, yielded: bool) {
+    let task = Cell::new(Some(task));
+    with(|thread| {
+        let Some(thread) = thread.filter(|thread| ptr::eq(&**thread.shared, shared)) else {
+            return;
+        };
+        thread.with_core(|core| {
+            if let Some(task) = task.take() {
+                push(thread, core, task, yielded);
+            }
+        });
+    });
+    if let Some(task) = task.take() {
+        shared.inject(task);
+    }
+}
+
+/// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue
+/// for one that yielded and for whoever is pushed out of the slot.
+#[inline]
+fn push(thread: &Thread<'_>, core: Core<'_>, task: Runnable, yielded: bool) {
+    let task = if yielded { Some(task) } else { core.seat.lifo.replace(Some(task)) };
+    let Some(task) = task else { return };
+    // SAFETY: `with_core` runs its closure only while this thread holds the core.
+    if let Err(task) = unsafe { core.seat.queue.push(task) } {
+        overflow(thread, core, task);
+    }
+    thread.shared.notify();
+}
+
+/// The seat's queue is full: half of it goes to the injector, and the new task behind it.
+#[cold]
+fn overflow(thread: &Thread<'_>, core: Core<'_>, task: Runnable) {
+    let half = core.seat.queue.len() / 2;
+    let batch = std::iter::from_fn(|| core.seat.queue.pop()).take(half);
+    thread.shared.injector.push_batch(batch.chain(std::iter::once(task)));
+}
+
+/// The runtime that `spawn` and timers use on this thread: the one entered last, or the one the
+/// thread belongs to.
+pub(crate) fn with_shared<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
+    let mut f = Some(f);
+    // In a thread-local destructor the list may be gone: then nothing is entered.
+    let entered = ENTERED.try_with(|entered| {
+        let entered = entered.borrow();
+        let shared = entered.last()?;
+        f.take().map(|f| f(Some(shared)))
+    });
+    match (entered.ok().flatten(), f) {
+        (Some(result), _) => result,
+        (None, Some(f)) => with(|thread| f(thread.map(|thread| thread.shared))),
+        (None, None) => unreachable!("`f` is taken only to make a result"),
+    }
+}
+
+/// The driver of the current runtime.
+pub(crate) fn driver() -> Option<driver::Handle> {
+    #[cfg(test)]
+    if let Some(handle) = TEST_DRIVER.with_borrow(Clone::clone) {
+        return Some(handle);
+    }
+    with_shared(|shared| shared.map(|shared| shared.driver_handle.clone()))
+}
+
+#[cfg(test)]
+thread_local! {
+    static TEST_DRIVER: RefCell<Option<driver::Handle>> = const { RefCell::new(None) };
+}
+
+/// Enters a bare driver, for the tests of what stands on it, or leaves it with `None`; returns
+/// what was entered before.
+#[cfg(test)]
+pub(crate) fn set_driver(handle: Option<driver::Handle>) -> Option<driver::Handle> {
+    TEST_DRIVER.with(|entered| entered.replace(handle))
+}
+
+/// Enters a runtime on this thread; [`leave`] undoes it. Returns how deep it is now.
+pub(crate) fn enter(shared: Arc<Shared>) -> usize {
+    ENTERED.with_borrow_mut(|entered| {
+        entered.push(shared);
+        entered.len()
+    })
+}
+
+/// Leaves the runtime entered at `depth`.
+pub(crate) fn leave(depth: usize) {
+    // A guard that outlives the thread-local has nothing to undo.
+    let left = ENTERED.try_with(|entered| {
+        let mut entered = entered.borrow_mut();
+        if entered.len() == depth { entered.pop() } else { None }
+    });
+    drop(left);
+}

@@ -1,0 +1,329 @@
+//! The driver: sockets and timers of one runtime.
+//!
+//! - [`Driver`] is exclusive: who holds it may turn it, that is wait in epoll for sockets, the
+//!   earliest timer and [`Handle::unpark`]. It belongs to nobody for long: the scheduler gives it
+//!   to a worker that goes idle, so some thread always has it while nothing else is to do.
+//! - [`Handle`] is shared: it registers sources and timers, unparks, and expires timers for workers
+//!   too busy to turn the driver.
+//!
+//! Turning calls no waker. It collects those that are due, and the thread wakes them after it has
+//! put the driver back: a task that blocks its thread never keeps the driver with it.
+//!
+//! Locks: the table of sources, the waiters of a source (taken under the former when an event is
+//! dispatched), the timers. None is held while waiting and none while user code (a waker) runs.
+//!
+//! `parking` proves that no unpark and no earlier timer is slept through, `scheduled_io` that no
+//! readiness is lost.
+
+mod evented;
+mod parking;
+mod scheduled_io;
+#[cfg(all(test, not(threadlet_loom)))]
+pub(crate) mod testing;
+#[cfg(all(test, not(threadlet_loom)))]
+mod tests;
+mod timers;
+
+pub(crate) use self::evented::Evented;
+pub(crate) use self::scheduled_io::Direction;
+pub(crate) use self::timers::TimerKey;
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Registry, Token};
+use slab::Slab;
+
+use self::parking::{Begin, Notify, Parking};
+use self::scheduled_io::{Edges, ScheduledIo};
+use self::timers::{Inserted, Timers};
+use crate::primitive::{Arc, Mutex};
+use crate::sys;
+
+/// The token of the eventfd behind [`Handle::unpark`]; no slab grows that far.
+const UNPARK: Token = Token(usize::MAX);
+
+/// How many events one turn takes from the kernel; the rest stays there for the next.
+const EVENTS: usize = 1024;
+
+/// The runtime of a timer or a socket has shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+/// What an I/O operation returns once the runtime is gone.
+fn gone() -> io::Error {
+    io::Error::other("the threadlet runtime that this socket belongs to has been shut down")
+}
+
+/// The exclusive half: whoever holds it may wait for events.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    poll: Poll,
+    events: Events,
+    shared: Arc<Shared>,
+}
+
+/// The shared half. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    registry: Registry,
+    waker: mio::Waker,
+    parking: Parking,
+    timers: Timers,
+    sources: Mutex<Sources>,
+}
+
+/// The registered sources; a source's token is its place in the slab. A place may be used again
+/// while a thread still holds an event of its former tenant: the new one then sees a readiness that
+/// is not true, which costs it one `WouldBlock`.
+#[derive(Debug)]
+struct Sources {
+    slab: Slab<Arc<ScheduledIo>>,
+    shut_down: bool,
+}
+
+/// Makes a driver and its handle. Fails if the process is out of descriptors.
+pub(crate) fn new() -> io::Result<(Driver, Handle)> {
+    let poll = Poll::new()?;
+    let registry = poll.registry().try_clone()?;
+    let waker = mio::Waker::new(&registry, UNPARK)?;
+    let sources = Sources { slab: Slab::new(), shut_down: false };
+    let shared = Arc::new(Shared {
+        registry,
+        waker,
+        parking: Parking::new(),
+        timers: Timers::new(),
+        sources: Mutex::new(sources),
+    });
+    let driver = Driver { poll, events: Events::with_capacity(EVENTS), shared: shared.clone() };
+    Ok((driver, Handle { shared }))
+}
+
+impl Driver {
+    /// Waits for at most `max` (`None`: until something happens) for I/O, the earliest timer or
+    /// [`Handle::unpark`], and appends the wakers that are due to `ready`, timers first.
+    ///
+    /// It may return early with nothing (a signal, an unpark that came late); the caller looks at
+    /// its queues and turns again. `Some(ZERO)` never blocks and leaves a pending unpark pending.
+    pub(crate) fn turn(&mut self, max: Option<Duration>, ready: &mut Vec<Waker>) -> io::Result<()> {
+        let waits = max != Some(Duration::ZERO) && self.shared.parking.begin() == Begin::Wait;
+        let result = if waits {
+            let timeout = self.timeout(max);
+            let result = self.wait(timeout);
+            self.shared.parking.end();
+            result
+        } else {
+            self.wait(Some(Duration::ZERO))
+        };
+        // Timers come first, and they come even if epoll failed.
+        self.shared.timers.expire(Instant::now(), ready);
+        if result.is_ok() {
+            self.dispatch(ready);
+        }
+        result
+    }
+
+    /// D3 of `parking`: how long to wait, as the timers are *after* the waiting was announced.
+    fn timeout(&self, max: Option<Duration>) -> Option<Duration> {
+        let next = self.shared.timers.next_deadline();
+        let next = next.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match (max, next) {
+            (Some(max), Some(next)) => Some(max.min(next)),
+            (max, next) => max.or(next),
+        }
+    }
+
+    /// Fills `events`. A signal ends the wait early.
+    ///
+    /// The timeout of `epoll_wait` is whole milliseconds. So a bounded wait is `ppoll` on the epoll
+    /// descriptor itself, in nanoseconds; it consumes nothing, the events are fetched after it.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.events.clear();
+        let timeout = match timeout {
+            Some(bound) if !bound.is_zero() => {
+                match sys::poll::ppoll_in(self.poll.as_raw_fd(), Some(bound)) {
+                    Ok(true) => Some(Duration::ZERO),
+                    Ok(false) => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+            other => other,
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    fn dispatch(&self, ready: &mut Vec<Waker>) {
+        if self.events.is_empty() {
+            return;
+        }
+        let sources = self.shared.sources.lock();
+        for event in &self.events {
+            // No entry: the eventfd, or a source that was deregistered meanwhile.
+            let Some(io) = sources.slab.get(event.token().0) else { continue };
+            let broken = event.is_error();
+            let edges = Edges {
+                read: event.is_readable() || event.is_read_closed() || broken,
+                write: event.is_writable() || event.is_write_closed() || broken,
+            };
+            io.record(edges, ready);
+        }
+    }
+}
+
+impl Handle {
+    /// The driver of the runtime this thread is in.
+    ///
+    /// # Panics
+    ///
+    /// Panics, with `what` in the message, if the thread is in no runtime.
+    #[track_caller]
+    pub(crate) fn current(what: &str) -> Self {
+        // Not `unwrap_or_else`: a closure would hide the caller's place from the panic.
+        match crate::context::driver() {
+            Some(handle) => handle,
+            None => panic!(
+                "{what} needs a threadlet runtime, and this thread is in none: call it from within \
+                 `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter a runtime \
+                 first with `Runtime::enter`"
+            ),
+        }
+    }
+
+    /// Whether both belong to one driver.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Ends the current wait of the driver, or the next one if nobody waits. Costs no system call
+    /// if nobody waits or somebody else has just done it.
+    pub(crate) fn unpark(&self) {
+        if self.shared.parking.notify() == Notify::Wake {
+            // The eventfd can only fail if the process is beyond repair; a driver that waits
+            // without bound would then never return.
+            self.shared.waker.wake().expect("the eventfd of the driver can be written");
+        }
+    }
+
+    /// Registers a timer: the waker is handed out once `deadline` has passed.
+    pub(crate) fn insert_timer(&self, deadline: Instant, waker: &Waker) -> Result<TimerKey, Gone> {
+        let (key, place) = self.shared.timers.insert(deadline, waker)?;
+        self.shorten_wait(&place);
+        Ok(key)
+    }
+
+    /// Replaces a timer's waker. False if the timer has fired meanwhile.
+    #[must_use]
+    pub(crate) fn update_timer(&self, key: &TimerKey, waker: &Waker) -> bool {
+        self.shared.timers.update(key, waker)
+    }
+
+    /// Moves a timer, with the waker it has. `None` if it has fired meanwhile.
+    #[must_use]
+    pub(crate) fn reset_timer(&self, key: &TimerKey, deadline: Instant) -> Option<TimerKey> {
+        let (key, place) = self.shared.timers.reset(key, deadline)?;
+        self.shorten_wait(&place);
+        Some(key)
+    }
+
+    /// Takes a timer out, fired or not.
+    pub(crate) fn remove_timer(&self, key: &TimerKey) {
+        drop(self.shared.timers.remove(key));
+    }
+
+    /// T2 and T3 of `parking`.
+    fn shorten_wait(&self, place: &Inserted) {
+        if *place == Inserted::First && self.shared.parking.is_waiting() {
+            self.unpark();
+        }
+    }
+
+    /// Appends the wakers of the timers due at `now`, for workers too busy to turn the driver. One
+    /// atomic load if nothing is due.
+    pub(crate) fn expire(&self, now: Instant, ready: &mut Vec<Waker>) {
+        self.shared.timers.expire(now, ready);
+    }
+
+    /// The earliest deadline. A hint: it may change at any time.
+    #[cfg(test)]
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.shared.timers.next_deadline()
+    }
+
+    /// Shuts the driver down: wakes everybody who waits, and the driver itself. From now on I/O
+    /// operations fail, and no timer can be registered.
+    pub(crate) fn shutdown(&self) {
+        let mut wakers = self.shared.timers.shut_down();
+        {
+            let mut sources = self.shared.sources.lock();
+            sources.shut_down = true;
+            for (_, io) in &sources.slab {
+                io.shut_down(&mut wakers);
+            }
+        }
+        for waker in wakers {
+            waker.wake();
+        }
+        self.unpark();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shared.timers.is_shut_down()
+    }
+
+    fn register(
+        &self,
+        source: &mut impl Source,
+        interest: Interest,
+    ) -> io::Result<(usize, Arc<ScheduledIo>)> {
+        let io = Arc::new(ScheduledIo::new());
+        let key = {
+            let mut sources = self.shared.sources.lock();
+            if sources.shut_down {
+                return Err(gone());
+            }
+            sources.slab.insert(io.clone())
+        };
+        // The place is filled before epoll knows the source: no event finds it empty.
+        if let Err(error) = self.shared.registry.register(source, Token(key), interest) {
+            self.release(key);
+            return Err(error);
+        }
+        Ok((key, io))
+    }
+
+    /// Both owners of the waiters go with the source, this table and the `Evented`, and with them
+    /// the wakers left behind: a task that holds its own socket is not kept alive by its own waker.
+    fn deregister(&self, source: &mut impl Source, key: usize) -> io::Result<()> {
+        let result = self.shared.registry.deregister(source);
+        self.release(key);
+        result
+    }
+
+    fn release(&self, key: usize) {
+        let io = self.shared.sources.lock().slab.remove(key);
+        drop(io);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timer_count(&self) -> usize {
+        self.shared.timers.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn source_count(&self) -> usize {
+        self.shared.sources.lock().slab.len()
+    }
+}

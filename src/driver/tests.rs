@@ -1,0 +1,297 @@
+//! The driver by itself: waking it, timers, shutdown.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::testing::{PATIENCE, counter};
+use super::*;
+
+const LONG: Option<Duration> = Some(PATIENCE);
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Turns until a waker is due.
+fn turn_until_ready(driver: &mut Driver) -> Vec<Waker> {
+    let mut ready = Vec::new();
+    while ready.is_empty() {
+        driver.turn(LONG, &mut ready).expect("the driver turns");
+    }
+    ready
+}
+
+#[test]
+fn zero_never_blocks_and_keeps_the_token() {
+    let (mut driver, handle) = new().expect("a driver");
+    let mut ready = Vec::new();
+    let start = Instant::now();
+    driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
+    handle.unpark();
+    driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
+    // The token is still there, so this does not wait either; the one after it does.
+    driver.turn(LONG, &mut ready).expect("turns");
+    assert!(start.elapsed() < PATIENCE / 2);
+    let start = Instant::now();
+    driver.turn(Some(ms(20)), &mut ready).expect("turns");
+    assert!(start.elapsed() >= ms(20));
+    assert!(ready.is_empty());
+}
+
+#[test]
+fn unpark_wakes_a_parked_driver_every_time() {
+    let (mut driver, handle) = new().expect("a driver");
+    let stop = Arc::new(AtomicBool::new(false));
+    let work = Arc::new(Mutex::new(0));
+    let waker = {
+        let (stop, work) = (stop.clone(), work.clone());
+        thread::spawn(move || {
+            let mut rounds = 0_u32;
+            while !stop.load(Ordering::Acquire) {
+                // Publish only when the last piece was taken: each must be seen because of its own
+                // unpark, not because of the next one's.
+                if std::mem::replace(&mut *work.lock().expect("no poison"), 1) == 0 {
+                    handle.unpark();
+                    rounds += 1;
+                }
+                if rounds % 7 == 0 {
+                    thread::sleep(Duration::from_micros(20));
+                } else {
+                    thread::yield_now();
+                }
+            }
+        })
+    };
+    let mut ready = Vec::new();
+    let start = Instant::now();
+    for round in 0..3_000 {
+        while std::mem::take(&mut *work.lock().expect("no poison")) == 0 {
+            // Without bound in one half: an epoll_wait, in the other a ppoll.
+            let max = if round % 2 == 0 { None } else { LONG };
+            driver.turn(max, &mut ready).expect("turns");
+        }
+    }
+    stop.store(true, Ordering::Release);
+    waker.join().expect("no panic");
+    assert!(start.elapsed() < PATIENCE, "an unpark was slept through: {:?}", start.elapsed());
+}
+
+#[test]
+fn an_earlier_timer_wakes_a_driver_parked_with_a_later_deadline() {
+    let (mut driver, handle) = new().expect("a driver");
+    let (_, far) = counter();
+    let _far = handle.insert_timer(Instant::now() + PATIENCE, &far).expect("alive");
+    let start = Instant::now();
+    let other = thread::spawn(move || {
+        thread::sleep(ms(30));
+        let (_, near) = counter();
+        handle.insert_timer(Instant::now() + ms(10), &near).expect("alive");
+    });
+    let ready = turn_until_ready(&mut driver);
+    let elapsed = start.elapsed();
+    assert_eq!(ready.len(), 1);
+    assert!(elapsed >= ms(40) && elapsed < PATIENCE / 2, "{elapsed:?}");
+    other.join().expect("no panic");
+}
+
+/// The race of `parking`: the timer arrives at any moment of the driver's way into its wait.
+#[test]
+fn an_earlier_timer_is_never_slept_through() {
+    let (mut driver, handle) = new().expect("a driver");
+    let go = Arc::new(std::sync::Barrier::new(2));
+    let rounds = 2_000_u32;
+    let other = {
+        let (handle, go) = (handle.clone(), go.clone());
+        thread::spawn(move || {
+            let (_, waker) = counter();
+            for round in 0..rounds {
+                go.wait();
+                for _ in 0..round % 97 * 4 {
+                    std::hint::spin_loop();
+                }
+                handle.insert_timer(Instant::now(), &waker).expect("alive");
+            }
+        })
+    };
+    let (_, far) = counter();
+    let _far = handle.insert_timer(Instant::now() + PATIENCE * 10, &far).expect("alive");
+    let start = Instant::now();
+    for _ in 0..rounds {
+        go.wait();
+        let ready = turn_until_ready(&mut driver);
+        assert_eq!(ready.len(), 1);
+    }
+    other.join().expect("no panic");
+    assert!(start.elapsed() < PATIENCE, "a timer was slept through: {:?}", start.elapsed());
+}
+
+#[test]
+fn timers_fire_in_order_and_below_a_millisecond() {
+    let (mut driver, handle) = new().expect("a driver");
+    let now = Instant::now();
+    let mut counters = Vec::new();
+    for micros in [900, 300, 600] {
+        let (counter, waker) = counter();
+        let deadline = now + Duration::from_micros(micros);
+        let key = handle.insert_timer(deadline, &waker).expect("alive");
+        counters.push((micros, counter, key));
+    }
+    assert_eq!(handle.next_deadline(), Some(now + Duration::from_micros(300)));
+    counters.sort_by_key(|&(micros, ..)| micros);
+    let mut ready = Vec::new();
+    for (micros, counter, _) in &counters {
+        while ready.is_empty() {
+            driver.turn(LONG, &mut ready).expect("turns");
+        }
+        let deadline = now + Duration::from_micros(*micros);
+        assert!(Instant::now() >= deadline, "never early");
+        ready.remove(0).wake();
+        assert_eq!(counter.get(), 1, "the earliest first");
+    }
+    assert_eq!(handle.next_deadline(), None);
+    // A driver that rounded the timeout up to milliseconds could not do a hundred in this time.
+    let start = Instant::now();
+    let mut best = Duration::MAX;
+    for _ in 0..100 {
+        let deadline = Instant::now() + Duration::from_micros(200);
+        let (_, waker) = counter();
+        handle.insert_timer(deadline, &waker).expect("alive");
+        turn_until_ready(&mut driver);
+        best = best.min(deadline.elapsed());
+    }
+    assert!(best < Duration::from_micros(700), "{best:?} late at best, {:?}", start.elapsed());
+}
+
+#[test]
+fn removed_updated_and_reset_timers() {
+    let (mut driver, handle) = new().expect("a driver");
+    let now = Instant::now();
+    let (removed, waker) = counter();
+    let key = handle.insert_timer(now, &waker).expect("alive");
+    handle.remove_timer(&key);
+    handle.remove_timer(&key);
+    assert!(!handle.update_timer(&key, &waker));
+    assert!(handle.reset_timer(&key, now).is_none());
+    assert_eq!(handle.next_deadline(), None);
+
+    let (old, old_waker) = counter();
+    let (new, new_waker) = counter();
+    let key = handle.insert_timer(now + PATIENCE, &old_waker).expect("alive");
+    assert!(handle.update_timer(&key, &new_waker));
+    let key = handle.reset_timer(&key, now + ms(1)).expect("it has not fired");
+    turn_until_ready(&mut driver).into_iter().for_each(Waker::wake);
+    assert_eq!((removed.get(), old.get(), new.get()), (0, 0, 1));
+    assert!(!handle.update_timer(&key, &new_waker), "it has fired");
+    assert_eq!(Arc::strong_count(&removed), 2, "no copy of the waker is left");
+}
+
+#[test]
+fn busy_workers_expire_timers() {
+    let (_driver, handle) = new().expect("a driver");
+    let now = Instant::now();
+    let (_, waker) = counter();
+    for n in 0..2_000 {
+        handle.insert_timer(now + ms(n), &waker).expect("alive");
+    }
+    let mut ready = Vec::new();
+    handle.expire(now + ms(1_499), &mut ready);
+    assert_eq!(ready.len(), 1_500);
+    handle.expire(now + ms(1_499), &mut ready);
+    assert_eq!(ready.len(), 1_500);
+    assert_eq!(handle.next_deadline(), Some(now + ms(1_500)));
+}
+
+#[test]
+fn a_million_timers() {
+    const N: u32 = 1_000_000;
+    let (mut driver, handle) = new().expect("a driver");
+    let (fired, waker) = counter();
+    let start = Instant::now();
+    // Scattered over ten seconds, in an order that is none.
+    let place = |n: u32| n.wrapping_mul(2_654_435_769) % 10_000_000;
+    let base = start + Duration::from_secs(1000);
+    let keys: Vec<_> = (0..N)
+        .map(|n| {
+            let deadline = base + Duration::from_micros(place(n).into());
+            handle.insert_timer(deadline, &waker).expect("alive")
+        })
+        .collect();
+    let inserted = start.elapsed();
+    for key in keys.iter().step_by(2) {
+        handle.remove_timer(key);
+    }
+    let cancelled = start.elapsed();
+    assert_eq!(handle.timer_count(), N as usize / 2);
+    driver.turn(Some(Duration::ZERO), &mut Vec::new()).expect("turns");
+    let mut ready = Vec::new();
+    for second in 0..=10 {
+        let from = ready.len();
+        handle.expire(base + Duration::from_secs(second), &mut ready);
+        assert!(ready.len() > from || second == 0, "each second has its share");
+    }
+    let expired = start.elapsed();
+    ready.drain(..).for_each(Waker::wake);
+    assert_eq!(fired.get(), N as usize / 2);
+    assert_eq!((handle.timer_count(), handle.next_deadline()), (0, None));
+    println!(
+        "{N} timers: inserted in {inserted:?}, half cancelled in {:?}, the rest fired in {:?}",
+        cancelled - inserted,
+        expired - cancelled,
+    );
+}
+
+#[test]
+fn shutdown_wakes_everything_and_refuses_the_rest() {
+    let (mut driver, handle) = new().expect("a driver");
+    let (sleeper, waker) = counter();
+    let key = handle.insert_timer(Instant::now() + PATIENCE, &waker).expect("alive");
+    let other = {
+        let handle = handle.clone();
+        thread::spawn(move || {
+            thread::sleep(ms(20));
+            handle.shutdown();
+        })
+    };
+    let start = Instant::now();
+    driver.turn(None, &mut Vec::new()).expect("turns");
+    assert!(start.elapsed() < PATIENCE / 2);
+    other.join().expect("no panic");
+    assert_eq!(sleeper.get(), 1);
+    assert!(handle.is_shut_down());
+    assert!(!handle.update_timer(&key, &waker));
+    assert_eq!(handle.insert_timer(Instant::now(), &waker).err(), Some(Gone));
+}
+
+/// A task whose waker drops a timer of the same driver when it is itself dropped: with a lock held
+/// meanwhile this would hang.
+#[test]
+fn a_waker_may_drop_a_timer() {
+    struct Nested(Handle, Mutex<Option<TimerKey>>);
+    impl std::task::Wake for Nested {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Nested {
+        fn drop(&mut self) {
+            if let Some(key) = self.1.lock().expect("no poison").take() {
+                self.0.remove_timer(&key);
+            }
+        }
+    }
+    let (_driver, handle) = new().expect("a driver");
+    let nested = || {
+        let (_, inner) = counter();
+        let inner = handle.insert_timer(Instant::now() + PATIENCE, &inner).expect("alive");
+        Waker::from(Arc::new(Nested(handle.clone(), Mutex::new(Some(inner)))))
+    };
+    let key = handle.insert_timer(Instant::now() + PATIENCE, &nested()).expect("alive");
+    assert_eq!(handle.timer_count(), 2);
+    assert!(handle.update_timer(&key, &nested()));
+    assert_eq!(handle.timer_count(), 2);
+    handle.remove_timer(&key);
+    assert_eq!(handle.timer_count(), 0);
+    handle.shutdown();
+    assert!(handle.insert_timer(Instant::now(), &counter().1).is_err());
+}

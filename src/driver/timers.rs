@@ -1,0 +1,191 @@
+//! The timers: an ordered map behind a lock, and a hint that keeps the lock away from whoever has
+//! nothing due.
+//!
+//! A map is enough: an insertion into a million timers is some hundred nanoseconds, removal finds
+//! its entry by key, and nothing has to be swept. A wheel would have to be rounded to a tick.
+//!
+//! No waker is cloned, woken or dropped under the lock: any of these may run user code, which may
+//! drop a `Sleep`, which takes the lock.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::Gone;
+use crate::primitive::{AtomicU64, Mutex, Ordering};
+
+/// The hint while there is no timer.
+const NEVER: u64 = u64::MAX;
+
+/// How many timers one hold of the lock may fire.
+const BATCH: usize = 512;
+
+/// Names a timer that was inserted. Not `Clone`: who holds it owns the entry.
+#[derive(Debug)]
+pub(crate) struct TimerKey {
+    deadline: Instant,
+    id: u64,
+}
+
+/// What an insertion asks of the caller.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Inserted {
+    /// The timer is the earliest: a driver that waits for a later one must be woken.
+    First,
+    /// An earlier timer exists.
+    Behind,
+}
+
+#[derive(Debug)]
+struct Queue {
+    entries: BTreeMap<(Instant, u64), Waker>,
+    next_id: u64,
+    shut_down: bool,
+}
+
+/// All timers of one driver.
+#[derive(Debug)]
+pub(super) struct Timers {
+    base: Instant,
+    /// The earliest deadline in nanoseconds since `base`. Written under the lock only, after the
+    /// map: it may lag behind the map for as long as somebody holds the lock, no longer.
+    next: AtomicU64,
+    queue: Mutex<Queue>,
+}
+
+impl Timers {
+    pub(super) fn new() -> Self {
+        Self {
+            base: Instant::now(),
+            next: AtomicU64::new(NEVER),
+            queue: Mutex::new(Queue { entries: BTreeMap::new(), next_id: 0, shut_down: false }),
+        }
+    }
+
+    pub(super) fn insert(
+        &self,
+        deadline: Instant,
+        waker: &Waker,
+    ) -> Result<(TimerKey, Inserted), Gone> {
+        self.insert_owned(deadline, waker.clone())
+    }
+
+    fn insert_owned(&self, deadline: Instant, waker: Waker) -> Result<(TimerKey, Inserted), Gone> {
+        let mut queue = self.queue.lock();
+        if queue.shut_down {
+            // The arguments outlive the guard: the waker is dropped after the unlock.
+            return Err(Gone);
+        }
+        let id = queue.next_id;
+        queue.next_id += 1;
+        let before = queue.entries.insert((deadline, id), waker);
+        debug_assert!(before.is_none(), "timer ids are unique");
+        let first = queue.first() == Some((deadline, id));
+        if first {
+            self.publish(&queue);
+        }
+        let place = if first { Inserted::First } else { Inserted::Behind };
+        Ok((TimerKey { deadline, id }, place))
+    }
+
+    /// Replaces the waker. False if the timer has fired (or was shut down) meanwhile.
+    pub(super) fn update(&self, key: &TimerKey, waker: &Waker) -> bool {
+        let mut waker = waker.clone();
+        let mut queue = self.queue.lock();
+        match queue.entries.get_mut(&(key.deadline, key.id)) {
+            Some(slot) => std::mem::swap(slot, &mut waker),
+            None => return false,
+        }
+        // `waker` is the old one now; it was declared first, so the guard goes before it.
+        true
+    }
+
+    /// Takes the timer out. Its waker is returned so that it is dropped outside the lock; `None`
+    /// if it has fired.
+    pub(super) fn remove(&self, key: &TimerKey) -> Option<Waker> {
+        let mut queue = self.queue.lock();
+        let was_first = queue.first() == Some((key.deadline, key.id));
+        let waker = queue.entries.remove(&(key.deadline, key.id));
+        if was_first {
+            self.publish(&queue);
+        }
+        waker
+    }
+
+    /// Moves the timer to another deadline, with its waker. `None` if it has fired.
+    pub(super) fn reset(&self, key: &TimerKey, deadline: Instant) -> Option<(TimerKey, Inserted)> {
+        let waker = self.remove(key)?;
+        self.insert_owned(deadline, waker).ok()
+    }
+
+    /// Moves the wakers of all timers due at `now` into `ready`, the earliest first.
+    pub(super) fn expire(&self, now: Instant, ready: &mut Vec<Waker>) {
+        // Ordering: a hint. Who reads an old value sees the new one at its next look; for the
+        // driver's wait, where that would be too late, see `parking`.
+        if self.nanos(now) < self.next.load(Ordering::Relaxed) {
+            return;
+        }
+        loop {
+            let mut queue = self.queue.lock();
+            let mut room = BATCH;
+            while room > 0 && queue.first().is_some_and(|(deadline, _)| deadline <= now) {
+                ready.extend(queue.entries.pop_first().map(|(_, waker)| waker));
+                room -= 1;
+            }
+            self.publish(&queue);
+            if room > 0 {
+                return;
+            }
+        }
+    }
+
+    /// The earliest deadline, as a hint.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        // Ordering: a hint; the driver's read is D3 of `parking` and has its fence.
+        match self.next.load(Ordering::Relaxed) {
+            NEVER => None,
+            nanos => self.base.checked_add(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Refuses timers from now on and hands out the wakers of all there are.
+    pub(super) fn shut_down(&self) -> Vec<Waker> {
+        let entries = {
+            let mut queue = self.queue.lock();
+            queue.shut_down = true;
+            let entries = std::mem::take(&mut queue.entries);
+            self.publish(&queue);
+            entries
+        };
+        entries.into_values().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.queue.lock().shut_down
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.queue.lock().entries.len()
+    }
+
+    fn publish(&self, queue: &Queue) {
+        let next = queue.first().map_or(NEVER, |(deadline, _)| self.nanos(deadline));
+        // Ordering: T1 of `parking`; the fence follows in `is_waiting`.
+        self.next.store(next, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds since `base`; a time before it is 0, and 584 years later is as late as it gets.
+    fn nanos(&self, time: Instant) -> u64 {
+        let nanos = time.saturating_duration_since(self.base).as_nanos();
+        u64::try_from(nanos).unwrap_or(NEVER).min(NEVER - 1)
+    }
+}
+
+impl Queue {
+    fn first(&self) -> Option<(Instant, u64)> {
+        self.entries.first_key_value().map(|(key, _)| *key)
+    }
+}

@@ -1,0 +1,159 @@
+//! `threadlet!`, and `run` for code that cannot await.
+
+use std::panic::Location;
+
+/// Runs `f` right here; only if it blocks, a spare thread takes over this worker's other tasks.
+///
+/// For synchronous code deep in a call chain. In async code [`threadlet!`](crate::threadlet) is
+/// better: it can wait for its turn when too many threads are blocked already, where `run` goes
+/// ahead. Outside a runtime, on a thread of another runtime, or inside another such call it is a
+/// plain call, and it never panics for the flavour of the runtime.
+///
+/// While `f` blocks, the task it is called in is stuck, with all that it polls (`join!`,
+/// `select!`, `timeout`); a call that has started cannot be cancelled.
+///
+/// # Examples
+///
+/// ```
+/// fn size(path: &str) -> std::io::Result<u64> {
+///     threadlet::run(|| Ok(std::fs::metadata(path)?.len()))
+/// }
+/// assert!(threadlet::block_on(async { size("/etc/hosts") }).is_ok());
+/// ```
+#[track_caller]
+pub fn run<T>(f: impl FnOnce() -> T) -> T {
+    crate::task::in_place(Location::caller(), "run", f)
+}
+
+/// Runs an expression right here, borrowing what it likes; only if it blocks, a spare thread takes
+/// over this worker's other tasks.
+///
+/// For async code: it contains its `.await`, which waits only when too many threads are blocked
+/// already. What the expression captures never crosses an await, so a `Cell`, a lock's guard or a
+/// `&Connection` may be used in a spawned task. The expression is the body of a closure: `return`
+/// and `?` end the expression, not the function around it, and `.await` in it is a compile error.
+///
+/// Options stand before a semicolon, separated by commas:
+///
+/// | option | meaning |
+/// |---|---|
+/// | `will_block` | hand the core over before the call |
+/// | `or_inline` | never wait: with no permit free, run all the same and perhaps stall the core |
+/// | `or_fail` | never wait: with no permit free, give `Err(`[`Saturated`](crate::Saturated)`)`, otherwise `Ok` of the expression's value |
+///
+/// Outside a runtime, in another runtime's task, in a thread-local destructor, in a child of `fork`
+/// and inside another `threadlet!` it is a plain call. While the call blocks its own task is stuck,
+/// and with it the siblings in a `join!`, `select!` or `timeout`:
+/// [`spawn_blocking`](crate::task::spawn_blocking) is for those. A call that has started cannot be
+/// cancelled: a `timeout` around it is noticed when the call returns.
+///
+/// # Cancel safety
+///
+/// Dropped while it waits for its turn, the call has not been made. A call that was made has
+/// returned.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use threadlet::threadlet;
+///
+/// threadlet::block_on(async {
+///     let calls = Cell::new(0);
+///     let hosts = threadlet!({
+///         calls.set(calls.get() + 1);
+///         std::fs::read("/etc/hosts")
+///     });
+///     assert!(hosts.is_ok() && calls.get() == 1);
+///
+///     let answer = threadlet!(or_fail; std::fs::metadata("/etc/hosts").map(|m| m.len()));
+///     assert!(answer.expect("nothing else is blocked here").is_ok());
+/// });
+/// ```
+#[macro_export]
+macro_rules! threadlet {
+    ($($tokens:tt)+) => {
+        $crate::__threadlet!(@options [false Wait plain] $($tokens)+)
+    };
+    () => {
+        ::core::compile_error!("threadlet! needs an expression: `threadlet!(file.sync_all())`")
+    };
+}
+
+/// The parser behind [`threadlet!`]: reads options one by one into `[will_block at_cap result]`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __threadlet {
+    // An option, with more behind it.
+    (@options [$will:ident $cap:ident $how:ident] will_block, $($rest:tt)+) => {
+        $crate::__threadlet!(@option $will will_block [true $cap $how] $($rest)+)
+    };
+    (@options [$will:ident Wait plain] or_inline, $($rest:tt)+) => {
+        $crate::__threadlet!(@options [$will Inline plain] $($rest)+)
+    };
+    (@options [$will:ident Wait plain] or_fail, $($rest:tt)+) => {
+        $crate::__threadlet!(@options [$will Fail result] $($rest)+)
+    };
+    // The last option.
+    (@options [$will:ident $cap:ident $how:ident] will_block; $($body:tt)+) => {
+        $crate::__threadlet!(@last $will will_block [true $cap $how] $($body)+)
+    };
+    (@options [$will:ident Wait plain] or_inline; $($body:tt)+) => {
+        $crate::__threadlet!(@call [$will Inline plain] $($body)+)
+    };
+    (@options [$will:ident Wait plain] or_fail; $($body:tt)+) => {
+        $crate::__threadlet!(@call [$will Fail result] $($body)+)
+    };
+    // Something that looks like an option and is none, or one too many.
+    (@options [$will:ident $cap:ident $how:ident] $bad:ident; $($body:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "threadlet!: `", ::core::stringify!($bad), "` is no option here: the options are ",
+            "`will_block` and one of `or_inline`, `or_fail`, each once, before a semicolon"
+        ))
+    };
+    // No option: an expression.
+    (@options [false Wait plain] $body:expr $(,)?) => {
+        $crate::__threadlet!(@call [false Wait plain] $body)
+    };
+    (@option false will_block $state:tt $($rest:tt)+) => {
+        $crate::__threadlet!(@options $state $($rest)+)
+    };
+    (@option true will_block $state:tt $($rest:tt)+) => {
+        ::core::compile_error!("threadlet!: `will_block` stands twice")
+    };
+    (@last false will_block $state:tt $($body:tt)+) => {
+        $crate::__threadlet!(@call $state $($body)+)
+    };
+    (@last true will_block $state:tt $($body:tt)+) => {
+        ::core::compile_error!("threadlet!: `will_block` stands twice")
+    };
+    (@call [$will:ident $cap:ident plain] $body:expr $(,)?) => {{
+        static SITE: $crate::__private::Site = $crate::__private::Site::new(
+            ::core::file!(), ::core::line!(), ::core::column!(), ::core::stringify!($body),
+        );
+        let options = $crate::__private::Options {
+            will_block: $will,
+            at_cap: $crate::__private::AtCap::$cap,
+        };
+        // Only a call that asked for it is refused.
+        let pass = $crate::__private::gate(&SITE, options)
+            .await
+            .unwrap_or($crate::__private::Pass::Inline);
+        $crate::__private::run_at(&SITE, pass, || $body)
+    }};
+    (@call [$will:ident $cap:ident result] $body:expr $(,)?) => {{
+        static SITE: $crate::__private::Site = $crate::__private::Site::new(
+            ::core::file!(), ::core::line!(), ::core::column!(), ::core::stringify!($body),
+        );
+        let options = $crate::__private::Options {
+            will_block: $will,
+            at_cap: $crate::__private::AtCap::$cap,
+        };
+        match $crate::__private::gate(&SITE, options).await {
+            ::core::result::Result::Ok(pass) => {
+                ::core::result::Result::Ok($crate::__private::run_at(&SITE, pass, || $body))
+            }
+            ::core::result::Result::Err(saturated) => ::core::result::Result::Err(saturated),
+        }
+    }};
+}

@@ -1,0 +1,183 @@
+//! `TcpListener`.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use mio::Interest;
+
+use super::addr::{ToSocketAddrs, addresses};
+use super::tcp_stream::TcpStream;
+use crate::driver::{Direction, Evented, Handle};
+
+/// A TCP socket that listens for connections.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::net::{TcpListener, TcpStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (server, peer) = listener.accept().await?;
+///     assert_eq!(peer, client.local_addr()?);
+///     assert_eq!(server.local_addr()?, listener.local_addr()?);
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub struct TcpListener {
+    io: Evented<mio::net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens on `address`, or on the first of several that works. Port 0 lets the system choose;
+    /// [`local_addr`](Self::local_addr) tells. `SO_REUSEADDR` is set.
+    ///
+    /// A host name is looked up, which may take seconds; a literal address is not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing is bound.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last address tried; [`InvalidInput`](io::ErrorKind::InvalidInput) if it
+    /// is not an address at all.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the future is polled outside a runtime.
+    pub async fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
+        let handle = Handle::current("a socket");
+        let mut last = None;
+        for address in addresses(address).await? {
+            match mio::net::TcpListener::bind(address) {
+                Ok(listener) => {
+                    let io = Evented::with_handle(listener, Interest::READABLE, handle)?;
+                    return Ok(Self { io });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.expect("there is at least one address"))
+    }
+
+    /// Waits for a connection and returns it with the peer's address.
+    ///
+    /// Any number of tasks may wait at a time. An error concerns one connection or the process (out
+    /// of descriptors, say), not the listener: it can be asked again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, no connection is lost: one is taken from the kernel only in the poll that returns
+    /// it.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) =
+            self.io.async_io(Direction::Read, mio::net::TcpListener::accept).await?;
+        Ok((self.adopt(stream)?, peer))
+    }
+
+    /// The form of [`accept`](Self::accept) for hand-written futures. Only the last task to poll is
+    /// woken.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = self.io.poll_io(Direction::Read, cx, mio::net::TcpListener::accept);
+        accepted.map(|result| {
+            let (stream, peer) = result?;
+            Ok((self.adopt(stream)?, peer))
+        })
+    }
+
+    /// A connection belongs to the runtime of its listener.
+    fn adopt(&self, stream: mio::net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::with_handle(stream, self.io.handle().clone())
+    }
+
+    /// The connections as a stream that never ends. As with [`poll_accept`](Self::poll_accept),
+    /// only one task at a time should wait for such a stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream, or a future that waits for its next item, loses no connection.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// The address this socket is bound to.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get().local_addr()
+    }
+
+    /// The time to live of packets sent from this socket.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.get().ttl()
+    }
+
+    /// Sets the time to live of packets sent from this socket.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.get().set_ttl(ttl)
+    }
+
+    /// Adopts a listener of the standard library, and makes it non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a runtime.
+    #[track_caller]
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        let handle = Handle::current("a socket");
+        listener.set_nonblocking(true)?;
+        let listener = mio::net::TcpListener::from_std(listener);
+        Ok(Self { io: Evented::with_handle(listener, Interest::READABLE, handle)? })
+    }
+
+    /// Turns this into a listener of the standard library. It is still non-blocking; see
+    /// [`set_nonblocking`](std::net::TcpListener::set_nonblocking).
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        self.io.into_inner().map(Into::into)
+    }
+
+    #[cfg(all(test, not(threadlet_loom)))]
+    pub(super) fn waiting(&self) -> usize {
+        self.io.waiting()
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.fmt(f)
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.get().as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.io.get().as_raw_fd()
+    }
+}
+
+/// Stream of [`TcpListener::incoming`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(|result| Some(result.map(|(stream, _)| stream)))
+    }
+}

@@ -1,0 +1,377 @@
+//! TCP over loopback.
+
+use std::future::{Future, pending};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures::{Stream, StreamExt};
+
+use super::*;
+use crate::driver;
+use crate::driver::testing::{block_on, block_on_with, counter};
+use crate::time::{sleep, timeout};
+
+/// A connected pair.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (client, server) = join(TcpStream::connect(address), listener.accept()).await;
+    (client.expect("connected"), server.expect("accepted").0)
+}
+
+/// Sends back what comes until the end.
+async fn echo(mut stream: TcpStream) -> io::Result<usize> {
+    let mut buf = [0; 512];
+    let mut total = 0;
+    loop {
+        let n = stream.read(&mut buf).await?;
+        if n == 0 {
+            return Ok(total);
+        }
+        stream.write_all(&buf[..n]).await?;
+        total += n;
+    }
+}
+
+#[test]
+fn echo_with_100_connections() {
+    const N: usize = 100;
+    let (mut driver, handle) = driver::new().expect("a driver");
+    block_on_with(&mut driver, &handle, async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let server = listener.incoming().take(N).map(|stream| echo(stream.expect("accepted")));
+        let server = server.buffer_unordered(N).map(|n| n.expect("echoed"));
+        let server = server.fold(0, |sum, n| async move { sum + n });
+        let clients = join_all((0..N).map(|n| async move {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            let sent: Vec<u8> = (0..3000).map(|i| (i * n % 251) as u8).collect();
+            for chunk in sent.chunks(1000) {
+                stream.write_all(chunk).await.expect("written");
+                let mut back = vec![0; chunk.len()];
+                stream.read_exact(&mut back).await.expect("read");
+                assert!(back == chunk, "client {n}");
+            }
+            stream.close().await.expect("closed");
+            assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0);
+        }));
+        let (total, _) = join(server, clients).await;
+        assert_eq!(total, N * 3000);
+    });
+    assert_eq!(handle.source_count(), 0, "all sockets are deregistered");
+}
+
+#[test]
+fn more_than_the_buffers_hold_in_both_directions() {
+    const N: usize = 4 << 20;
+    block_on(async {
+        let (client, server) = pair().await;
+        let (mut read, mut write) = client.into_split();
+        let sent = vec![7_u8; N];
+        let writer = async {
+            write.write_all(&sent).await.expect("written");
+            drop(write); // Shuts down writing.
+        };
+        let reader = async {
+            let mut back = Vec::new();
+            read.read_to_end(&mut back).await.expect("read");
+            assert!(back == sent);
+        };
+        let (echoed, _) = join(echo(server), join(writer, reader)).await;
+        assert_eq!(echoed.expect("echoed"), N);
+    });
+}
+
+/// A reader and a writer wait for the same stream at the same time; each gets its own wake-up.
+#[test]
+fn two_tasks_on_one_stream() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let client = Arc::new(client);
+        let (for_reading, for_writing) = (client.clone(), client.clone());
+        let mut filled = 0;
+        while let Ok(n) = client.try_write(&[1; 65536]) {
+            filled += n;
+        }
+        let reader = async {
+            let mut byte = [0];
+            (&*for_reading).read_exact(&mut byte).await.expect("read");
+            byte[0]
+        };
+        let writer = async { (&*for_writing).write_all(b"end").await.expect("written") };
+        let peer = async {
+            // Both wait by now.
+            sleep(Duration::from_millis(10)).await;
+            (&server).write_all(b"x").await.expect("written");
+            let mut all = vec![0; filled + 3];
+            (&server).read_exact(&mut all).await.expect("read");
+            all.split_off(filled)
+        };
+        let ((byte, ()), tail) = join(join(reader, writer), peer).await;
+        assert_eq!((byte, &tail[..]), (b'x', &b"end"[..]));
+    });
+}
+
+#[test]
+fn halves() {
+    block_on(async {
+        let (mut client, server) = pair().await;
+        {
+            let (mut read, mut write) = TcpStream::split(&mut client);
+            write.writable().await.expect("there is room");
+            write.write_all(b"ping").await.expect("written");
+            (&server).write_all(b"pong").await.expect("written");
+            read.readable().await.expect("bytes are there");
+            let mut buf = [0; 4];
+            assert_eq!(read.peek(&mut buf).await.expect("peeked"), 4);
+            read.read_exact(&mut buf).await.expect("read");
+            assert_eq!(&buf, b"pong");
+            let error = read.try_read(&mut buf).expect_err("nothing is left");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
+        let (read, write) = client.into_split();
+        let (other_read, other_write) = server.into_split();
+        let error = read.reunite(other_write).expect_err("not one stream");
+        assert_eq!(error.to_string(), "the two halves belong to different streams");
+        let ReuniteError(read, other_write) = error;
+        let client = read.reunite(write).expect("one stream");
+        let server = other_write.reunite(other_read).expect("one stream");
+        // Nothing was shut down on the way.
+        (&client).write_all(b"!").await.expect("written");
+        let mut buf = [0; 5];
+        (&server).read_exact(&mut buf).await.expect("read");
+        assert_eq!(&buf, b"ping!");
+    });
+}
+
+#[test]
+fn dropping_the_owned_writing_half_is_the_end_for_the_peer() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let (mut client_read, client_write) = client.into_split();
+        let (mut server_read, server_write) = server.into_split();
+        server_write.forget();
+        drop(client_write);
+        assert_eq!(server_read.read(&mut [0]).await.expect("the end"), 0);
+        let mut byte = [0];
+        let forgotten = timeout(Duration::from_millis(10), client_read.read(&mut byte)).await;
+        assert!(forgotten.is_err(), "forgotten, not shut down");
+    });
+}
+
+#[test]
+fn peek_leaves_the_bytes() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let mut buf = [0; 8];
+        let peek = client.peek(&mut buf);
+        let (peeked, ()) = join(peek, async {
+            sleep(Duration::from_millis(5)).await;
+            (&server).write_all(b"abc").await.expect("written");
+        })
+        .await;
+        assert_eq!(peeked.expect("peeked"), 3);
+        assert_eq!(&buf[..3], b"abc");
+        let (_, waker) = counter();
+        let mut cx = Context::from_waker(&waker);
+        assert!(matches!(client.poll_peek(&mut cx, &mut buf[..2]), Poll::Ready(Ok(2))));
+        let mut read = [0; 3];
+        (&client).read_exact(&mut read).await.expect("read");
+        assert_eq!(&read, b"abc");
+        assert!(client.poll_peek(&mut cx, &mut buf).is_pending());
+    });
+}
+
+#[test]
+fn vectored() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let (_, waker) = counter();
+        let mut cx = Context::from_waker(&waker);
+        let parts = [IoSlice::new(b"one "), IoSlice::new(b"two")];
+        let written = Pin::new(&mut &client).poll_write_vectored(&mut cx, &parts);
+        assert!(matches!(written, Poll::Ready(Ok(7))), "{written:?}");
+        server.readable().await.expect("bytes are there");
+        let (mut first, mut second) = ([0; 3], [0; 10]);
+        let mut parts = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+        let read = Pin::new(&mut &server).poll_read_vectored(&mut cx, &mut parts);
+        assert!(matches!(read, Poll::Ready(Ok(7))), "{read:?}");
+        assert_eq!((&first, &second[..4]), (b"one", &b" two"[..]));
+    });
+}
+
+#[test]
+fn a_refused_connection_is_a_clean_error() {
+    block_on(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let closed = listener.local_addr().expect("bound");
+        drop(listener);
+        let error = TcpStream::connect(closed).await.expect_err("nobody listens");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = TcpStream::connect("nonsense").await.expect_err("no address");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let error = TcpStream::connect(&[][..]).await.expect_err("no address");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        // The second address is tried when the first one refuses.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let open = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(&[closed, open][..]).await.expect("the second answers");
+        assert_eq!(stream.peer_addr().expect("connected"), open);
+        let error = TcpListener::bind(open).await.expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    });
+}
+
+#[test]
+fn a_cancelled_accept_loses_no_connection() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        for round in 0..50 {
+            // Cancelled before it could succeed, and again when it was already woken.
+            let (_, waker) = counter();
+            let mut early = Box::pin(listener.accept());
+            assert!(early.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            assert_eq!(listener.waiting(), 1);
+            let client = TcpStream::connect(address).await.expect("connected");
+            if round % 2 == 0 {
+                sleep(Duration::from_micros(200)).await;
+            }
+            drop(early);
+            assert_eq!(listener.waiting(), 0);
+            let (_, peer) = timeout(Duration::from_secs(5), listener.accept())
+                .await
+                .expect("the connection is still there")
+                .expect("accepted");
+            assert_eq!(peer, client.local_addr().expect("connected"));
+        }
+    });
+}
+
+#[test]
+fn many_tasks_may_accept() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let accepts = join_all((0..5).map(|_| listener.accept()));
+        let connects = join_all((0..5).map(|_| TcpStream::connect(address)));
+        let (accepted, connected) = join(accepts, connects).await;
+        assert!(accepted.iter().all(Result::is_ok) && connected.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn readable_waits_and_remembers() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let limit = Duration::from_millis(5);
+        assert!(timeout(limit, client.readable()).await.is_err(), "nothing was sent");
+        (&server).write_all(b"x").await.expect("written");
+        client.readable().await.expect("a byte is there");
+        client.readable().await.expect("it still is");
+        assert_eq!(client.try_read(&mut [0; 4]).expect("read"), 1);
+        // Only a `WouldBlock` clears the readiness.
+        assert!(client.try_read(&mut [0; 4]).is_err());
+        assert!(timeout(limit, client.readable()).await.is_err());
+        // The end is readable too.
+        drop(server);
+        client.readable().await.expect("the end");
+        assert_eq!(client.try_read(&mut [0; 4]).expect("read"), 0);
+    });
+}
+
+#[test]
+fn from_std_and_back() {
+    block_on(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::from_std(listener).expect("registered");
+        let address = listener.local_addr().expect("bound");
+        let client = std::net::TcpStream::connect(address).expect("connected");
+        let client = TcpStream::from_std(client).expect("registered");
+        let (server, _) = listener.accept().await.expect("accepted");
+        client.set_nodelay(true).expect("set");
+        assert!(client.nodelay().expect("get"));
+        client.set_ttl(42).expect("set");
+        assert_eq!(client.ttl().expect("get"), 42);
+        let mut server = server.into_std().expect("unregistered");
+        server.set_nonblocking(false).expect("set");
+        server.write_all(b"std").expect("written");
+        let mut buf = [0; 3];
+        (&client).read_exact(&mut buf).await.expect("read");
+        assert_eq!(&buf, b"std");
+        client.shutdown(Shutdown::Both).expect("connected");
+        assert_eq!(server.read(&mut buf).expect("the end"), 0);
+        let listener = listener.into_std().expect("unregistered");
+        assert_eq!(listener.local_addr().expect("bound"), address);
+    });
+}
+
+#[test]
+fn after_shutdown_operations_fail_and_say_why() {
+    let (mut driver, handle) = driver::new().expect("a driver");
+    block_on_with(&mut driver, &handle, async {
+        let (client, server) = pair().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let stop = async {
+            sleep(Duration::from_millis(5)).await;
+            handle.shutdown();
+        };
+        let mut buf = [0; 4];
+        let (read, (accepted, ())) =
+            join((&client).read(&mut buf), join(listener.accept(), stop)).await;
+        for error in [read.expect_err("shut down"), accepted.expect_err("shut down")] {
+            assert!(error.to_string().contains("runtime"), "{error}");
+        }
+        assert!((&server).write(b"x").await.is_err());
+        assert!(server.writable().await.is_err());
+        assert!(TcpListener::bind("127.0.0.1:0").await.is_err());
+        server.into_std().expect("still possible");
+    });
+    assert_eq!(handle.source_count(), 0);
+}
+
+/// A task that owns its socket is kept alive by its own waker, which the socket holds. Dropping the
+/// future must break the circle, and a dropped socket must leave nothing in the driver.
+#[test]
+fn a_dropped_socket_forgets_its_wakers() {
+    let (mut driver, handle) = driver::new().expect("a driver");
+    block_on_with(&mut driver, &handle, async {
+        let (client, _server) = pair().await;
+        let (counter, waker) = counter();
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut &client).poll_read(&mut cx, &mut [0]).is_pending());
+        assert_eq!(Arc::strong_count(&counter), 3);
+        drop(client);
+        assert_eq!(Arc::strong_count(&counter), 2);
+        assert_eq!(counter.get(), 0);
+    });
+}
+
+#[test]
+fn outside_a_runtime_a_socket_panics_and_says_what_to_do() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let panic = std::panic::catch_unwind(|| TcpListener::from_std(listener)).expect_err("none");
+    let text = panic.downcast_ref::<String>().expect("a text");
+    assert!(text.contains("a socket needs a threadlet runtime"), "{text}");
+}
+
+#[test]
+fn futures_and_sockets_can_be_sent() {
+    fn send<T: Send>(_: T) {}
+    fn shared<T: Send + Sync + Unpin>() {}
+    shared::<TcpStream>();
+    shared::<TcpListener>();
+    shared::<OwnedReadHalf>();
+    shared::<OwnedWriteHalf>();
+    send(TcpStream::connect("localhost:1"));
+    send(TcpListener::bind("127.0.0.1:0"));
+    send(timeout(Duration::ZERO, pending::<()>()));
+    fn stream(_: impl Stream<Item = io::Result<TcpStream>>) {}
+    block_on(async { stream(TcpListener::bind("127.0.0.1:0").await.expect("bound").incoming()) });
+}

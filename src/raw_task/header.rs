@@ -1,0 +1,71 @@
+//! What a task knows of itself, shared by its handles.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The number of a task: unique among the tasks of all runtimes of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(NonZeroU64);
+
+impl Id {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Id(NonZeroU64::new(number).expect("2^64 tasks are not reached"))
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Id)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A task's own data, beside its future.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) id: Id,
+    pub(crate) spawned_at: &'static Location<'static>,
+    aborted: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Header {
+    pub(crate) fn new(spawned_at: &'static Location<'static>) -> Arc<Self> {
+        let (aborted, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Header { id: Id::next(), spawned_at, aborted, ended })
+    }
+
+    /// From here on the task is dropped instead of polled.
+    pub(crate) fn abort(&self) {
+        // Ordering: Release. Partner: the Acquire of `is_aborted`. The wake that follows gets the
+        // task into a queue, and with it to a thread that looks here.
+        self.aborted.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    /// The task's future is gone.
+    pub(crate) fn end(&self) {
+        // Ordering: Release. Partner: the Acquire of `is_ended`.
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,219 @@
+//! The handles of a task.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use async_task::FallibleTask;
+
+use super::caught::{Outcome, Payload};
+use super::header::{Header, Id};
+
+/// The handle of a spawned task: a future of its result.
+///
+/// Dropping the handle *detaches* the task, which runs on. [`abort`](Self::abort) stops it.
+///
+/// # Cancel safety
+///
+/// Waiting for a handle by `&mut` in a `select!` or a `timeout` loses nothing: the task goes on,
+/// and the handle can be awaited again.
+///
+/// # Panics
+///
+/// Polling it again after it has returned the result panics.
+pub struct JoinHandle<T> {
+    // `None` only once the task was detached by `drop`.
+    task: Option<FallibleTask<Outcome<T>, Arc<Header>>>,
+    abort: AbortHandle,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(
+        task: async_task::Task<Outcome<T>, Arc<Header>>,
+        header: Arc<Header>,
+        waker: Option<Waker>,
+    ) -> Self {
+        JoinHandle { task: Some(task.fallible()), abort: AbortHandle { header, waker } }
+    }
+
+    /// Stops the task at its next `.await`: it is not polled again, its future is dropped by the
+    /// runtime, and the handle returns a [`JoinError`] that [`is_cancelled`].
+    ///
+    /// A call inside `threadlet!` or `spawn_blocking` that has started is not interrupted: it runs
+    /// to its end, and so does the rest of that poll; one that has not started never will. A task
+    /// that ends by itself first keeps its result.
+    ///
+    /// [`is_cancelled`]: JoinError::is_cancelled
+    pub fn abort(&self) {
+        self.abort.abort();
+    }
+
+    /// A handle that can abort the task and ask after it, but does not wait for it.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.abort.clone()
+    }
+
+    /// Whether the task has ended, by returning, by a panic, or because it was aborted.
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(FallibleTask::is_finished)
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> Id {
+        self.abort.id()
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let id = self.id();
+        let task = self.task.as_mut().expect("only `drop` takes it");
+        Pin::new(task).poll(cx).map(|outcome| match outcome.map(Outcome::into_result) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(payload)) => {
+                Err(JoinError { id, why: Why::Panicked(std::sync::Mutex::new(Some(payload))) })
+            }
+            None => Err(JoinError { id, why: Why::Cancelled }),
+        })
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// Aborts a task, or asks whether it has ended, without waiting for it.
+///
+/// It keeps the memory of the task, not the task: its future is dropped when it ends.
+#[derive(Clone)]
+pub struct AbortHandle {
+    header: Arc<Header>,
+    waker: Option<Waker>,
+}
+
+impl AbortHandle {
+    /// Stops the task at its next `.await`, as [`JoinHandle::abort`] does.
+    pub fn abort(&self) {
+        self.header.abort();
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        self.header.is_ended()
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> Id {
+        self.header.id
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// Why a task has no result: it panicked, or it was cancelled.
+pub struct JoinError {
+    id: Id,
+    why: Why,
+}
+
+enum Why {
+    Cancelled,
+    // In a lock, so that the error is `Sync` though a panic's payload need not be.
+    Panicked(std::sync::Mutex<Option<Payload>>),
+}
+
+impl JoinError {
+    /// The task was aborted, or its runtime was shut down.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.why, Why::Cancelled)
+    }
+
+    /// The task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.why, Why::Panicked(_))
+    }
+
+    /// What the task panicked with, for [`resume_unwind`](std::panic::resume_unwind).
+    ///
+    /// # Panics
+    ///
+    /// If the task did not panic; see [`try_into_panic`](Self::try_into_panic).
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn std::any::Any + Send + 'static> {
+        self.try_into_panic().expect("`JoinError` is not a panic: the task was cancelled")
+    }
+
+    /// What the task panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if the task was cancelled.
+    pub fn try_into_panic(self) -> Result<Box<dyn std::any::Any + Send + 'static>, JoinError> {
+        match self.why {
+            Why::Panicked(payload) => Ok(payload
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .expect("taken by value, once")),
+            Why::Cancelled => Err(self),
+        }
+    }
+
+    /// The number of the task.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The text of the panic, if it is one: `panic!` with a literal or with arguments.
+    fn text(&self) -> Option<String> {
+        let Why::Panicked(payload) = &self.why else { return None };
+        let payload = payload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let payload = payload.as_ref()?;
+        let literal = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
+        literal.or_else(|| payload.downcast_ref::<String>().cloned())
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_cancelled(), self.text()) {
+            (true, _) => write!(f, "task {} was cancelled", self.id),
+            (false, Some(text)) => write!(f, "task {} panicked: {text}", self.id),
+            (false, None) => write!(f, "task {} panicked", self.id),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl From<JoinError> for std::io::Error {
+    fn from(error: JoinError) -> Self {
+        std::io::Error::other(error)
+    }
+}

@@ -1,0 +1,241 @@
+//! How a runtime is made.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Cause, Runtime, start};
+use crate::raw_task::quietly;
+use crate::scheduler::shared::Config;
+
+/// How blocked threads are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Detector {
+    /// [`Perf`](Detector::Perf) where the kernel allows it, else [`Monitor`](Detector::Monitor).
+    #[default]
+    Auto,
+    /// The kernel's context-switch records (`perf_event_open`), with the monitor behind them. A
+    /// block is seen within some tens of microseconds. Where it is refused, the monitor does it
+    /// all, and [`Metrics`](super::Metrics) says why.
+    Perf,
+    /// A thread that looks: at the cores' words, and at `/proc/self/task/TID/stat` of suspects.
+    /// Needs no permission. A block is seen within some hundred microseconds, or within some ten
+    /// milliseconds after a quiet time.
+    Monitor,
+    /// None: only calls that say `will_block` hand their core over. For tests and comparisons.
+    Off,
+}
+
+/// Makes a [`Runtime`].
+///
+/// # Examples
+///
+/// ```
+/// let runtime = threadlet::runtime::Builder::new_multi_thread()
+///     .worker_threads(2)
+///     .max_async_threads(64)
+///     .build()?;
+/// assert_eq!(runtime.block_on(async { 7 }), 7);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    current_thread: bool,
+    workers: Option<usize>,
+    detector: Detector,
+    min_spares: Option<usize>,
+    config: Config,
+}
+
+impl Builder {
+    /// A runtime with several cores, one for each CPU unless
+    /// [`worker_threads`](Self::worker_threads) says otherwise.
+    pub fn new_multi_thread() -> Self {
+        Builder::new(false)
+    }
+
+    /// A runtime with one core, at first on the thread in [`Runtime::block_on`]: tasks run while
+    /// somebody is there. When that thread blocks in a region the core moves to a spare thread,
+    /// as in the other flavour; that is why tasks are `Send` here too.
+    pub fn new_current_thread() -> Self {
+        Builder::new(true)
+    }
+
+    fn new(current_thread: bool) -> Self {
+        Builder {
+            current_thread,
+            workers: None,
+            detector: Detector::Auto,
+            min_spares: None,
+            config: Config {
+                current_thread,
+                workers: 1,
+                max_async_threads: 512,
+                min_spares: 0,
+                thread_name: "threadlet".to_owned(),
+                stack_size: None,
+                keep_alive: Duration::from_secs(10),
+                rescue: true,
+                rescue_after: Duration::from_micros(50),
+                hog_after: Duration::from_millis(1),
+                on_thread_start: None,
+                on_thread_stop: None,
+                on_hand_off: None,
+            },
+        }
+    }
+
+    /// How many tasks run at once: the number of cores (seats). Default: the number of CPUs this
+    /// process may use. A runtime of one core has one, whatever is said here.
+    pub fn worker_threads(&mut self, count: usize) -> &mut Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// How many threads may be blocked in calls at once. Default: 512. At the cap, calls of sites
+    /// that blocked recently wait their turn. One *emergency* thread may go beyond it, so that the
+    /// last running core is not lost. See [`Runtime::set_max_async_threads`].
+    pub fn max_async_threads(&mut self, count: usize) -> &mut Self {
+        self.config.max_async_threads = count;
+        self
+    }
+
+    /// How many threads are kept ready to take over a core. Default: as many as cores, 2 at least.
+    /// A block that finds none waits until one has been created. At least 1.
+    pub fn min_spare_threads(&mut self, count: usize) -> &mut Self {
+        self.min_spares = Some(count);
+        self
+    }
+
+    /// The name of the threads. Default: `threadlet`. The kernel shows its first 15 bytes.
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
+        self.config.thread_name = name.into();
+        self
+    }
+
+    /// The size of the threads' stacks, in bytes. Default: the standard library's.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.config.stack_size = Some(bytes);
+        self
+    }
+
+    /// After how long without work a spare beyond [`min_spare_threads`](Self::min_spare_threads)
+    /// ends. Default: 10 seconds.
+    pub fn thread_keep_alive(&mut self, keep_alive: Duration) -> &mut Self {
+        self.config.keep_alive = keep_alive;
+        self
+    }
+
+    /// How blocked threads are found. The environment variable `THREADLET_DETECTOR` (`auto`, `perf`,
+    /// `monitor`, `off`) overrides it. Default: [`Detector::Auto`].
+    pub fn detector(&mut self, detector: Detector) -> &mut Self {
+        self.detector = detector;
+        self
+    }
+
+    /// Whether polls that block without having said so lose their core too. Default: yes.
+    pub fn rescue(&mut self, rescue: bool) -> &mut Self {
+        self.config.rescue = rescue;
+        self
+    }
+
+    /// For how long an unmarked poll may block before it is rescued. Default, and the least: 50 us.
+    pub fn rescue_after(&mut self, after: Duration) -> &mut Self {
+        self.config.rescue_after = after.max(Duration::from_micros(50));
+        self
+    }
+
+    /// For how long a region may compute before its core is handed over. Default: 1 ms.
+    pub fn hog_after(&mut self, after: Duration) -> &mut Self {
+        self.config.hog_after = after;
+        self
+    }
+
+    /// Called on each thread that runs tasks, when it starts.
+    pub fn on_thread_start(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Self {
+        self.config.on_thread_start = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on each thread that runs tasks, before it ends.
+    pub fn on_thread_stop(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Self {
+        self.config.on_thread_stop = Some(Arc::new(f));
+        self
+    }
+
+    /// Called at each hand-off with its cause, on whatever thread decided it. It should be quick:
+    /// the detector waits for it.
+    pub fn on_hand_off(&mut self, f: impl Fn(Cause) + Send + Sync + 'static) -> &mut Self {
+        self.config.on_hand_off = Some(Arc::new(f));
+        self
+    }
+
+    /// Makes the runtime and starts its threads.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a count is zero or too large, or if
+    /// `THREADLET_DETECTOR` is none of its words; otherwise what the operating system says of the
+    /// threads, the I/O driver or the poller. Nothing is left running then.
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        let mut config = self.config.clone();
+        config.workers = match (self.current_thread, self.workers) {
+            (_, Some(count)) => bounded("worker_threads", count, MAX_WORKERS)?,
+            (true, None) => 1,
+            (false, None) => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        if self.current_thread {
+            config.workers = 1;
+        }
+        bounded("max_async_threads", config.max_async_threads, MAX_ASYNC)?;
+        let min_spares = self.min_spares.unwrap_or(config.workers.max(2));
+        config.min_spares = bounded("min_spare_threads", min_spares, MAX_WORKERS)?;
+        let detector = from_environment()?.unwrap_or(self.detector);
+        // Whatever a hook leaves behind, the builder can be used again.
+        let mut result = Err(io::Error::other("the runtime panicked while it was built"));
+        quietly(|| result = start(config, detector));
+        result
+    }
+}
+
+const MAX_WORKERS: usize = 1 << 12;
+const MAX_ASYNC: usize = 1 << 14;
+
+// All of them at once have a slot each.
+const _: () = assert!(MAX_WORKERS * 2 + MAX_ASYNC < crate::slot::MAX_THREADS);
+
+fn bounded(what: &str, count: usize, max: usize) -> io::Result<usize> {
+    if (1..=max).contains(&count) {
+        return Ok(count);
+    }
+    let text = format!("{what} is {count}: it must be from 1 to {max}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+fn from_environment() -> io::Result<Option<Detector>> {
+    let Some(word) = std::env::var_os("THREADLET_DETECTOR") else { return Ok(None) };
+    match word.to_str() {
+        Some("") => Ok(None),
+        Some("auto") => Ok(Some(Detector::Auto)),
+        Some("perf") => Ok(Some(Detector::Perf)),
+        Some("monitor") => Ok(Some(Detector::Monitor)),
+        Some("off") => Ok(Some(Detector::Off)),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("THREADLET_DETECTOR is {word:?}: it must be auto, perf, monitor or off"),
+        )),
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("current_thread", &self.current_thread)
+            .field("worker_threads", &self.workers)
+            .field("max_async_threads", &self.config.max_async_threads)
+            .field("detector", &self.detector)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! References to a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::metrics::{self, Blocked, Metrics, SiteStats};
+use super::{NO_RUNTIME, block_on};
+use crate::context;
+use crate::scheduler::shared::Shared;
+use crate::task::JoinHandle;
+
+/// A reference to a runtime, cheap to clone. It does not keep the runtime running: after its
+/// shutdown, what is spawned is cancelled at once.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// The current runtime: the one entered last on this thread, or the one it belongs to.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn current() -> Handle {
+        match Handle::try_current() {
+            Ok(handle) => handle,
+            Err(_) => panic!("{NO_RUNTIME}"),
+        }
+    }
+
+    /// The current runtime, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Outside a runtime.
+    pub fn try_current() -> Result<Handle, TryCurrentError> {
+        context::with_shared(|shared| match shared {
+            Some(shared) => Ok(Handle { shared: shared.clone() }),
+            None => Err(TryCurrentError(())),
+        })
+    }
+
+    /// Runs a future to its end on the calling thread. See
+    /// [`Runtime::block_on`](super::Runtime::block_on).
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on::block_on(&self.shared, future)
+    }
+
+    /// Spawns a task. See [`task::spawn`](crate::task::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        crate::scheduler::spawn::spawn(&self.shared, future, Location::caller())
+    }
+
+    /// Runs a closure that may block. See
+    /// [`task::spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        crate::task::spawn_blocking_on(self, f, Location::caller())
+    }
+
+    /// Makes this the current runtime of the calling thread while the guard lives.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        EnterGuard::new(self.shared.clone())
+    }
+
+    /// Figures of the runtime.
+    pub fn metrics(&self) -> Metrics {
+        metrics::metrics(&self.shared)
+    }
+
+    /// Who is blocked now, with the place in the source.
+    pub fn blocked(&self) -> Vec<Blocked> {
+        metrics::blocked(&self.shared)
+    }
+
+    /// What is known of each site that made a call in this runtime.
+    pub fn sites(&self) -> Vec<SiteStats> {
+        metrics::sites(&self.shared)
+    }
+}
+
+/// Outside a runtime there is no current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TryCurrentError(());
+
+impl fmt::Display for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NO_RUNTIME)
+    }
+}
+
+impl std::error::Error for TryCurrentError {}
+
+/// Keeps a runtime entered on this thread. Guards go in the reverse of the order they came.
+#[derive(Debug)]
+#[must_use = "the runtime is left again when the guard is dropped"]
+pub struct EnterGuard<'a> {
+    depth: usize,
+    // Bound to the handle, and to this thread.
+    runtime: PhantomData<(&'a Handle, *const ())>,
+}
+
+impl EnterGuard<'_> {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        EnterGuard { depth: context::enter(shared), runtime: PhantomData }
+    }
+}
+
+impl Drop for EnterGuard<'_> {
+    fn drop(&mut self) {
+        context::leave(self.depth);
+    }
+}

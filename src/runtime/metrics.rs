@@ -1,0 +1,174 @@
+//! What a runtime can tell of itself.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Cause;
+use crate::raw_task::Id;
+use crate::scheduler::shared::Shared;
+use crate::site::Site;
+
+/// Figures of a runtime, taken one after the other while it runs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Cores (seats).
+    pub workers: usize,
+    /// How blocked threads are found: `perf`, `monitor` or `off`.
+    pub detector: &'static str,
+    /// Why not a better way, in words.
+    pub detector_reason: Option<String>,
+    /// In-place calls so far, whether they blocked or not.
+    pub regions: u64,
+    /// Cores handed over because a region blocked.
+    pub handoffs_blocked: u64,
+    /// Cores handed over because a region computed for long.
+    pub handoffs_hog: u64,
+    /// Cores handed over before the call.
+    pub handoffs_predicted: u64,
+    /// Cores handed over because a poll blocked or computed without having said so.
+    pub handoffs_rescued: u64,
+    /// Hand-offs after which the call returned at once: the thread had only waited for a CPU.
+    pub handoffs_wasted: u64,
+    /// Edges the sentinel was woken for.
+    pub sentinel_wakeups: u64,
+    /// Spares woken to take a core.
+    pub spare_wakeups: u64,
+    /// Threads that lost their core and have not finished their poll.
+    pub async_threads: usize,
+    /// The most of them at once so far.
+    pub async_threads_peak: usize,
+    /// Permits nobody holds.
+    pub permits_free: usize,
+    /// Calls that wait for a permit.
+    pub gate_waiters: usize,
+    /// Calls that ran at the cap without a permit in sight.
+    pub regions_unprotected: u64,
+    /// Cores that were found blocked and could not be handed over at once.
+    pub regions_stalled: u64,
+    /// Threads waiting for a core.
+    pub spares: usize,
+    /// Threads that could not be created.
+    pub thread_spawn_failures: u64,
+    /// Rings that were refused or failed; their threads are the monitor's.
+    pub ring_faults: u64,
+    /// Tasks that have not ended.
+    pub tasks_alive: usize,
+    /// Tasks in the shared queue.
+    pub injector_depth: usize,
+    /// Tasks that a seat took from another's queue.
+    pub steals: u64,
+}
+
+/// A thread that is blocked (or computes) in a call, with its core gone or stalled.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Blocked {
+    /// The site of the call; `None` if it had not said that it may block.
+    pub site: Option<&'static Site>,
+    /// Where the task was spawned, as `file:line`; `None` for the root future.
+    pub spawned_at: Option<String>,
+    /// The task's number.
+    pub task: Option<Id>,
+    /// The thread's number, as the kernel has it.
+    pub thread: i32,
+    /// Since when its core is gone; `None` if the core is stalled with it.
+    pub since: Option<Instant>,
+    /// Why its core was, or is to be, handed over.
+    pub cause: Cause,
+}
+
+/// What is known of one site of a runtime.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SiteStats {
+    /// The file, as the compiler names it.
+    pub file: &'static str,
+    /// The line, from 1.
+    pub line: u32,
+    /// The expression, or the name of the function called there.
+    pub text: &'static str,
+    /// Calls so far.
+    pub calls: u64,
+    /// Of those, the ones whose thread kept its core (or had none to lose).
+    pub inline: u64,
+    /// Of those, the ones whose core was handed over.
+    pub handed_over: u64,
+    /// The longest time from a hand-off to the return of the call.
+    pub longest_block: Duration,
+}
+
+pub(crate) fn metrics(shared: &Shared) -> Metrics {
+    let counters = &shared.counters;
+    let pool = shared.pool.counts();
+    let [blocked, hog, predicted, rescued] = Cause::ALL.map(|cause| pool.handoffs[cause as usize]);
+    let detection = &shared.detection;
+    Metrics {
+        workers: shared.seats.len(),
+        detector: match (detection.perf, detection.monitor) {
+            (true, _) => "perf",
+            (false, true) => "monitor",
+            (false, false) => "off",
+        },
+        detector_reason: detection.reason.clone(),
+        regions: shared.slots.iter().map(|(_, slot)| slot.counts.total()).sum(),
+        handoffs_blocked: blocked,
+        handoffs_hog: hog,
+        handoffs_predicted: predicted,
+        handoffs_rescued: rescued,
+        handoffs_wasted: counters.wasted.load(Ordering::Relaxed),
+        sentinel_wakeups: counters.sentinel_wakeups.load(Ordering::Relaxed),
+        spare_wakeups: counters.spare_wakeups.load(Ordering::Relaxed),
+        async_threads: pool.async_threads,
+        async_threads_peak: pool.peak,
+        permits_free: pool.free,
+        gate_waiters: pool.gate,
+        regions_unprotected: counters.unprotected.load(Ordering::Relaxed),
+        regions_stalled: pool.stalled_total,
+        spares: pool.spares,
+        thread_spawn_failures: counters.spawn_failures.load(Ordering::Relaxed),
+        ring_faults: counters.ring_faults.load(Ordering::Relaxed),
+        tasks_alive: shared.owned.alive(),
+        injector_depth: shared.injector.len(),
+        steals: shared.seats.iter().map(|seat| seat.steals.load(Ordering::Relaxed)).sum(),
+    }
+}
+
+pub(crate) fn blocked(shared: &Shared) -> Vec<Blocked> {
+    let gone = shared.pool.holders().into_iter();
+    let gone = gone.map(|(id, holding)| (id, Some(holding.since), holding.cause));
+    let stalled = shared.pool.stalled().into_iter();
+    let stalled = stalled.map(|claim| (claim.observed, None, claim.cause));
+    gone.chain(stalled)
+        .map(|(id, since, cause)| {
+            let slot = shared.slots.get(id);
+            Blocked {
+                site: slot.site.get(),
+                spawned_at: slot.spawned_at.get().map(|p| format!("{}:{}", p.file(), p.line())),
+                task: Id::from_number(slot.task.load(Ordering::Relaxed)),
+                thread: slot.tid.load(Ordering::Relaxed),
+                since,
+                cause,
+            }
+        })
+        .collect()
+}
+
+pub(crate) fn sites(shared: &Shared) -> Vec<SiteStats> {
+    let events = shared.events.lock().clone();
+    let stats = Site::all().into_iter().filter_map(|site| {
+        let calls = shared.calls(site.id());
+        let events = events.get(&site.id()).copied().unwrap_or_default();
+        let handed_over = events.handoffs.iter().sum::<u64>();
+        (calls > 0).then(|| SiteStats {
+            file: site.file(),
+            line: site.line(),
+            text: site.text(),
+            calls,
+            inline: calls.saturating_sub(handed_over),
+            handed_over,
+            longest_block: events.longest,
+        })
+    });
+    stats.collect()
+}

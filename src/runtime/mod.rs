@@ -1,0 +1,213 @@
+//! A runtime, its builder, and the handles to it.
+
+mod block_on;
+mod builder;
+mod handle;
+mod metrics;
+
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+pub use builder::{Builder, Detector};
+pub use handle::{EnterGuard, Handle, TryCurrentError};
+pub use metrics::{Blocked, Metrics, SiteStats};
+
+use crate::context;
+pub use crate::scheduler::pool::Cause;
+use crate::scheduler::pool::Todo;
+use crate::scheduler::shared::{Config, Detection, Shared};
+use crate::scheduler::{monitor, sentinel, shutdown, spare, worker};
+pub use crate::site::Site;
+use crate::task::JoinHandle;
+use crate::{detect, driver, sys};
+
+pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call this in a task, \
+     inside `block_on`, or while the guard of `Handle::enter` lives";
+
+/// A runtime: its cores, its threads, its timers and its I/O.
+///
+/// Dropping it shuts it down and waits for its threads: tasks are dropped at their next `.await`,
+/// calls that have started run to their end. If it is dropped on one of its own threads (in a task)
+/// or inside another runtime's task, it does not wait. To bound the wait, use
+/// [`shutdown_timeout`](Self::shutdown_timeout) or
+/// [`shutdown_background`](Self::shutdown_background).
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+    /// How long `drop` waits for the threads; `None`: until they have ended.
+    patience: Option<Duration>,
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`Builder::new_multi_thread`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Runtime> {
+        Builder::new_multi_thread().build()
+    }
+
+    /// Runs a future to its end on the calling thread, with this runtime entered.
+    ///
+    /// In a runtime of several cores the calling thread has none: an in-place call in `future`
+    /// itself is a plain call (spawn what is to be guarded). In a runtime of one core the thread
+    /// gets it and runs the other tasks meanwhile. On a worker thread the wait counts as a call
+    /// that blocks.
+    ///
+    /// # Panics
+    ///
+    /// If `future` does.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on::block_on(&self.handle.shared, future)
+    }
+
+    /// Spawns a task on this runtime. See [`task::spawn`](crate::task::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a closure that may block, on this runtime. See
+    /// [`task::spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        crate::task::spawn_blocking_on(&self.handle, f, Location::caller())
+    }
+
+    /// Makes this the current runtime of the calling thread while the guard lives.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// A handle, to be cloned and kept. It does not keep the runtime running.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Figures of this runtime.
+    pub fn metrics(&self) -> Metrics {
+        self.handle.metrics()
+    }
+
+    /// Changes how many threads may be blocked at once. A lower cap interrupts nothing: it takes
+    /// effect as calls return.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0.
+    pub fn set_max_async_threads(&self, count: usize) {
+        assert!(count > 0, "max_async_threads is 0: it must be at least 1");
+        let mut todo = Todo::default();
+        self.handle.shared.pool.set_cap(count, &mut todo);
+        self.handle.shared.carry_out(todo);
+    }
+
+    /// Shuts down, and waits for the threads for at most `limit`. Calls that still block then go on
+    /// by themselves; their threads end when they return.
+    pub fn shutdown_timeout(mut self, limit: Duration) {
+        self.patience = Some(limit);
+    }
+
+    /// Shuts down without waiting.
+    pub fn shutdown_background(mut self) {
+        self.patience = Some(Duration::ZERO);
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        shutdown::begin(&self.handle.shared);
+        if !on_a_runtime_thread() {
+            shutdown::wait(&self.handle.shared, self.patience);
+        }
+    }
+}
+
+/// Waiting for threads on one of them, or on another runtime's worker, could wait for ever.
+fn on_a_runtime_thread() -> bool {
+    context::with(|thread| thread.is_some())
+}
+
+/// Runs a future to its end on a new runtime of one core, and shuts that down.
+///
+/// For examples, tests and small programs; others build a [`Runtime`] or use
+/// [`#[threadlet::main]`](crate::main). Inside a runtime it uses that one.
+///
+/// # Panics
+///
+/// If the runtime cannot be built, or `future` panics.
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match Handle::try_current() {
+        Ok(handle) => handle.block_on(future),
+        Err(_) => {
+            let runtime = Builder::new_current_thread().build();
+            runtime.expect("the runtime cannot be built").block_on(future)
+        }
+    }
+}
+
+/// The runtime for calls from outside any: started once, and never shut down.
+pub(crate) fn global() -> Handle {
+    static GLOBAL: OnceLock<Runtime> = OnceLock::new();
+    let start = || Builder::new_multi_thread().thread_name("threadlet-global").build();
+    GLOBAL.get_or_init(|| start().expect("the global runtime cannot be started")).handle.clone()
+}
+
+/// Starts everything a runtime consists of, or nothing.
+fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
+    static FORK: OnceLock<bool> = OnceLock::new();
+    // Without the handler a forked child that goes on running tasks is on its own.
+    FORK.get_or_init(|| sys::fork::on_fork_in_child(context::forget_after_fork).is_ok());
+    let (driver, driver_handle) = driver::new()?;
+    let detection = choose(detector);
+    let shared = Arc::new(Shared::new(config, detection, driver, driver_handle));
+    let runtime = Runtime { handle: Handle { shared }, patience: None };
+    let shared = &runtime.handle.shared;
+    if shared.detection.perf {
+        // Refused later than at the probe: the monitor does it all.
+        let _ = sentinel::start(shared);
+    }
+    if !shared.config.current_thread {
+        for seat in 0..shared.config.workers {
+            let slot = shared.slots.allocate().expect("bounded by the builder");
+            worker::assign_at_start(slot, seat, shared);
+            if let Err(error) = spare::start(shared, slot, false) {
+                shared.slots.get(slot).take_assigned();
+                return Err(error);
+            }
+        }
+    }
+    for _ in 0..shared.config.min_spares {
+        let slot = shared.slots.allocate().expect("bounded by the builder");
+        spare::start(shared, slot, true)?;
+    }
+    // Last: it would make the spares that are still on their way.
+    monitor::start(shared)?;
+    Ok(runtime)
+}
+
+fn choose(detector: Detector) -> Detection {
+    let monitor = |reason| Detection { perf: false, monitor: true, reason };
+    match detector {
+        Detector::Off => Detection { perf: false, monitor: false, reason: None },
+        Detector::Monitor => monitor(None),
+        Detector::Auto | Detector::Perf => match detect::probe::perf() {
+            Ok(()) => Detection { perf: true, monitor: true, reason: None },
+            Err(reason) => monitor(Some(reason.clone())),
+        },
+    }
+}

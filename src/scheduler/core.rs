@@ -1,0 +1,270 @@
+//! The word of a core: who may run a seat's tasks, decided by one atomic.
+#![doc = include_str!("../../docs/hand-off.md")]
+
+use crate::primitive::{AtomicU64, Ordering, Padded};
+
+/// A thread's place in the runtime's slot table.
+pub(crate) type SlotId = u32;
+
+/// The slot of nobody: a core that was given back at shutdown, or not yet taken at all.
+pub(crate) const NO_SLOT: SlotId = (1 << SLOT_BITS) - 1;
+
+const STATE_BITS: u32 = 2;
+const SLOT_BITS: u32 = 18;
+const NUMBER_BITS: u32 = 64 - STATE_BITS - SLOT_BITS;
+const SLOT_SHIFT: u32 = STATE_BITS;
+const NUMBER_SHIFT: u32 = STATE_BITS + SLOT_BITS;
+
+// The proof of the stale observation needs a number that does not come round again while a thief
+// sleeps between its look and its compare-and-swap.
+const _: () = assert!(NUMBER_BITS >= 40);
+
+/// What a core is doing. The drawing in `docs/hand-off.md` numbers the edges between these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum State {
+    /// Its thread sleeps, or it has none. Whoever took the seat off the idle list may claim it.
+    Idle = 0,
+    /// The thread in the slot, and nobody else, may touch what belongs to the core.
+    Held = 1,
+    /// The thread in the slot runs user code. Nobody may touch what belongs to the core; the
+    /// lender may reclaim it, a thief may retake it.
+    Lent = 2,
+    /// Retaken for the spare in the slot, which has not started yet.
+    Taken = 3,
+}
+
+/// One value of a core's word: state, slot and number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word(u64);
+
+impl Word {
+    fn new(state: State, slot: SlotId, number: u64) -> Self {
+        debug_assert!(slot <= NO_SLOT);
+        Word(number << NUMBER_SHIFT | u64::from(slot) << SLOT_SHIFT | state as u64)
+    }
+
+    /// What the core is doing.
+    pub(crate) fn state(self) -> State {
+        match self.0 & ((1 << STATE_BITS) - 1) {
+            0 => State::Idle,
+            1 => State::Held,
+            2 => State::Lent,
+            _ => State::Taken,
+        }
+    }
+
+    /// The thread that holds, lent, or is to adopt the core.
+    pub(crate) fn slot(self) -> SlotId {
+        (self.0 >> SLOT_SHIFT) as SlotId & NO_SLOT
+    }
+
+    /// How often the word has changed, modulo 2^44.
+    pub(crate) fn number(self) -> u64 {
+        self.0 >> NUMBER_SHIFT
+    }
+
+    /// The word that follows this one: the number always grows.
+    fn next(self, state: State, slot: SlotId) -> Self {
+        if cfg!(threadlet_break = "number") {
+            return Word::new(state, slot, self.number());
+        }
+        Word::new(state, slot, self.number().wrapping_add(1) & ((1 << NUMBER_BITS) - 1))
+    }
+}
+
+impl std::fmt::Debug for Word {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}({}, {})", self.state(), self.slot(), self.number())
+    }
+}
+
+/// The core is gone: a thief gave it to a spare. What the thread holds now is a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Lost;
+
+/// The word a thief saw is no longer the word: the thread it observed has moved on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Stale;
+
+/// The word of one core. Each method is one edge of the drawing.
+#[derive(Debug)]
+pub(crate) struct CoreWord(Padded<AtomicU64>);
+
+impl CoreWord {
+    /// A core that no thread has.
+    pub(crate) fn new() -> Self {
+        CoreWord(Padded(AtomicU64::new(Word::new(State::Idle, NO_SLOT, 0).0)))
+    }
+
+    /// The word as a thief must first see it.
+    #[inline]
+    pub(crate) fn load(&self) -> Word {
+        // Ordering: Acquire, so that what the thief reads next (ring, clock, slot) is not older
+        // than the word it will compare with. Partner: the Release in `lend`.
+        Word(self.0.load(Ordering::Acquire))
+    }
+
+    /// Edge 1, by the holder: a poll begins. Returns the word to reclaim with.
+    #[inline]
+    #[must_use]
+    pub(crate) fn lend(&self, held: Word) -> Word {
+        debug_assert_eq!(held.state(), State::Held);
+        let lent = held.next(State::Lent, held.slot());
+        // A plain store: in HELD nobody but the holder writes.
+        // Ordering: Release, so that whoever retakes the core sees all that was done to it.
+        // Partner: the Acquire of `retake`, handed on to the spare by `adopt`.
+        #[cfg(not(threadlet_break = "lend-relaxed"))]
+        self.0.store(lent.0, Ordering::Release);
+        #[cfg(threadlet_break = "lend-relaxed")]
+        self.0.store(lent.0, Ordering::Relaxed);
+        lent
+    }
+
+    /// Edge 2, by the lender: it has the core again, unless a thief was first.
+    #[inline]
+    pub(crate) fn reclaim(&self, lent: Word) -> Result<Word, Lost> {
+        debug_assert_eq!(lent.state(), State::Lent);
+        self.swap(lent, lent.next(State::Held, lent.slot()), Ordering::Relaxed).map_err(|_| Lost)
+    }
+
+    /// Edge 3, by the lender: a region has ended inside a lent poll. The entry stored nothing, so
+    /// this is where a thief's claim, or its stale observation, meets its match.
+    #[inline]
+    pub(crate) fn bump(&self, lent: Word) -> Result<Word, Lost> {
+        debug_assert_eq!(lent.state(), State::Lent);
+        let next = lent.next(State::Lent, lent.slot());
+        if cfg!(threadlet_break = "bump-stores") {
+            self.0.store(next.0, Ordering::Release);
+            return Ok(next);
+        }
+        self.swap(lent, next, Ordering::Relaxed).map_err(|_| Lost)
+    }
+
+    /// Edge 4, by a thief that saw the thread `observed` blocked after it had loaded `seen`, or by
+    /// the lender itself, handing over first.
+    pub(crate) fn retake(
+        &self,
+        seen: Word,
+        observed: SlotId,
+        spare: SlotId,
+    ) -> Result<Word, Stale> {
+        if seen.state() != State::Lent {
+            return Err(Stale);
+        }
+        if seen.slot() != observed && !cfg!(threadlet_break = "slot") {
+            return Err(Stale);
+        }
+        // Ordering: AcqRel. Acquire meets the Release of `lend`; Release keeps the observation
+        // before the swap, and lets `adopt` hand on what was acquired here.
+        self.swap(seen, seen.next(State::Taken, spare), Ordering::AcqRel)
+    }
+
+    /// Edge 5, by the spare the core was retaken for.
+    #[must_use]
+    pub(crate) fn adopt(&self, slot: SlotId) -> Word {
+        // Ordering: Acquire. Partner: the Release half of `retake`, and through it `lend`.
+        let taken = Word(self.0.load(Ordering::Acquire));
+        assert_eq!((taken.state(), taken.slot()), (State::Taken, slot), "a spare adopts its own");
+        let held = taken.next(State::Held, slot);
+        // In TAKEN nobody but the spare writes. A hint to onlookers, so Relaxed is enough: what
+        // belongs to the core is published by the next `lend`.
+        self.0.store(held.0, Ordering::Relaxed);
+        held
+    }
+
+    /// Edge 6, by the holder: it goes to sleep with nothing to run. At shutdown `slot` is
+    /// [`NO_SLOT`]: the core belongs to nobody.
+    pub(crate) fn park(&self, held: Word, slot: SlotId) -> Word {
+        debug_assert_eq!(held.state(), State::Held);
+        let idle = held.next(State::Idle, slot);
+        // Ordering: Release. Partner: the Acquire of `claim`.
+        self.0.store(idle.0, Ordering::Release);
+        idle
+    }
+
+    /// Edge 7, by whoever took the seat off the idle list: its sleeper, or a coreless thread.
+    pub(crate) fn claim(&self, slot: SlotId) -> Word {
+        // Ordering: Acquire. Partner: the Release of `park`.
+        let idle = Word(self.0.load(Ordering::Acquire));
+        assert_eq!(idle.state(), State::Idle, "only an idle core is claimed");
+        let held = idle.next(State::Held, slot);
+        // In IDLE nobody writes but the one that took the seat off the list.
+        self.0.store(held.0, Ordering::Relaxed);
+        held
+    }
+
+    /// Puts a core that no thread has in the hands of a thread that is about to start.
+    pub(crate) fn assign(&self, slot: SlotId) {
+        let idle = self.load();
+        assert_eq!(idle.state(), State::Idle);
+        self.0.store(idle.next(State::Taken, slot).0, Ordering::Release);
+    }
+
+    #[inline]
+    fn swap(&self, from: Word, to: Word, success: Ordering) -> Result<Word, Stale> {
+        match self.0.compare_exchange(from.0, to.0, success, Ordering::Relaxed) {
+            Ok(_) => Ok(to),
+            Err(_) => Err(Stale),
+        }
+    }
+}
+
+#[cfg(all(test, not(threadlet_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_keeps_its_three_parts() {
+        for (state, slot, number) in [
+            (State::Idle, NO_SLOT, 0),
+            (State::Held, 0, 1),
+            (State::Lent, 77, (1 << NUMBER_BITS) - 1),
+            (State::Taken, NO_SLOT - 1, 1 << 43),
+        ] {
+            let word = Word::new(state, slot, number);
+            assert_eq!((word.state(), word.slot(), word.number()), (state, slot, number));
+        }
+    }
+
+    #[test]
+    fn the_number_wraps_into_itself_and_not_into_the_slot() {
+        let last = Word::new(State::Lent, 5, (1 << NUMBER_BITS) - 1);
+        let next = last.next(State::Held, 5);
+        assert_eq!((next.state(), next.slot(), next.number()), (State::Held, 5, 0));
+    }
+
+    fn lent(core: &CoreWord, slot: SlotId) -> Word {
+        core.assign(slot);
+        core.lend(core.adopt(slot))
+    }
+
+    #[test]
+    fn a_stale_observation_robs_nobody() {
+        let core = CoreWord::new();
+        let seen = lent(&core, 1);
+        let now = core.bump(seen).expect("nobody took it");
+        assert_eq!(core.retake(seen, 1, 9), Err(Stale), "a region has ended since");
+        assert!(core.reclaim(now).is_ok());
+    }
+
+    #[test]
+    fn an_observation_of_another_thread_robs_nobody() {
+        let core = CoreWord::new();
+        let seen = lent(&core, 1);
+        assert_eq!(core.retake(seen, 2, 9), Err(Stale));
+        assert!(core.reclaim(seen).is_ok());
+    }
+
+    #[test]
+    fn a_lender_that_comes_late_finds_its_core_gone() {
+        let core = CoreWord::new();
+        let seen = lent(&core, 1);
+        assert!(core.retake(seen, 1, 9).is_ok());
+        assert_eq!(core.bump(seen), Err(Lost));
+        assert_eq!(core.reclaim(seen), Err(Lost));
+        assert_eq!(core.adopt(9).slot(), 9);
+    }
+}

@@ -1,0 +1,289 @@
+//! The monitor: finds blocked threads by looking, and does what needs doing once in a while.
+//!
+//! A thread is blocked if its core's word is the same on two looks and then, for that suspect only,
+//! its state says that it sleeps: from its ring if that is armed, else from
+//! `/proc/self/task/TID/stat`. (The word alone would take a long computation for a block; the
+//! thread's CPU clock would take a wait for a CPU for one.) The word is loaded before the state is
+//! read, and the retake compares with that same word: a thread that has moved on is never robbed.
+//!
+//! | what it sees, with the same word | for at least | then |
+//! |---|---|---|
+//! | a region, asleep | a second look | handed over: blocked |
+//! | a region, running | `hog_after` | handed over: hog |
+//! | a poll outside any region, asleep | `rescue_after` | handed over: rescued |
+//! | a poll outside any region, running | 10 ms | handed over: rescued |
+//!
+//! It looks often while it finds something and ever more seldom while it does not, up to 10 ms;
+//! when every seat sleeps it sleeps too, and the next seat to wake wakes it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use super::core::{SlotId, State, Word};
+use super::idle::DriverWatch;
+use super::pool::{Cause, Claim, Retake, Todo};
+use super::shared::Shared;
+use super::spare;
+use crate::detect::ring::Look;
+use crate::slot::Slot;
+use crate::sys::stat::ThreadStat;
+
+/// The pause between two looks while there is something to find. The kernel adds as much again.
+const TICK: Duration = Duration::from_micros(20);
+
+/// The same where the sentinel finds blocked regions, and only the rest is the monitor's.
+const TICK_BESIDE_PERF: Duration = Duration::from_micros(100);
+
+/// Looks without a find before the pause begins to grow.
+const PATIENCE: u32 = 64;
+
+/// The longest pause while a core is awake.
+const TICK_MAX: Duration = Duration::from_millis(10);
+
+/// The longest pause while a thread is under suspicion: it is to be caught at `hog_after` and not
+/// long behind.
+const TICK_SUSPECT: Duration = Duration::from_micros(250);
+
+/// A poll that did not say so may compute for so long.
+const UNMARKED_HOG: Duration = Duration::from_millis(10);
+
+/// No permit released for so long while calls wait: worth a report.
+const SATURATED: Duration = Duration::from_secs(1);
+
+/// Starts the monitor of `shared`.
+///
+/// # Errors
+///
+/// What the operating system says of the thread.
+pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+    let mine = shared.clone();
+    shared.threads.starting(false);
+    let spawned = std::thread::Builder::new()
+        .name(format!("{}-monitor", shared.config.thread_name))
+        .spawn(move || {
+            crate::sys::thread::set_timer_slack(1);
+            let looks = mine.seats.iter().map(|_| LookedAt::default()).collect();
+            let (stats, quiet) = (HashMap::new(), 0);
+            Monitor { shared: &mine, looks, stats, quiet, spawn_retry: None, behind: None }.run();
+            super::shutdown::helper_ends(&mine);
+        });
+    match spawned {
+        Ok(handle) => shared.threads.started(handle),
+        Err(error) => {
+            shared.threads.ended(false);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// What the last look at a seat saw.
+#[derive(Default)]
+struct LookedAt {
+    word: Option<Word>,
+    in_region: bool,
+    since: Option<Instant>,
+    /// Claimed already and now on the stalled list: nothing more to be done here.
+    claimed: bool,
+}
+
+/// What one look led to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Suspect,
+    Blocked,
+}
+
+struct Monitor<'a> {
+    shared: &'a Arc<Shared>,
+    looks: Vec<LookedAt>,
+    stats: HashMap<SlotId, (i32, ThreadStat)>,
+    quiet: u32,
+    spawn_retry: Option<Instant>,
+    /// Since when calls have waited, with how many hand-offs then.
+    behind: Option<(Instant, u64)>,
+}
+
+impl Monitor<'_> {
+    fn run(&mut self) {
+        while !self.shared.is_shutdown() {
+            self.make_spares();
+            let found =
+                if self.shared.detection.monitor { self.look_at_all() } else { Found::Nothing };
+            self.serve_stalled();
+            self.watch_driver();
+            self.pause(found);
+        }
+    }
+
+    fn look_at_all(&mut self) -> Found {
+        let now = Instant::now();
+        let mut found = Found::Nothing;
+        for seat in 0..self.looks.len() {
+            match self.look(seat, now) {
+                Found::Blocked => found = Found::Blocked,
+                Found::Suspect if found == Found::Nothing => found = Found::Suspect,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn look(&mut self, seat: usize, now: Instant) -> Found {
+        let word = self.shared.pool.word(seat).load();
+        let looked = &mut self.looks[seat];
+        if word.state() != State::Lent {
+            looked.word = None;
+            return Found::Nothing;
+        }
+        let slot = self.shared.slots.get(word.slot());
+        let in_region = slot.site.get().is_some();
+        if looked.word != Some(word) || looked.in_region != in_region {
+            *looked = LookedAt { word: Some(word), in_region, since: Some(now), claimed: false };
+            return Found::Nothing;
+        }
+        if looked.claimed {
+            return Found::Nothing;
+        }
+        let since = now.saturating_duration_since(looked.since.unwrap_or(now));
+        let Some(cause) = self.verdict(word.slot(), slot, in_region, since) else {
+            return Found::Suspect;
+        };
+        let claim = Claim { seat, seen: word, observed: word.slot(), cause };
+        match self.shared.retake(claim) {
+            Retake::Stale => Found::Nothing,
+            Retake::Done => Found::Blocked,
+            Retake::NoPermit | Retake::NoSpare => {
+                self.looks[seat].claimed = true;
+                Found::Blocked
+            }
+        }
+    }
+
+    /// Why a core that has been lent with the same word for `since` should be taken, if it should.
+    fn verdict(
+        &mut self,
+        id: SlotId,
+        slot: &Slot,
+        in_region: bool,
+        since: Duration,
+    ) -> Option<Cause> {
+        let config = &self.shared.config;
+        if !in_region && (!config.rescue || since < config.rescue_after) {
+            return None;
+        }
+        let (asleep, patience) = match in_region {
+            true => (Cause::Blocked, config.hog_after),
+            false => (Cause::Rescued, UNMARKED_HOG),
+        };
+        if self.is_asleep(id, slot) {
+            return Some(asleep);
+        }
+        (since >= patience).then_some(if in_region { Cause::Hog } else { Cause::Rescued })
+    }
+
+    fn is_asleep(&mut self, id: SlotId, slot: &Slot) -> bool {
+        if slot.armed.load(Ordering::Relaxed) {
+            let ring = slot.ring.lock().clone();
+            match ring.map(|ring| ring.look()) {
+                Some(Look::Blocked) => return true,
+                Some(Look::Running | Look::Preempted) => return false,
+                Some(Look::Silent) | None => {}
+            }
+        }
+        let tid = slot.tid.load(Ordering::Relaxed);
+        let known = self.stats.get(&id).is_some_and(|(of, _)| *of == tid);
+        if !known {
+            match ThreadStat::open(tid) {
+                Ok(stat) => drop(self.stats.insert(id, (tid, stat))),
+                // Without `/proc` a block looks like a computation: it is a hog a little later.
+                Err(_) => return false,
+            }
+        }
+        let state = self.stats[&id].1.state();
+        if state.is_err() {
+            self.stats.remove(&id);
+        }
+        state.is_ok_and(|letter| letter != b'R')
+    }
+
+    /// Spares ahead of need; after a failure, again in a moment.
+    fn make_spares(&mut self) {
+        let now = Instant::now();
+        if self.spawn_retry.is_some_and(|at| now < at) {
+            return;
+        }
+        self.spawn_retry = None;
+        let wanted = self.shared.pool.spares_wanted();
+        let starting = self.shared.counters.spares_coming.load(Ordering::Relaxed);
+        for _ in starting..wanted {
+            if !spare::start_spare(self.shared) {
+                self.spawn_retry = Some(now + Duration::from_millis(10));
+                return;
+            }
+        }
+    }
+
+    fn serve_stalled(&mut self) {
+        if !self.shared.pool.anyone_behind() {
+            self.behind = None;
+            return;
+        }
+        let mut todo = Todo::default();
+        self.shared.pool.look_again(&mut todo);
+        self.shared.carry_out(todo);
+        let counts = self.shared.pool.counts();
+        let progress = counts.releases;
+        match self.behind {
+            Some((since, then)) if then == progress => {
+                if since.elapsed() >= SATURATED {
+                    self.behind = Some((Instant::now(), progress));
+                    self.shared.report_saturation(&counts);
+                }
+            }
+            _ => self.behind = Some((Instant::now(), progress)),
+        }
+    }
+
+    /// While cores are busy and a seat sleeps, the one that sleeps belongs into the driver.
+    fn watch_driver(&self) {
+        if self.shared.idle.all_awake() || self.shared.idle.all_asleep() {
+            return;
+        }
+        if let DriverWatch::Send(seat) = self.shared.idle.driver_watch() {
+            self.shared.wake_seat(seat);
+        }
+    }
+
+    fn pause(&mut self, found: Found) {
+        self.quiet = if found == Found::Blocked { 0 } else { self.quiet.saturating_add(1) };
+        let tick = if self.shared.detection.perf { TICK_BESIDE_PERF } else { TICK };
+        let growth = self.quiet.saturating_sub(PATIENCE).min(10);
+        let mut pause = (tick * (1 << growth)).min(TICK_MAX);
+        let waiting = self.shared.pool.anyone_behind() || self.spawn_retry.is_some();
+        if found == Found::Suspect || waiting {
+            pause = pause.min(TICK_SUSPECT);
+        }
+        if !waiting && self.shared.idle.all_asleep() && pause == TICK_MAX {
+            self.sleep_until_a_seat_wakes();
+        } else {
+            self.shared.monitor.park(Some(pause));
+        }
+    }
+
+    fn sleep_until_a_seat_wakes(&mut self) {
+        let shared = self.shared;
+        shared.monitor_sleeps.store(true, Ordering::Relaxed);
+        // Partner: the fence in `Shared::wake_monitor`.
+        fence(Ordering::SeqCst);
+        if shared.idle.all_asleep() && !shared.is_shutdown() {
+            shared.monitor.park(None);
+        }
+        shared.monitor_sleeps.store(false, Ordering::Relaxed);
+        self.quiet = 0;
+    }
+}

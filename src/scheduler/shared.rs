@@ -1,0 +1,265 @@
+//! What all threads of one runtime share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::idle::Idle;
+use super::pool::{Cause, Claim, Pool, Retake, Todo};
+use super::sentinel::Sentinel;
+use super::threads::Threads;
+use crate::driver::{self, Driver};
+use crate::park::{Parker, Unparked};
+use crate::primitive::{Mutex, Padded};
+use crate::queue::{Injector, Lifo, LocalQueue};
+use crate::raw_task::{Owned, Runnable};
+use crate::site::SiteEvents;
+use crate::slot::{Slot, Slots};
+
+/// A function that the user wants called.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// A function that the user wants called at each hand-off.
+pub(crate) type HandOffHook = Arc<dyn Fn(Cause) + Send + Sync>;
+
+/// What the builder was told.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) current_thread: bool,
+    pub(crate) workers: usize,
+    pub(crate) max_async_threads: usize,
+    pub(crate) min_spares: usize,
+    pub(crate) thread_name: String,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) keep_alive: Duration,
+    pub(crate) rescue: bool,
+    pub(crate) rescue_after: Duration,
+    pub(crate) hog_after: Duration,
+    pub(crate) on_thread_start: Option<Hook>,
+    pub(crate) on_thread_stop: Option<Hook>,
+    pub(crate) on_hand_off: Option<HandOffHook>,
+}
+
+/// How blocked threads are found, as it turned out at start.
+#[derive(Clone, Debug)]
+pub(crate) struct Detection {
+    /// The sentinel runs, and threads open rings.
+    pub(crate) perf: bool,
+    /// The monitor retakes cores.
+    pub(crate) monitor: bool,
+    /// Why not the better one.
+    pub(crate) reason: Option<String>,
+}
+
+/// What belongs to one seat beside its word. The holder of the core pushes; see the queues.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) queue: LocalQueue<Runnable>,
+    pub(crate) lifo: Lifo<Runnable>,
+    /// Tasks stolen by this seat; written by the holder of its core.
+    pub(crate) steals: AtomicU64,
+}
+
+/// Counts that are touched seldom.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) wasted: AtomicU64,
+    pub(crate) sentinel_wakeups: AtomicU64,
+    pub(crate) spare_wakeups: AtomicU64,
+    pub(crate) unprotected: AtomicU64,
+    pub(crate) spawn_failures: AtomicU64,
+    pub(crate) ring_faults: AtomicU64,
+    pub(crate) rings: AtomicUsize,
+    /// Spares whose threads have been started and have not arrived yet.
+    pub(crate) spares_coming: AtomicUsize,
+}
+
+/// One runtime.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) detection: Detection,
+    pub(crate) pool: Pool,
+    pub(crate) seats: Box<[Padded<Seat>]>,
+    pub(crate) injector: Injector<Runnable>,
+    pub(crate) idle: Idle,
+    pub(crate) owned: Owned,
+    pub(crate) driver: Mutex<Driver>,
+    pub(crate) driver_handle: driver::Handle,
+    pub(crate) slots: Slots,
+    pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
+    pub(crate) counters: Counters,
+    pub(crate) threads: Threads,
+    pub(crate) sentinel: OnceLock<Sentinel>,
+    /// The monitor's sleep, and whether it sleeps without an end.
+    pub(crate) monitor: Parker,
+    pub(crate) monitor_sleeps: AtomicBool,
+    /// In a runtime of one core: that core waits for a thread to come into `block_on`.
+    pub(crate) at_home: AtomicBool,
+    shutdown: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        detection: Detection,
+        driver: Driver,
+        driver_handle: driver::Handle,
+    ) -> Self {
+        let seat = || {
+            Padded(Seat { queue: LocalQueue::new(), lifo: Lifo::new(), steals: AtomicU64::new(0) })
+        };
+        Shared {
+            pool: Pool::new(config.workers, config.max_async_threads, config.min_spares),
+            seats: (0..config.workers).map(|_| seat()).collect(),
+            injector: Injector::new(),
+            idle: Idle::new(config.workers),
+            owned: Owned::new(),
+            driver: Mutex::new(driver),
+            driver_handle,
+            slots: Slots::new(),
+            events: Mutex::new(HashMap::new()),
+            counters: Counters::default(),
+            threads: Threads::default(),
+            sentinel: OnceLock::new(),
+            monitor: Parker::new(),
+            monitor_sleeps: AtomicBool::new(false),
+            at_home: AtomicBool::new(config.current_thread),
+            shutdown: AtomicBool::new(false),
+            config,
+            detection,
+        }
+    }
+
+    /// Puts a task into the injector and wakes a seat for it.
+    pub(crate) fn inject(&self, task: Runnable) {
+        self.injector.push(task);
+        if cfg!(threadlet_break = "injector-wake") {
+            return;
+        }
+        self.notify();
+    }
+
+    /// After a push: wakes a sleeping seat, if one is needed.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if let Some(seat) = self.idle.notify() {
+            self.wake_seat(seat);
+        }
+    }
+
+    /// Wakes the thread that sleeps with this seat's core.
+    #[cold]
+    pub(crate) fn wake_seat(&self, seat: usize) {
+        let sleeper = self.pool.word(seat).load().slot();
+        self.unpark(self.slots.get(sleeper));
+    }
+
+    /// Wakes a thread, wherever it sleeps.
+    pub(crate) fn unpark(&self, slot: &Slot) {
+        match slot.parker.unpark() {
+            Unparked::Awake | Unparked::Woken => {}
+            Unparked::InDriver => self.driver_handle.unpark(),
+        }
+    }
+
+    /// Whether any queue holds a task.
+    pub(crate) fn any_work(&self) -> bool {
+        self.injector.len() > 0 || self.seats.iter().any(|seat| seat.queue.len() > 0)
+    }
+
+    /// A thief's claim; returns what became of it.
+    pub(crate) fn retake(&self, claim: Claim) -> Retake {
+        let mut todo = Todo::default();
+        let answer = self.pool.retake(claim, &mut todo);
+        self.carry_out(todo);
+        answer
+    }
+
+    /// Does what the pool decided under its lock.
+    pub(crate) fn carry_out(&self, todo: Todo) {
+        for (seat, spare, claim) in todo.handed {
+            let slot = self.slots.get(spare);
+            slot.assign(seat);
+            self.unpark(slot);
+            self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
+            if let Some(hook) = &self.config.on_hand_off {
+                crate::raw_task::quietly(|| hook(claim.cause));
+            }
+        }
+        todo.granted.into_iter().for_each(Waker::wake);
+        if todo.want_spare {
+            self.ring_monitor();
+        }
+    }
+
+    /// Has the monitor look at once.
+    pub(crate) fn ring_monitor(&self) {
+        let _ = self.monitor.unpark();
+    }
+
+    /// A seat has woken: the monitor, if it sleeps, must watch it.
+    pub(crate) fn wake_monitor(&self) {
+        // The seat's count of the awake was raised before this fence; the monitor says that it
+        // sleeps, fences, and looks at that count. One of the two sees the other.
+        fence(Ordering::SeqCst);
+        if self.monitor_sleeps.load(Ordering::Relaxed) {
+            self.ring_monitor();
+        }
+    }
+
+    /// Whether the runtime is being shut down.
+    #[inline]
+    pub(crate) fn is_shutdown(&self) -> bool {
+        // Ordering: Acquire. Partner: the Release in `begin_shutdown`.
+        self.shutdown.load(Ordering::Acquire)
+    }
+
+    /// `true` for the one that begins the shutdown.
+    pub(crate) fn begin_shutdown(&self) -> bool {
+        !self.shutdown.swap(true, Ordering::AcqRel)
+    }
+
+    /// Changes what is known of a site.
+    pub(crate) fn with_events<R>(&self, id: u32, f: impl FnOnce(&mut SiteEvents) -> R) -> R {
+        f(self.events.lock().entry(id).or_default())
+    }
+
+    /// One line on the standard error stream: calls wait, and no permit has come back for a while.
+    pub(crate) fn report_saturation(&self, counts: &super::pool::PoolCounts) {
+        let mut places: Vec<String> = Vec::new();
+        for (slot, _) in self.pool.holders() {
+            let slot = self.slots.get(slot);
+            let place = match (slot.site.get(), slot.spawned_at.get()) {
+                (Some(site), _) => format!("{}:{}", site.file(), site.line()),
+                (None, Some(place)) => format!("task spawned at {}:{}", place.file(), place.line()),
+                (None, None) => continue,
+            };
+            if !places.contains(&place) && places.len() < 8 {
+                places.push(place);
+            }
+        }
+        eprintln!(
+            "{}: {} calls and {} cores wait, and no blocked call has returned for a second; \
+             {} threads are blocked, at {} (raise `max_async_threads`?)",
+            self.config.thread_name,
+            counts.gate,
+            counts.stalled_now,
+            counts.async_threads,
+            places.join(", "),
+        );
+    }
+
+    /// All calls of a site, by all threads.
+    pub(crate) fn calls(&self, id: u32) -> u64 {
+        self.slots.iter().map(|(_, slot)| slot.counts.get(id)).sum()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("name", &self.config.thread_name).finish_non_exhaustive()
+    }
+}

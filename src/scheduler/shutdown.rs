@@ -1,0 +1,95 @@
+//! How a runtime ends.
+//!
+//! 1. No task is spawned any more; the flag goes up; no core changes hands any more.
+//! 2. Every task that lives is woken, so that each is in a queue or in some thread's poll; every
+//!    sleeping thread is woken, sees the flag, and ends.
+//! 3. Whoever is the *last thread out* empties the queues: dropping a queued task drops its future.
+//!    A poll that still runs (in a call that blocks) ends with its task in a queue, and its thread
+//!    is then not out yet. So when the last one is out, no task is left anywhere.
+//!
+//! The last thread does it, and not the one that asked: that one may not want to wait.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::raw_task::quietly;
+
+/// Begins the end. Returns at once; a second call changes nothing.
+pub(crate) fn begin(shared: &Arc<Shared>) {
+    if !shared.begin_shutdown() {
+        return;
+    }
+    let wakers = shared.owned.close();
+    let spares = shared.pool.close();
+    wakers.into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
+    shared.driver_handle.shutdown();
+    for slot in spares {
+        shared.unpark(shared.slots.get(slot));
+    }
+    for (_, slot) in shared.slots.iter() {
+        shared.unpark(slot);
+    }
+    shared.ring_monitor();
+    if let Some(sentinel) = shared.sentinel.get() {
+        sentinel.stop();
+    }
+    // The threads may all have been out before the tasks were woken, or there were none.
+    if shared.threads.runners() == 0 {
+        drop_tasks(shared);
+    }
+}
+
+/// Waits for the threads, for at most `limit`. `false`: some still run.
+pub(crate) fn wait(shared: &Arc<Shared>, limit: Option<Duration>) -> bool {
+    let all = shared.threads.join_all(limit);
+    if all {
+        drop_tasks(shared);
+        check(shared);
+    }
+    all
+}
+
+/// A thread that could hold a core ends.
+pub(crate) fn thread_ends(shared: &Arc<Shared>) {
+    if shared.is_shutdown() {
+        // Before this thread is counted out, so that whoever waits for the threads finds the tasks
+        // gone; and again by the last one out, for what came in between.
+        drop_tasks(shared);
+    }
+    if shared.threads.ended(true) && shared.is_shutdown() {
+        drop_tasks(shared);
+    }
+}
+
+/// The monitor or the sentinel ends.
+pub(crate) fn helper_ends(shared: &Arc<Shared>) {
+    shared.threads.ended(false);
+}
+
+/// Drops what is queued, and what that puts into the queues in turn.
+fn drop_tasks(shared: &Shared) {
+    loop {
+        let injected = shared.injector.pop();
+        let task = injected.or_else(|| {
+            shared.seats.iter().find_map(|seat| seat.lifo.take().or_else(|| seat.queue.pop()))
+        });
+        match task {
+            Some(task) => quietly(|| drop(task)),
+            None => return,
+        }
+    }
+}
+
+/// The invariants that must hold when every thread is out.
+fn check(shared: &Shared) {
+    let (spawned, ended) = shared.owned.totals();
+    debug_assert_eq!(
+        spawned,
+        ended + shared.owned.alive() as u64,
+        "tasks spawned = ended (finished or cancelled) + alive"
+    );
+    let counts = shared.pool.counts();
+    debug_assert_eq!(counts.async_threads, 0, "every permit taken was returned");
+}

@@ -1,0 +1,106 @@
+//! What a thread without a core does: wait for one, and retire when none comes.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::core::SlotId;
+use super::pool::Todo;
+use super::shared::Shared;
+use super::{shutdown, worker};
+use crate::context::Thread;
+use crate::raw_task::quietly;
+use crate::sys;
+
+/// Starts a thread that adopts what its slot is assigned, and waits as a spare otherwise.
+///
+/// # Errors
+///
+/// What the operating system says; nothing has changed then, and `slot` is free again.
+pub(crate) fn start(shared: &Arc<Shared>, slot: SlotId, coming: bool) -> io::Result<()> {
+    let mut builder = std::thread::Builder::new().name(shared.config.thread_name.clone());
+    if let Some(size) = shared.config.stack_size {
+        builder = builder.stack_size(size);
+    }
+    shared.threads.starting(true);
+    let expected = &shared.counters.spares_coming;
+    expected.fetch_add(usize::from(coming), Ordering::Relaxed);
+    let mine = shared.clone();
+    match builder.spawn(move || main(&mine, slot, coming)) {
+        Ok(handle) => {
+            shared.threads.started(handle);
+            Ok(())
+        }
+        Err(error) => {
+            expected.fetch_sub(usize::from(coming), Ordering::Relaxed);
+            shared.slots.release(slot);
+            shared.threads.ended(true);
+            Err(error)
+        }
+    }
+}
+
+/// One more spare. Failures are counted; the caller tries again later.
+pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
+    let slot = shared.slots.allocate();
+    let started = slot.is_some_and(|slot| start(shared, slot, true).is_ok());
+    if !started {
+        shared.counters.spawn_failures.fetch_add(1, Ordering::Relaxed);
+    }
+    started
+}
+
+fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
+    let thread = Thread::new(shared, id);
+    thread.slot.tid.store(sys::thread::tid(), Ordering::Relaxed);
+    thread.install(|| {
+        if let Some(hook) = &shared.config.on_thread_start {
+            quietly(|| hook());
+        }
+        live(&thread, &mut coming);
+        if let Some(hook) = &shared.config.on_thread_stop {
+            quietly(|| hook());
+        }
+    });
+    thread.ring.borrow_mut().take();
+    thread.close_slot_ring();
+    // What the thread leaves in its slot is nothing the next one could take for its own.
+    let _ = thread.slot.parker.park(Some(std::time::Duration::ZERO));
+    shared.slots.release(id);
+    arrived(shared, &mut coming);
+    shutdown::thread_ends(shared);
+}
+
+/// A spare that was waited for is here (or gone again).
+fn arrived(shared: &Shared, coming: &mut bool) {
+    if std::mem::take(coming) {
+        shared.counters.spares_coming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn live(thread: &Thread<'_>, coming: &mut bool) {
+    let mut listed = false;
+    loop {
+        if let Some(seat) = thread.slot.take_assigned() {
+            listed = false;
+            thread.adopt(seat);
+            worker::run(thread, &mut None);
+            thread.release_permit();
+        }
+        if thread.shared.is_shutdown() {
+            return;
+        }
+        if !listed {
+            listed = true;
+            let mut todo = Todo::default();
+            thread.shared.pool.add_spare(thread.id, &mut todo);
+            arrived(thread.shared, coming);
+            thread.shared.carry_out(todo);
+            continue;
+        }
+        let woken = thread.slot.parker.park(Some(thread.shared.config.keep_alive));
+        if !woken && thread.shared.pool.remove_spare(thread.id, true) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What a thread with a core does: find a task, poll it, sleep when there is none.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::core::{NO_SLOT, SlotId};
+use super::idle::Roused;
+use crate::arming;
+use crate::context::{BUDGET_WITH_CORE, Core, Thread};
+use crate::failpoint::fail_point;
+use crate::raw_task::{Runnable, quietly};
+
+/// Every so many polls a worker looks at the injector, the timers and the I/O driver even though
+/// its own queue is not empty. A prime, so that no regular pattern of tasks falls into step.
+const INTERVAL: u32 = 61;
+
+/// How many tasks in a row may come from the LIFO slot, before the queue has its turn.
+const LIFO_STREAK: u32 = 3;
+
+/// The future of `block_on` in a runtime of one core, polled between tasks.
+pub(crate) trait Root {
+    /// Polls it if it was woken. `Break`: it has finished.
+    fn poll_if_woken(&mut self, thread: &Thread<'_>) -> ControlFlow<()>;
+
+    /// Whether it was woken and waits to be polled.
+    fn is_woken(&self) -> bool;
+}
+
+/// Runs tasks until the thread has no core any more, `root` has finished, or the runtime shuts
+/// down. Afterwards the thread has no core.
+pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
+    thread.shared.wake_monitor();
+    while let Some(core) = thread.core() {
+        if thread.shared.is_shutdown() {
+            break;
+        }
+        if let Some(root) = root {
+            if root.poll_if_woken(thread).is_break() {
+                break;
+            }
+            if thread.is_coreless() {
+                return;
+            }
+        }
+        match next_task(thread, core) {
+            Some(task) => {
+                end_search(thread);
+                run_task(thread, task);
+            }
+            None if !thread.is_coreless() => sleep(thread, core, root.as_deref()),
+            None => {}
+        }
+    }
+    end_search(thread);
+    if thread.core().is_some() {
+        // The core goes back to nobody; what is queued stays with its seat.
+        thread.disarm();
+        thread.park_core(NO_SLOT);
+    }
+}
+
+fn next_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
+    let tick = thread.tick.get().wrapping_add(1);
+    thread.tick.set(tick);
+    if tick % INTERVAL == 0 {
+        drive(thread, Instant::now());
+        if thread.is_coreless() {
+            return None;
+        }
+        if let Some(task) = thread.shared.injector.pop() {
+            return Some(task);
+        }
+    }
+    own_task(thread, core).or_else(|| injected(thread, core)).or_else(|| steal(thread, core))
+}
+
+fn own_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
+    let streak = thread.lifo_streak.get();
+    if streak < LIFO_STREAK {
+        if let Some(task) = core.seat.lifo.take() {
+            thread.lifo_streak.set(streak + 1);
+            return Some(task);
+        }
+    }
+    thread.lifo_streak.set(0);
+    core.seat.queue.pop().or_else(|| core.seat.lifo.take())
+}
+
+/// A fair share of the injector: one task to run, the rest into the seat's own queue.
+fn injected(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
+    let injector = &thread.shared.injector;
+    let share = (injector.len() / thread.shared.seats.len()).min(64);
+    let mut refused = Vec::new();
+    let task = injector.pop_batch(share, |task| {
+        // SAFETY: the thread holds the core: it is between polls.
+        if let Err(task) = unsafe { core.seat.queue.push(task) } {
+            refused.push(task);
+        }
+    });
+    if !refused.is_empty() {
+        injector.push_batch(refused.into_iter());
+    }
+    task
+}
+
+fn steal(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
+    let shared = thread.shared;
+    if shared.seats.len() == 1 {
+        return None;
+    }
+    if !thread.searching.get() {
+        if !shared.idle.start_search() {
+            return None;
+        }
+        thread.searching.set(true);
+    }
+    let seats = shared.seats.len();
+    let start = random(thread) as usize % seats;
+    for victim in (0..seats).map(|nth| (start + nth) % seats).filter(|nth| *nth != core.index) {
+        // SAFETY: the thread holds its own core: it is between polls.
+        let task = unsafe { shared.seats[victim].queue.steal_into(&core.seat.queue) };
+        if task.is_some() {
+            let steals = &core.seat.steals;
+            steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            return task;
+        }
+    }
+    injected(thread, core)
+}
+
+/// A number that tells seats apart and moves on; quality does not matter.
+fn random(thread: &Thread<'_>) -> u32 {
+    // Marsaglia's xorshift, "Xorshift RNGs", 2003.
+    let mut x = thread.seed.get();
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    thread.seed.set(x);
+    x
+}
+
+/// The search is over. The last to search wakes another in its place: a push that saw it searching
+/// has woken nobody.
+fn end_search(thread: &Thread<'_>) {
+    if thread.searching.replace(false) && thread.shared.idle.end_search() {
+        thread.shared.notify();
+    }
+}
+
+fn run_task(thread: &Thread<'_>, task: Runnable) {
+    let header = task.metadata();
+    thread.slot.task.store(header.id.number(), Ordering::Relaxed);
+    thread.slot.spawned_at.set(Some(header.spawned_at));
+    let aborted = header.is_aborted();
+    in_poll(thread, || {
+        // Nothing in a task's poll unwinds but foreign code at its edges: a waker, a metadata
+        // drop. It is the task's loss, not the worker's.
+        quietly(|| {
+            if aborted {
+                drop(task);
+            } else {
+                task.run();
+            }
+        });
+    });
+    thread.slot.spawned_at.set(None);
+}
+
+/// Runs user code with the core lent. Afterwards the thread holds its core, or has none.
+pub(crate) fn in_poll<R>(thread: &Thread<'_>, f: impl FnOnce() -> R) -> R {
+    thread.losses.set(0);
+    thread.budget.set(BUDGET_WITH_CORE);
+    thread.lend();
+    fail_point!("lent");
+    thread.in_poll.set(true);
+    let result = f();
+    thread.in_poll.set(false);
+    fail_point!("reclaim");
+    thread.reclaim();
+    result
+}
+
+/// In passing: timers that are due, and I/O that is ready, if nobody else is at it.
+fn drive(thread: &Thread<'_>, now: Instant) {
+    let mut ready = Vec::new();
+    thread.shared.driver_handle.expire(now, &mut ready);
+    if let Some(mut driver) = thread.shared.driver.try_lock() {
+        // An error of the poller is one that the next sleep meets too, and waits out.
+        let _ = driver.turn(Some(Duration::ZERO), &mut ready);
+    }
+    wake_all(thread, ready);
+}
+
+/// Wakers are foreign code: they run with the core lent.
+fn wake_all(thread: &Thread<'_>, ready: Vec<Waker>) {
+    if !ready.is_empty() {
+        in_poll(thread, || ready.into_iter().for_each(|waker| quietly(|| waker.wake())));
+    }
+}
+
+/// Sleeps with the core until something happens; in the driver, if nobody else is there.
+fn sleep(thread: &Thread<'_>, core: Core<'_>, root: Option<&(dyn Root + '_)>) {
+    let (shared, slot) = (thread.shared, thread.slot);
+    let mut ready = Vec::new();
+    arming::on_sleep(thread);
+    let driver = shared.driver.try_lock();
+    let searching = thread.searching.replace(false);
+    thread.park_core(thread.id);
+    shared.idle.announce(core.index, driver.is_some(), searching);
+    // The second look of the idle protocol, behind its fence B.
+    let awake = shared.any_work() || shared.is_shutdown() || root.is_some_and(Root::is_woken);
+    match driver.filter(|_| !awake) {
+        Some(mut driver) => {
+            if slot.parker.enter_driver() {
+                if driver.turn(None, &mut ready).is_err() {
+                    // Nothing the poller can refuse is for ever; do not spin on it.
+                    slot.parker.park(Some(Duration::from_millis(1)));
+                }
+                slot.parker.leave_driver();
+            }
+        }
+        None if awake => {}
+        None => {
+            slot.parker.park(None);
+        }
+    }
+    match shared.idle.rouse(core.index) {
+        Roused::Itself => thread.claim(core.index),
+        Roused::Notified => {
+            thread.searching.set(true);
+            thread.claim(core.index);
+        }
+        Roused::Claimed => {}
+    }
+    if !thread.is_coreless() {
+        shared.wake_monitor();
+    }
+    wake_all(thread, ready);
+}
+
+/// For hand-over to a thread that is about to start, at build.
+pub(crate) fn assign_at_start(thread: SlotId, seat: usize, shared: &super::shared::Shared) {
+    shared.pool.word(seat).assign(thread);
+    shared.slots.get(thread).assign(seat);
+}

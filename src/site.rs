@@ -1,0 +1,167 @@
+//! One place in the source that makes in-place calls, and what is known of it.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::primitive::Mutex;
+
+/// One `threadlet!` in the source: where it stands, and what it says.
+///
+/// The macro makes one as a `static`; [`run`](crate::run) and
+/// [`spawn_blocking`](crate::task::spawn_blocking) use the place they are called from.
+#[derive(Debug)]
+pub struct Site {
+    file: &'static str,
+    line: u32,
+    column: u32,
+    text: &'static str,
+    /// The number in the table of sites; 0 until the first call inside a runtime.
+    id: AtomicU32,
+    /// How many calls in a row lost their core as hogs, up to a small bound.
+    hogged: AtomicU8,
+}
+
+/// Sites beyond this many share one row of counters; nothing else changes for them.
+pub(crate) const MAX_SITES: u32 = 4096;
+
+static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
+
+impl Site {
+    /// A site, for the macro to put into a `static`.
+    #[doc(hidden)]
+    pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
+        let (id, hogged) = (AtomicU32::new(0), AtomicU8::new(0));
+        Site { file, line, column, text, id, hogged }
+    }
+
+    /// The file it stands in, as the compiler names it.
+    pub fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The column, from 1.
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+
+    /// The text of the expression, or the name of the function that was called.
+    pub fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// The site of a function called at `place`, made at its first call and kept for ever.
+    pub(crate) fn at(place: &'static Location<'static>, text: &'static str) -> &'static Site {
+        type Key = (&'static str, u32, u32, &'static str);
+        static CALLERS: OnceLock<Mutex<HashMap<Key, &'static Site>>> = OnceLock::new();
+        let key = (place.file(), place.line(), place.column(), text);
+        CALLERS
+            .get_or_init(Mutex::default)
+            .lock()
+            .entry(key)
+            .or_insert_with(|| Box::leak(Box::new(Site::new(key.0, key.1, key.2, text))))
+    }
+
+    /// The row of this site in every table of counters.
+    #[inline]
+    pub(crate) fn id(&'static self) -> u32 {
+        match self.id.load(Ordering::Relaxed) {
+            0 => self.register(),
+            id => id,
+        }
+    }
+
+    #[cold]
+    fn register(&'static self) -> u32 {
+        let mut sites = SITES.lock();
+        let known = self.id.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        // Row 0 is for those that found the table full.
+        let id = (sites.len() as u32 + 1).min(MAX_SITES - 1);
+        if id < MAX_SITES - 1 {
+            sites.push(self);
+        }
+        self.id.store(id, Ordering::Relaxed);
+        id
+    }
+
+    /// All sites that were called inside a runtime, by their row.
+    pub(crate) fn all() -> Vec<&'static Site> {
+        SITES.lock().clone()
+    }
+
+    /// Whether the site computes so long that its core is better handed over first.
+    #[inline]
+    pub(crate) fn is_hog(&self) -> bool {
+        self.hogged.load(Ordering::Relaxed) >= 2
+    }
+
+    /// A call lost its core as a hog (or did not, having run the ordinary way).
+    pub(crate) fn note_hog(&self, hogged: bool) {
+        // A hint: a lost update costs one more hand-off of the slow kind.
+        let score = self.hogged.load(Ordering::Relaxed);
+        let next = if hogged { (score + 1).min(4) } else { 0 };
+        if next != score {
+            self.hogged.store(next, Ordering::Relaxed);
+        }
+    }
+}
+
+const CHUNK: usize = 64;
+
+/// One thread's calls per site: written by the thread alone, summed by whoever asks.
+#[derive(Debug)]
+pub(crate) struct CallCounts {
+    chunks: [OnceLock<Box<[AtomicU64; CHUNK]>>; MAX_SITES as usize / CHUNK],
+}
+
+impl CallCounts {
+    pub(crate) fn new() -> Self {
+        CallCounts { chunks: [const { OnceLock::new() }; MAX_SITES as usize / CHUNK] }
+    }
+
+    /// One more call; returns how many this thread made before.
+    #[inline]
+    pub(crate) fn add(&self, id: u32) -> u64 {
+        let id = id as usize;
+        let chunk = match self.chunks[id / CHUNK].get() {
+            Some(chunk) => chunk,
+            None => self.chunks[id / CHUNK]
+                .get_or_init(|| Box::new([const { AtomicU64::new(0) }; CHUNK])),
+        };
+        let count = chunk[id % CHUNK].load(Ordering::Relaxed);
+        // A plain load and store: nobody else writes.
+        chunk[id % CHUNK].store(count + 1, Ordering::Relaxed);
+        count
+    }
+
+    pub(crate) fn get(&self, id: u32) -> u64 {
+        let id = id as usize;
+        self.chunks[id / CHUNK].get().map_or(0, |chunk| chunk[id % CHUNK].load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        chunks.flat_map(|chunk| chunk.iter()).map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What happened at a site that is rare enough to be kept under a lock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SiteEvents {
+    /// Hand-offs, by [`Cause`](crate::runtime::Cause).
+    pub(crate) handoffs: [u64; 4],
+    /// The longest time from a hand-off to the return of the call.
+    pub(crate) longest: Duration,
+    /// The sum of all calls of the site when it last blocked, plus one; 0 if it never did.
+    pub(crate) calls_at_block: u64,
+}

@@ -1,0 +1,152 @@
+//! The table of a runtime's threads: what others may know and do about each.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::detect::ring::Ring;
+use crate::park::Parker;
+use crate::primitive::{Mutex, Padded, StaticRef};
+use crate::scheduler::core::SlotId;
+use crate::site::{CallCounts, Site};
+
+/// No seat.
+const NOWHERE: usize = usize::MAX;
+
+/// A thread's place in the table. The thread owns it; the others look, assign a seat, unpark.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// How the thread sleeps.
+    pub(crate) parker: Parker,
+    /// The seat whose core was retaken for this thread; written by the thief after the retake.
+    assigned: AtomicUsize,
+    /// The thread's id; 0 while the slot is free.
+    pub(crate) tid: AtomicI32,
+    /// The seat the thread believes it has; a hint for the sentinel, which compares words.
+    seat: AtomicUsize,
+    /// The site of the region the thread is in.
+    pub(crate) site: StaticRef<Site>,
+    /// Where the task whose poll the thread is in was spawned.
+    pub(crate) spawned_at: StaticRef<Location<'static>>,
+    /// That task's number.
+    pub(crate) task: AtomicU64,
+    /// Calls per site, by this slot's threads.
+    pub(crate) counts: CallCounts,
+    /// The thread's ring, once it has opened one. It belongs to the slot: the thread leaves it
+    /// here when it retires, and whoever looks holds it while it looks.
+    pub(crate) ring: Mutex<Option<Arc<Ring>>>,
+    /// The ring is armed; a hint.
+    pub(crate) armed: AtomicBool,
+    /// Grows with every thread that uses the slot, so that a late edge is known for what it is.
+    pub(crate) generation: AtomicU64,
+}
+
+impl Slot {
+    fn new() -> Self {
+        Slot {
+            parker: Parker::new(),
+            assigned: AtomicUsize::new(NOWHERE),
+            tid: AtomicI32::new(0),
+            seat: AtomicUsize::new(NOWHERE),
+            site: StaticRef::new(),
+            spawned_at: StaticRef::new(),
+            task: AtomicU64::new(0),
+            counts: CallCounts::new(),
+            ring: Mutex::new(None),
+            armed: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// A core has been retaken for this thread, which is then unparked.
+    pub(crate) fn assign(&self, seat: usize) {
+        // Ordering: Release. Partner: the Acquire in `take_assigned`.
+        let before = self.assigned.swap(seat, Ordering::AcqRel);
+        debug_assert_eq!(before, NOWHERE, "a spare adopts one core at a time");
+    }
+
+    /// The seat assigned to this thread, if there is one.
+    pub(crate) fn take_assigned(&self) -> Option<usize> {
+        let seat = self.assigned.swap(NOWHERE, Ordering::Acquire);
+        (seat != NOWHERE).then_some(seat)
+    }
+
+    /// The thread says where it sits.
+    pub(crate) fn set_seat(&self, seat: Option<usize>) {
+        self.seat.store(seat.unwrap_or(NOWHERE), Ordering::Relaxed);
+    }
+
+    /// Where the thread sits; a hint.
+    pub(crate) fn seat(&self) -> Option<usize> {
+        let seat = self.seat.load(Ordering::Relaxed);
+        (seat != NOWHERE).then_some(seat)
+    }
+}
+
+type Chunk = Box<[Padded<Slot>]>;
+
+const CHUNK: usize = 32;
+const CHUNKS: usize = 1024;
+
+/// The most threads a runtime can have at once.
+pub(crate) const MAX_THREADS: usize = CHUNK * CHUNKS;
+
+/// All slots. They are made as they are needed and live as long as the table, so that a reference
+/// to one is good whenever the table is.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    chunks: Box<[OnceLock<Chunk>]>,
+    free: Mutex<Free>,
+}
+
+#[derive(Debug)]
+struct Free {
+    again: Vec<SlotId>,
+    fresh: SlotId,
+}
+
+impl Slots {
+    pub(crate) fn new() -> Self {
+        Slots {
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
+            free: Mutex::new(Free { again: Vec::new(), fresh: 0 }),
+        }
+    }
+
+    /// A free slot for a new thread, or `None` if there are too many threads.
+    pub(crate) fn allocate(&self) -> Option<SlotId> {
+        let mut free = self.free.lock();
+        if let Some(id) = free.again.pop() {
+            return Some(id);
+        }
+        let id = free.fresh;
+        if id as usize >= MAX_THREADS {
+            return None;
+        }
+        self.chunks[id as usize / CHUNK]
+            .get_or_init(|| (0..CHUNK).map(|_| Padded(Slot::new())).collect());
+        free.fresh += 1;
+        Some(id)
+    }
+
+    /// The thread is gone (or was never started): its slot may be used again.
+    pub(crate) fn release(&self, id: SlotId) {
+        let slot = self.get(id);
+        slot.tid.store(0, Ordering::Relaxed);
+        slot.generation.fetch_add(1, Ordering::Relaxed);
+        self.free.lock().again.push(id);
+    }
+
+    /// The slot with this number, which was allocated before.
+    #[inline]
+    pub(crate) fn get(&self, id: SlotId) -> &Slot {
+        let chunk = self.chunks[id as usize / CHUNK].get().expect("allocated before it is used");
+        &chunk[id as usize % CHUNK]
+    }
+
+    /// Every slot that was ever allocated.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
+        let made = self.free.lock().fresh;
+        (0..made).map(|id| (id, self.get(id)))
+    }
+}

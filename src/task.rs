@@ -1,0 +1,167 @@
+//! Tasks, and calls that block.
+//!
+//! The names are tokio's. What differs is the price: [`spawn_blocking`] and [`block_in_place`]
+//! run their closure on the thread that is here, and a spare thread takes over the other tasks only
+//! if the closure really blocks (or computes for longer than
+//! [`hog_after`](crate::runtime::Builder::hog_after)).
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::context;
+use crate::gate::{Options, Pass, gate};
+pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
+use crate::region::run_at;
+use crate::runtime::Handle;
+use crate::site::Site;
+
+/// Spawns a task on the current runtime.
+///
+/// The task starts at once, whether or not its handle is awaited; dropping the handle detaches it.
+///
+/// # Panics
+///
+/// Outside a runtime: call it in a task, in `block_on`, or while [`Handle::enter`]'s guard lives.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let handle = threadlet::spawn(async { 1 + 1 });
+///     assert_eq!(handle.await.unwrap(), 2);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let place = Location::caller();
+    context::with_shared(|shared| match shared {
+        Some(shared) => crate::scheduler::spawn::spawn(shared, future, place),
+        None => panic!("{}", crate::runtime::NO_RUNTIME),
+    })
+}
+
+/// Runs a closure that may block or compute for long, as a task of its own.
+///
+/// The caller's task goes on: use it where [`threadlet!`](crate::threadlet) would hold up a
+/// `select!`, a `join!` or a `timeout`. The closure starts on a worker without a hop to another
+/// thread; if it blocks, or runs for longer than
+/// [`hog_after`](crate::runtime::Builder::hog_after), a spare thread takes over that worker's other
+/// tasks. Outside a runtime it goes to a global one, which is started at the first such call and
+/// lives as long as the process.
+///
+/// # Cancel safety
+///
+/// Dropping the handle detaches the closure. [`JoinHandle::abort`] keeps one that has not started
+/// from starting; one that has started runs to its end.
+///
+/// # Panics
+///
+/// A panic in `f` becomes a [`JoinError`]. The call itself panics if the global runtime is needed
+/// and cannot be started.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let hosts = threadlet::task::spawn_blocking(|| std::fs::read("/etc/hosts")).await.unwrap();
+///     assert!(hosts.is_ok());
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let place = Location::caller();
+    let handle = Handle::try_current().unwrap_or_else(|_| crate::runtime::global());
+    spawn_blocking_on(&handle, f, place)
+}
+
+pub(crate) fn spawn_blocking_on<F, T>(
+    handle: &Handle,
+    f: F,
+    place: &'static Location<'static>,
+) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let site = Site::at(place, "spawn_blocking");
+    let region = async move {
+        let pass = gate(site, Options::DEFAULT).await.unwrap_or(Pass::Inline);
+        run_at(site, pass, f)
+    };
+    crate::scheduler::spawn::spawn(&handle.shared, region, place)
+}
+
+/// Runs a closure that may block, right here.
+///
+/// tokio's name for [`run`](crate::run). Unlike tokio's it costs next to nothing if the closure does
+/// not block, and it never panics for the flavour of the runtime: outside a runtime, in another
+/// runtime, or inside another such call, it is a plain call.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let text = threadlet::task::block_in_place(|| std::fs::read_to_string("/etc/hosts"));
+///     assert!(text.is_ok());
+/// });
+/// ```
+#[track_caller]
+pub fn block_in_place<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    in_place(Location::caller(), "block_in_place", f)
+}
+
+pub(crate) fn in_place<T>(
+    place: &'static Location<'static>,
+    text: &'static str,
+    f: impl FnOnce() -> T,
+) -> T {
+    // A plain call needs no site.
+    if context::with(|thread| thread.is_none_or(|thread| !thread.in_poll.get())) {
+        return f();
+    }
+    run_at(Site::at(place, text), Pass::Free, f)
+}
+
+/// Lets other tasks run, once.
+///
+/// # Cancel safety
+///
+/// Dropping it before it is ready has no effect but that the task does not wait.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     threadlet::task::yield_now().await;
+/// });
+/// ```
+pub async fn yield_now() {
+    YieldNow(false).await;
+}
+
+struct YieldNow(bool);
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

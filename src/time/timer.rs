@@ -1,0 +1,88 @@
+//! One deadline, registered with the driver while it is waited for.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::context;
+use crate::driver::{Handle, TimerKey};
+
+/// What `Sleep` and `Interval` are made of. It may be moved at any time.
+#[derive(Debug)]
+pub(super) struct Timer {
+    deadline: Instant,
+    /// The driver, from the first poll on.
+    handle: Option<Handle>,
+    /// The entry in the driver's queue. It may have fired already.
+    key: Option<TimerKey>,
+    elapsed: bool,
+}
+
+impl Timer {
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self { deadline, handle: None, key: None, elapsed: false }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub(super) fn is_elapsed(&self) -> bool {
+        self.elapsed
+    }
+
+    /// Moves the deadline. A task that waits is woken at the new one, polled in between or not.
+    pub(super) fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        self.elapsed = false;
+        if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
+            // If it has fired, its task is being woken, will poll, and registers again.
+            self.key = handle.reset_timer(&key, deadline);
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Not `get_or_insert_with`: a closure would hide the caller's place from the panic.
+        let handle = match &mut self.handle {
+            Some(handle) => handle,
+            empty => empty.insert(Handle::current("a timer")),
+        };
+        if self.elapsed {
+            return Poll::Ready(());
+        }
+        if Instant::now() >= self.deadline {
+            self.elapsed = true;
+            if let Some(key) = self.key.take() {
+                handle.remove_timer(&key);
+            }
+            return Poll::Ready(());
+        }
+        if let Some(key) = &self.key {
+            if handle.update_timer(key, cx.waker()) {
+                return Poll::Pending;
+            }
+            // It was handed out between the look at the clock and here, or by a shutdown. Either
+            // way a new entry is right: if the deadline has passed it fires at once.
+        }
+        match handle.insert_timer(self.deadline, cx.waker()) {
+            Ok(key) => self.key = Some(key),
+            Err(_gone) => {
+                self.key = None;
+                let at_home = context::driver().is_some_and(|current| current.is_same(handle));
+                assert!(
+                    at_home,
+                    "the threadlet runtime that this timer belongs to has been shut down"
+                );
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
+            handle.remove_timer(&key);
+        }
+    }
+}
