@@ -279,6 +279,10 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
 /// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
 pub(crate) extern "C" fn forget_after_fork() {
     THREAD.set(ptr::null());
+    // Not dropped: the last reference would shut a runtime down that is not there.
+    let entered = ENTERED
+        .try_with(|entered| entered.try_borrow_mut().map(|mut list| std::mem::take(&mut *list)));
+    std::mem::forget(entered);
 }
 
 /// Puts a task where the calling thread can best leave it for `shared`.
@@ -306,11 +310,16 @@ pub(crate) fn schedule(shared: &Shared, task: Runnable, yielded: bool) {
 fn push(thread: &Thread<'_>, core: Core<'_>, task: Runnable, yielded: bool) {
     let task = if yielded { Some(task) } else { core.seat.lifo.replace(Some(task)) };
     let Some(task) = task else { return };
+    // A task that yields with nobody else in line is run by this very thread, which is between its
+    // poll and the next look at its queue: nobody needs to wake for it.
+    let alone = yielded && core.seat.queue.len() == 0 && core.seat.lifo.is_empty();
     // SAFETY: `with_core` runs its closure only while this thread holds the core.
     if let Err(task) = unsafe { core.seat.queue.push(task) } {
         overflow(thread, core, task);
     }
-    thread.shared.notify();
+    if !alone {
+        thread.shared.notify();
+    }
 }
 
 /// The seat's queue is full: half of it goes to the injector, and the new task behind it.

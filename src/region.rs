@@ -139,8 +139,8 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
     if holding.cause == Cause::Blocked && lasted < WASTED {
         shared.counters.wasted.fetch_add(1, Ordering::Relaxed);
     }
-    if matches!(holding.cause, Cause::Hog | Cause::Blocked) {
-        site.note_hog(holding.cause == Cause::Hog);
+    if holding.cause == Cause::Blocked {
+        site.note_hog(false);
     }
     let id = site.id();
     let calls = shared.calls(id);

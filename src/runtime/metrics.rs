@@ -105,12 +105,12 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let detection = &shared.detection;
     Metrics {
         workers: shared.seats.len(),
-        detector: match (detection.perf, detection.monitor) {
+        detector: match (shared.sentinel.get().is_some(), detection.monitor) {
             (true, _) => "perf",
             (false, true) => "monitor",
             (false, false) => "off",
         },
-        detector_reason: detection.reason.clone(),
+        detector_reason: detection.reason.as_ref().or(shared.sentinel_failure.get()).cloned(),
         regions: shared.slots.iter().map(|(_, slot)| slot.counts.total()).sum(),
         handoffs_blocked: blocked,
         handoffs_hog: hog,

@@ -178,8 +178,10 @@ fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
     let runtime = Runtime { handle: Handle { shared }, patience: None };
     let shared = &runtime.handle.shared;
     if shared.detection.perf {
-        // Refused later than at the probe: the monitor does it all.
-        let _ = sentinel::start(shared);
+        if let Err(error) = sentinel::start(shared) {
+            // Refused later than at the probe: the monitor does it all.
+            let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
+        }
     }
     if !shared.config.current_thread {
         for seat in 0..shared.config.workers {

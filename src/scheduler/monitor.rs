@@ -5,6 +5,8 @@
 //! `/proc/self/task/TID/stat`. (The word alone would take a long computation for a block; the
 //! thread's CPU clock would take a wait for a CPU for one.) The word is loaded before the state is
 //! read, and the retake compares with that same word: a thread that has moved on is never robbed.
+//! So the second look is for economy, not for safety; after a long pause, when a state costs little
+//! beside the wait for another look, the first one is enough for a region.
 //!
 //! | what it sees, with the same word | for at least | then |
 //! |---|---|---|
@@ -47,6 +49,12 @@ const TICK_MAX: Duration = Duration::from_millis(10);
 /// long behind.
 const TICK_SUSPECT: Duration = Duration::from_micros(250);
 
+/// The longest pause while a core is awake and tasks are queued.
+const TICK_BUSY: Duration = Duration::from_millis(1);
+
+/// A pause so long that reading a thread's state at the first look costs nothing beside it.
+const LONG: Duration = Duration::from_micros(400);
+
 /// A poll that did not say so may compute for so long.
 const UNMARKED_HOG: Duration = Duration::from_millis(10);
 
@@ -67,7 +75,8 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
             crate::sys::thread::set_timer_slack(1);
             let looks = mine.seats.iter().map(|_| LookedAt::default()).collect();
             let (stats, quiet) = (HashMap::new(), 0);
-            Monitor { shared: &mine, looks, stats, quiet, spawn_retry: None, behind: None }.run();
+            let (spawn_retry, behind, paused) = (None, None, Duration::ZERO);
+            Monitor { shared: &mine, looks, stats, quiet, paused, spawn_retry, behind }.run();
             super::shutdown::helper_ends(&mine);
         });
     match spawned {
@@ -102,7 +111,10 @@ struct Monitor<'a> {
     shared: &'a Arc<Shared>,
     looks: Vec<LookedAt>,
     stats: HashMap<SlotId, (i32, ThreadStat)>,
+    /// Looks in a row that led to nothing.
     quiet: u32,
+    /// The last pause.
+    paused: Duration,
     spawn_retry: Option<Instant>,
     /// Since when calls have waited, with how many hand-offs then.
     behind: Option<(Instant, u64)>,
@@ -144,15 +156,23 @@ impl Monitor<'_> {
         let in_region = slot.site.get().is_some();
         if looked.word != Some(word) || looked.in_region != in_region {
             *looked = LookedAt { word: Some(word), in_region, since: Some(now), claimed: false };
-            return Found::Nothing;
+            if !in_region || self.paused < LONG {
+                return Found::Nothing;
+            }
         }
+        let looked = &self.looks[seat];
         if looked.claimed {
             return Found::Nothing;
         }
         let since = now.saturating_duration_since(looked.since.unwrap_or(now));
+        let first = since.is_zero();
         let Some(cause) = self.verdict(word.slot(), slot, in_region, since) else {
-            return Found::Suspect;
+            return if first { Found::Nothing } else { Found::Suspect };
         };
+        if cause == Cause::Hog {
+            // Now, not when it returns: others of its kind may start meanwhile.
+            slot.site.get().inspect(|site| site.note_hog(true));
+        }
         let claim = Claim { seat, seen: word, observed: word.slot(), cause };
         match self.shared.retake(claim) {
             Retake::Stale => Found::Nothing,
@@ -267,7 +287,10 @@ impl Monitor<'_> {
         let waiting = self.shared.pool.anyone_behind() || self.spawn_retry.is_some();
         if found == Found::Suspect || waiting {
             pause = pause.min(TICK_SUSPECT);
+        } else if pause > TICK_BUSY && self.shared.any_work() {
+            pause = TICK_BUSY;
         }
+        self.paused = pause;
         if !waiting && self.shared.idle.all_asleep() && pause == TICK_MAX {
             self.sleep_until_a_seat_wakes();
         } else {

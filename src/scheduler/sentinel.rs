@@ -59,16 +59,18 @@ impl Sentinel {
 ///
 /// What the operating system says. The runtime then does without.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
-    let sentinel = Sentinel::new()?;
-    let mine = shared.clone();
+    let sentinel = Arc::new(Sentinel::new()?);
+    let (mine, waited_on) = (shared.clone(), sentinel.clone());
     shared.threads.starting(false);
-    // In place before the thread runs, and taken away again by nobody: an unused one is harmless.
-    let _ = shared.sentinel.set(sentinel);
     let spawned = std::thread::Builder::new()
         .name(format!("{}-sentinel", shared.config.thread_name))
-        .spawn(move || run(&mine));
+        .spawn(move || run(&mine, &waited_on));
     match spawned {
-        Ok(handle) => shared.threads.started(handle),
+        Ok(handle) => {
+            shared.threads.started(handle);
+            // Threads open rings from here on.
+            let _ = shared.sentinel.set(sentinel);
+        }
         Err(error) => {
             shared.threads.ended(false);
             return Err(error);
@@ -77,10 +79,9 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
-fn run(shared: &Arc<Shared>) {
+fn run(shared: &Arc<Shared>, sentinel: &Sentinel) {
     // Refused, it is an ordinary thread: correct, and in the way at times.
     let _ = crate::sys::thread::set_idle_policy();
-    let sentinel = shared.sentinel.get().expect("set before the thread was started");
     let mut events = [Event::EMPTY; 32];
     'serve: while !shared.is_shutdown() {
         let Ok(edges) = sentinel.epoll.wait(&mut events, None) else { break };

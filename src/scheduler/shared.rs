@@ -92,7 +92,9 @@ pub(crate) struct Shared {
     pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
-    pub(crate) sentinel: OnceLock<Sentinel>,
+    pub(crate) sentinel: OnceLock<Arc<Sentinel>>,
+    /// Why there is no sentinel although the kernel would allow it.
+    pub(crate) sentinel_failure: OnceLock<String>,
     /// The monitor's sleep, and whether it sleeps without an end.
     pub(crate) monitor: Parker,
     pub(crate) monitor_sleeps: AtomicBool,
@@ -124,6 +126,7 @@ impl Shared {
             counters: Counters::default(),
             threads: Threads::default(),
             sentinel: OnceLock::new(),
+            sentinel_failure: OnceLock::new(),
             monitor: Parker::new(),
             monitor_sleeps: AtomicBool::new(false),
             at_home: AtomicBool::new(config.current_thread),
