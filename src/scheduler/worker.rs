@@ -196,6 +196,8 @@ fn drive(thread: &Thread<'_>, now: Instant) {
 /// Wakers are foreign code: they run with the core lent.
 fn wake_all(thread: &Thread<'_>, ready: Vec<Waker>) {
     if !ready.is_empty() {
+        // Should one of them block, nobody is to count on this seat's search.
+        end_search(thread);
         in_poll(thread, || ready.into_iter().for_each(|waker| quietly(|| waker.wake())));
     }
 }
