@@ -356,6 +356,15 @@ pub(crate) fn driver() -> Option<driver::Handle> {
     with_shared(|shared| shared.map(|shared| shared.driver_handle.clone()))
 }
 
+/// Whether this is a thread of the runtime with that driver.
+pub(crate) fn is_thread_of(handle: &driver::Handle) -> bool {
+    #[cfg(test)]
+    if TEST_DRIVER.with_borrow(|entered| entered.as_ref().is_some_and(|it| it.is_same(handle))) {
+        return true;
+    }
+    with(|thread| thread.is_some_and(|thread| thread.shared.driver_handle.is_same(handle)))
+}
+
 #[cfg(test)]
 thread_local! {
     static TEST_DRIVER: RefCell<Option<driver::Handle>> = const { RefCell::new(None) };
