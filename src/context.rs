@@ -53,7 +53,6 @@ pub(crate) struct Thread<'a> {
     /// Calls left before the gate sends the task back through the queue.
     pub(crate) budget: Cell<u32>,
     pub(crate) searching: Cell<bool>,
-    pub(crate) tick: Cell<u32>,
     pub(crate) lifo_streak: Cell<u32>,
     pub(crate) seed: Cell<u32>,
     pub(crate) ring: RefCell<Option<Arc<Ring>>>,
@@ -78,7 +77,6 @@ impl<'a> Thread<'a> {
             losses: Cell::new(0),
             budget: Cell::new(0),
             searching: Cell::new(false),
-            tick: Cell::new(0),
             lifo_streak: Cell::new(0),
             seed: Cell::new(id.wrapping_mul(0x9E37_79B9) | 1),
             ring: RefCell::new(None),

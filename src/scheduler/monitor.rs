@@ -32,6 +32,7 @@ use super::spare;
 use crate::detect::ring::Look;
 use crate::slot::Slot;
 use crate::sys::stat::ThreadStat;
+use crate::sys::thread::cpu_time_of;
 
 /// The pause between two looks while there is something to find. The kernel adds as much again.
 const TICK: Duration = Duration::from_micros(20);
@@ -95,6 +96,8 @@ struct LookedAt {
     word: Option<Word>,
     in_region: bool,
     since: Option<Instant>,
+    /// The thread's CPU time when it came under suspicion.
+    cpu: Option<Duration>,
     /// Claimed already and now on the stalled list: nothing more to be done here.
     claimed: bool,
 }
@@ -155,7 +158,8 @@ impl Monitor<'_> {
         let slot = self.shared.slots.get(word.slot());
         let in_region = slot.site.get().is_some();
         if looked.word != Some(word) || looked.in_region != in_region {
-            *looked = LookedAt { word: Some(word), in_region, since: Some(now), claimed: false };
+            let fresh = LookedAt::default();
+            *looked = LookedAt { word: Some(word), in_region, since: Some(now), ..fresh };
             if !in_region || self.paused < LONG {
                 return Found::Nothing;
             }
@@ -166,7 +170,7 @@ impl Monitor<'_> {
         }
         let since = now.saturating_duration_since(looked.since.unwrap_or(now));
         let first = since.is_zero();
-        let Some(cause) = self.verdict(word.slot(), slot, in_region, since) else {
+        let Some(cause) = self.verdict(seat, slot, in_region, since) else {
             return if first { Found::Nothing } else { Found::Suspect };
         };
         if cause == Cause::Hog {
@@ -184,10 +188,10 @@ impl Monitor<'_> {
         }
     }
 
-    /// Why a core that has been lent with the same word for `since` should be taken, if it should.
+    /// Why the core of `seat`, lent with the same word for `since`, should be taken, if it should.
     fn verdict(
         &mut self,
-        id: SlotId,
+        seat: usize,
         slot: &Slot,
         in_region: bool,
         since: Duration,
@@ -196,14 +200,23 @@ impl Monitor<'_> {
         if !in_region && (!config.rescue || since < config.rescue_after) {
             return None;
         }
-        let (asleep, patience) = match in_region {
-            true => (Cause::Blocked, config.hog_after),
-            false => (Cause::Rescued, UNMARKED_HOG),
+        let (asleep, computes, patience) = match in_region {
+            true => (Cause::Blocked, Cause::Hog, config.hog_after),
+            false => (Cause::Rescued, Cause::Rescued, UNMARKED_HOG),
         };
+        let id = self.looks[seat].word?.slot();
         if self.is_asleep(id, slot) {
             return Some(asleep);
         }
-        (since >= patience).then_some(if in_region { Cause::Hog } else { Cause::Rescued })
+        (self.computes(seat, slot, patience) && since >= patience).then_some(computes)
+    }
+
+    /// Whether the suspect has used its CPU for the better part of `patience`. A thread that others
+    /// keep from its CPU is no hog: what it waits for, a spare would have to wait for as well.
+    fn computes(&mut self, seat: usize, slot: &Slot, patience: Duration) -> bool {
+        let Some(now) = cpu_time_of(slot.tid.load(Ordering::Relaxed)) else { return true };
+        let start = *self.looks[seat].cpu.get_or_insert(now);
+        now.saturating_sub(start) >= patience / 2
     }
 
     fn is_asleep(&mut self, id: SlotId, slot: &Slot) -> bool {

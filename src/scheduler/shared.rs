@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -59,6 +59,9 @@ pub(crate) struct Detection {
 pub(crate) struct Seat {
     pub(crate) queue: LocalQueue<Runnable>,
     pub(crate) lifo: Lifo<Runnable>,
+    /// Polls so far; written by the holder of its core. It belongs to the seat and not to the
+    /// thread, whose turn may be over after one poll.
+    pub(crate) tick: AtomicU32,
     /// Tasks stolen by this seat; written by the holder of its core.
     pub(crate) steals: AtomicU64,
 }
@@ -111,7 +114,12 @@ impl Shared {
         driver_handle: driver::Handle,
     ) -> Self {
         let seat = || {
-            Padded(Seat { queue: LocalQueue::new(), lifo: Lifo::new(), steals: AtomicU64::new(0) })
+            Padded(Seat {
+                queue: LocalQueue::new(),
+                lifo: Lifo::new(),
+                tick: AtomicU32::new(0),
+                steals: AtomicU64::new(0),
+            })
         };
         Shared {
             pool: Pool::new(config.workers, config.max_async_threads, config.min_spares),

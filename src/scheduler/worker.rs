@@ -32,6 +32,8 @@ pub(crate) trait Root {
 /// down. Afterwards the thread has no core.
 pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
     thread.shared.wake_monitor();
+    // A core that changes hands often never gets to its regular look at timers and I/O.
+    drive(thread, Instant::now());
     while let Some(core) = thread.core() {
         if thread.shared.is_shutdown() {
             break;
@@ -62,8 +64,8 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
 }
 
 fn next_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
-    let tick = thread.tick.get().wrapping_add(1);
-    thread.tick.set(tick);
+    let tick = core.seat.tick.load(Ordering::Relaxed).wrapping_add(1);
+    core.seat.tick.store(tick, Ordering::Relaxed);
     if tick % INTERVAL == 0 {
         drive(thread, Instant::now());
         if thread.is_coreless() {
