@@ -161,12 +161,11 @@ fn come_back(thread: &Thread<'_>) {
     if thread.losses.get() > 1 {
         return;
     }
-    let Some(seat) = thread.shared.idle.take_for_claim() else { return };
-    let sleeper = thread.shared.pool.word(seat).load().slot();
-    thread.claim(seat);
+    let Some(sleeper) = thread.shared.idle.take_for_claim() else { return };
+    thread.claim(sleeper.seat);
     thread.lend();
     thread.release_permit();
     // The one that slept with this core has none now: it wakes to become a spare.
-    thread.shared.unpark(thread.shared.slots.get(sleeper));
+    thread.shared.wake_sleeper(sleeper);
     thread.shared.wake_monitor();
 }

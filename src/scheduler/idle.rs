@@ -1,15 +1,19 @@
 //! Who sleeps, and whom a new task wakes.
 #![doc = include_str!("../../docs/idle.md")]
 
+use super::core::SlotId;
 use crate::primitive::{AtomicUsize, Mutex, Ordering, fence};
 
 const SEARCHING_BITS: u32 = usize::BITS / 2;
 const ONE_AWAKE: usize = 1 << SEARCHING_BITS;
 
-/// One sleeping seat.
-#[derive(Clone, Copy, Debug)]
-struct Sleeper {
-    seat: usize,
+/// A sleeping seat, and the thread that put it to sleep: the seat alone does not say whose entry
+/// this is, because a coreless thread may claim it and go to sleep with it itself, all before the
+/// first sleeper has woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sleeper {
+    pub(crate) seat: usize,
+    pub(crate) slot: SlotId,
     in_driver: bool,
 }
 
@@ -25,8 +29,9 @@ pub(crate) struct Idle {
 #[derive(Debug)]
 struct Sleepers {
     list: Vec<Sleeper>,
-    /// Per seat: it was taken off the list for a coreless thread, not to be woken.
-    claimed: Vec<bool>,
+    /// Threads whose seats were taken off the list for a coreless thread, and which have not
+    /// noticed yet.
+    robbed: Vec<SlotId>,
 }
 
 /// What a sleeper finds when it wakes.
@@ -46,19 +51,16 @@ impl Idle {
     pub(crate) fn new(seats: usize) -> Self {
         Idle {
             counts: AtomicUsize::new(seats * ONE_AWAKE),
-            sleepers: Mutex::new(Sleepers {
-                list: Vec::with_capacity(seats),
-                claimed: vec![false; seats],
-            }),
+            sleepers: Mutex::new(Sleepers { list: Vec::with_capacity(seats), robbed: Vec::new() }),
             seats,
         }
     }
 
-    /// After a push: the seat to wake for it, if somebody should be woken. That seat is awake and
+    /// After a push: the sleeper to wake for it, if somebody should be woken. Its seat is awake and
     /// searching from here on.
     #[inline]
     #[must_use]
-    pub(crate) fn notify(&self) -> Option<usize> {
+    pub(crate) fn notify(&self) -> Option<Sleeper> {
         // Fence A of the proof: the push before it, the counts after it. Partner: fence B.
         #[cfg(not(threadlet_break = "idle-fence-a"))]
         fence(Ordering::SeqCst);
@@ -72,7 +74,7 @@ impl Idle {
     }
 
     #[cold]
-    fn wake_one(&self) -> Option<usize> {
+    fn wake_one(&self) -> Option<Sleeper> {
         let mut sleepers = self.sleepers.lock();
         if self.nobody_needed() {
             return None;
@@ -82,7 +84,7 @@ impl Idle {
         let list = &mut sleepers.list;
         let nth = list.iter().rposition(|s| !s.in_driver).or(list.len().checked_sub(1))?;
         self.counts.fetch_add(ONE_AWAKE + 1, Ordering::Relaxed);
-        Some(list.remove(nth).seat)
+        Some(list.remove(nth))
     }
 
     /// Whether this seat may begin to search: not more than half of those awake do at once.
@@ -104,12 +106,13 @@ impl Idle {
         self.counts.fetch_sub(1, Ordering::SeqCst) % ONE_AWAKE == 1
     }
 
-    /// Announces that a seat goes to sleep. Afterwards its thread looks at every queue once more,
-    /// and takes the announcement back by [`rouse`](Idle::rouse) if one is not empty.
-    pub(crate) fn announce(&self, seat: usize, in_driver: bool, searching: bool) {
+    /// Announces that a seat goes to sleep with the thread in `slot`. Afterwards that thread looks
+    /// at every queue once more, and takes the announcement back by [`rouse`](Idle::rouse) if one
+    /// is not empty.
+    pub(crate) fn announce(&self, seat: usize, slot: SlotId, in_driver: bool, searching: bool) {
         let mut sleepers = self.sleepers.lock();
-        sleepers.list.push(Sleeper { seat, in_driver });
-        sleepers.claimed[seat] = false;
+        debug_assert!(sleepers.list.iter().all(|s| s.seat != seat && s.slot != slot));
+        sleepers.list.push(Sleeper { seat, slot, in_driver });
         self.counts.fetch_sub(ONE_AWAKE + usize::from(searching), Ordering::Relaxed);
         drop(sleepers);
         // Fence B of the proof: the counts before it, the look at the queues after it. Partner:
@@ -119,28 +122,34 @@ impl Idle {
     }
 
     /// A sleeper is awake, for whatever reason: the list says which, and no longer holds it.
-    pub(crate) fn rouse(&self, seat: usize) -> Roused {
+    pub(crate) fn rouse(&self, slot: SlotId) -> Roused {
         let mut sleepers = self.sleepers.lock();
-        if let Some(nth) = sleepers.list.iter().position(|s| s.seat == seat) {
+        if let Some(nth) = sleepers.list.iter().position(|s| s.slot == slot) {
             sleepers.list.swap_remove(nth);
             self.counts.fetch_add(ONE_AWAKE, Ordering::Relaxed);
             return Roused::Itself;
         }
-        if sleepers.claimed[seat] { Roused::Claimed } else { Roused::Notified }
+        match sleepers.robbed.iter().position(|robbed| *robbed == slot) {
+            Some(nth) if !cfg!(threadlet_break = "claim-mark") => {
+                sleepers.robbed.swap_remove(nth);
+                Roused::Claimed
+            }
+            _ => Roused::Notified,
+        }
     }
 
-    /// Takes one sleeping seat off the list for a coreless thread, which claims its core. The one
-    /// in the driver stays.
-    pub(crate) fn take_for_claim(&self) -> Option<usize> {
+    /// Takes one sleeping seat off the list for a coreless thread, which claims its core and wakes
+    /// the sleeper, which has none now. The one in the driver stays.
+    pub(crate) fn take_for_claim(&self) -> Option<Sleeper> {
         if self.all_awake() {
             return None;
         }
         let mut sleepers = self.sleepers.lock();
         let nth = sleepers.list.iter().rposition(|s| !s.in_driver)?;
         self.counts.fetch_add(ONE_AWAKE, Ordering::Relaxed);
-        let seat = sleepers.list.remove(nth).seat;
-        sleepers.claimed[seat] = true;
-        Some(seat)
+        let sleeper = sleepers.list.remove(nth);
+        sleepers.robbed.push(sleeper.slot);
+        Some(sleeper)
     }
 
     /// Whether no seat sleeps; a hint.
@@ -163,7 +172,7 @@ impl Idle {
             None => DriverWatch::AllBusy,
             Some(sleeper) => {
                 self.counts.fetch_add(ONE_AWAKE + 1, Ordering::Relaxed);
-                DriverWatch::Send(sleeper.seat)
+                DriverWatch::Send(sleeper)
             }
         }
     }
@@ -176,6 +185,35 @@ pub(crate) enum DriverWatch {
     Attended,
     /// Nobody sleeps: busy workers look at it in passing.
     AllBusy,
-    /// This seat was asleep elsewhere; it has been taken off the list and is to be woken.
-    Send(usize),
+    /// This one was asleep elsewhere; it has been taken off the list and is to be woken.
+    Send(Sleeper),
+}
+
+#[cfg(all(test, not(threadlet_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_sleeper_does_not_take_the_next_ones_place() {
+        let idle = Idle::new(1);
+        idle.announce(0, 10, false, false);
+        let taken = idle.take_for_claim().expect("one sleeps");
+        assert_eq!((taken.seat, taken.slot), (0, 10));
+        // The claimer goes to sleep with the seat before the first sleeper has woken.
+        idle.announce(0, 20, false, false);
+        assert_eq!(idle.rouse(10), Roused::Claimed, "the entry on the list is another thread's");
+        assert_eq!(idle.rouse(20), Roused::Itself);
+    }
+
+    #[test]
+    fn the_sleeper_in_the_driver_is_woken_last() {
+        let idle = Idle::new(2);
+        idle.announce(0, 10, true, false);
+        idle.announce(1, 11, false, false);
+        assert_eq!(idle.notify().map(|sleeper| sleeper.slot), Some(11));
+        assert_eq!(idle.notify(), None, "the one that was woken searches");
+        assert_eq!(idle.rouse(11), Roused::Notified);
+        assert!(idle.end_search(), "the last that searched wakes another");
+        assert_eq!(idle.notify().map(|sleeper| sleeper.slot), Some(10));
+    }
 }

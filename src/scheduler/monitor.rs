@@ -287,8 +287,8 @@ impl Monitor<'_> {
         if self.shared.idle.all_awake() || self.shared.idle.all_asleep() {
             return;
         }
-        if let DriverWatch::Send(seat) = self.shared.idle.driver_watch() {
-            self.shared.wake_seat(seat);
+        if let DriverWatch::Send(sleeper) = self.shared.idle.driver_watch() {
+            self.shared.wake_sleeper(sleeper);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::idle::Idle;
+use super::idle::{Idle, Sleeper};
 use super::pool::{Cause, Claim, Pool, Retake, Todo};
 use super::sentinel::Sentinel;
 use super::threads::Threads;
@@ -156,16 +156,16 @@ impl Shared {
     /// After a push: wakes a sleeping seat, if one is needed.
     #[inline]
     pub(crate) fn notify(&self) {
-        if let Some(seat) = self.idle.notify() {
-            self.wake_seat(seat);
+        if let Some(sleeper) = self.idle.notify() {
+            self.wake_sleeper(sleeper);
         }
     }
 
-    /// Wakes the thread that sleeps with this seat's core.
+    /// Wakes a thread that was taken off the list of sleepers. Not the one that the seat's word
+    /// names by now: the sleeper may have woken by itself and have left, and then that is nobody.
     #[cold]
-    pub(crate) fn wake_seat(&self, seat: usize) {
-        let sleeper = self.pool.word(seat).load().slot();
-        self.unpark(self.slots.get(sleeper));
+    pub(crate) fn wake_sleeper(&self, sleeper: Sleeper) {
+        self.unpark(self.slots.get(sleeper.slot));
     }
 
     /// Wakes a thread, wherever it sleeps.

@@ -212,7 +212,7 @@ fn sleep(thread: &Thread<'_>, core: Core<'_>, root: Option<&(dyn Root + '_)>) {
     let driver = shared.driver.try_lock();
     let searching = thread.searching.replace(false);
     thread.park_core(thread.id);
-    shared.idle.announce(core.index, driver.is_some(), searching);
+    shared.idle.announce(core.index, thread.id, driver.is_some(), searching);
     // The second look of the idle protocol, behind its fence B.
     let awake = shared.any_work() || shared.is_shutdown() || root.is_some_and(Root::is_woken);
     match driver.filter(|_| !awake) {
@@ -230,7 +230,7 @@ fn sleep(thread: &Thread<'_>, core: Core<'_>, root: Option<&(dyn Root + '_)>) {
             slot.parker.park(None);
         }
     }
-    match shared.idle.rouse(core.index) {
+    match shared.idle.rouse(thread.id) {
         Roused::Itself => thread.claim(core.index),
         Roused::Notified => {
             thread.searching.set(true);
