@@ -34,7 +34,7 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
     thread.shared.wake_monitor();
     // A core that changes hands often never gets to its regular look at timers and I/O.
     drive(thread, Instant::now());
-    while let Some(core) = thread.core() {
+    while !thread.is_coreless() {
         if thread.shared.is_shutdown() {
             break;
         }
@@ -43,16 +43,15 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
                 break;
             }
             if thread.is_coreless() {
-                return;
+                break;
             }
         }
-        match next_task(thread, core) {
+        match next_task(thread) {
             Some(task) => {
                 end_search(thread);
                 run_task(thread, task);
             }
-            None if !thread.is_coreless() => sleep(thread, core, root.as_deref()),
-            None => {}
+            None => sleep(thread, root.as_deref()),
         }
     }
     end_search(thread);
@@ -63,7 +62,8 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
     }
 }
 
-fn next_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
+fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
+    let core = thread.core()?;
     let tick = core.seat.tick.load(Ordering::Relaxed).wrapping_add(1);
     core.seat.tick.store(tick, Ordering::Relaxed);
     if tick % INTERVAL == 0 {
@@ -75,6 +75,8 @@ fn next_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
             return Some(task);
         }
     }
+    // Asked again: in `drive` the thread may have lost one core and claimed another.
+    let core = thread.core()?;
     own_task(thread, core).or_else(|| injected(thread, core)).or_else(|| steal(thread, core))
 }
 
@@ -205,7 +207,8 @@ fn wake_all(thread: &Thread<'_>, ready: Vec<Waker>) {
 }
 
 /// Sleeps with the core until something happens; in the driver, if nobody else is there.
-fn sleep(thread: &Thread<'_>, core: Core<'_>, root: Option<&(dyn Root + '_)>) {
+fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
+    let Some(core) = thread.core() else { return };
     let (shared, slot) = (thread.shared, thread.slot);
     let mut ready = Vec::new();
     arming::on_sleep(thread);
@@ -217,12 +220,14 @@ fn sleep(thread: &Thread<'_>, core: Core<'_>, root: Option<&(dyn Root + '_)>) {
     let awake = shared.any_work() || shared.is_shutdown() || root.is_some_and(Root::is_woken);
     match driver.filter(|_| !awake) {
         Some(mut driver) => {
-            if slot.parker.enter_driver() {
-                if driver.turn(None, &mut ready).is_err() {
-                    // Nothing the poller can refuse is for ever; do not spin on it.
-                    slot.parker.park(Some(Duration::from_millis(1)));
-                }
+            let failed = slot.parker.enter_driver() && {
+                let result = driver.turn(None, &mut ready);
                 slot.parker.leave_driver();
+                result.is_err()
+            };
+            if failed {
+                // Nothing the poller can refuse is for ever; do not spin on it.
+                slot.parker.park(Some(Duration::from_millis(1)));
             }
         }
         None if awake => {}
@@ -236,7 +241,9 @@ fn sleep(thread: &Thread<'_>, core: Core<'_>, root: Option<&(dyn Root + '_)>) {
             thread.searching.set(true);
             thread.claim(core.index);
         }
-        Roused::Claimed => {}
+        // What the second look has found is left to another: the one that claimed the core is in
+        // the middle of a poll.
+        Roused::Claimed => shared.notify(),
     }
     if !thread.is_coreless() {
         shared.wake_monitor();
