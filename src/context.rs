@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use crate::detect::ring::Ring;
 use crate::driver;
+use crate::failpoint::fail_point;
 use crate::raw_task::Runnable;
 use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Word};
 use crate::scheduler::pool::{Holding, Todo};
@@ -135,12 +136,14 @@ impl<'a> Thread<'a> {
 
     /// Adopts the core that was retaken for this thread.
     pub(crate) fn adopt(&self, index: usize) {
+        fail_point!("adopt");
         let word = self.shared.pool.word(index);
         self.take_core(index, word, word.adopt(self.id));
     }
 
     /// Claims an idle core, whose seat the caller took off the idle list.
     pub(crate) fn claim(&self, index: usize) {
+        fail_point!("claim");
         let word = self.shared.pool.word(index);
         self.take_core(index, word, word.claim(self.id));
     }
@@ -181,6 +184,7 @@ impl<'a> Thread<'a> {
     #[inline]
     pub(crate) fn bump(&self) -> bool {
         let Some(core) = self.core.get() else { return false };
+        fail_point!("bump");
         match core.word.bump(self.lent_word()) {
             Ok(lent) => {
                 self.word.set(Some(lent));
@@ -205,9 +209,11 @@ impl<'a> Thread<'a> {
         if cfg!(threadlet_break = "push-while-lent") {
             return Some(f(core));
         }
+        fail_point!("reclaim to push");
         self.reclaim();
         let core = self.core.get()?;
         let result = f(core);
+        fail_point!("pushed");
         self.lend();
         Some(result)
     }
@@ -215,6 +221,7 @@ impl<'a> Thread<'a> {
     /// Notes that a thief was faster. The permit it took is this thread's from now on.
     #[cold]
     pub(crate) fn lose(&self) {
+        fail_point!("lost");
         self.drop_core();
         self.losses.set(self.losses.get() + 1);
         self.budget.set(BUDGET_CORELESS);

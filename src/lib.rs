@@ -41,7 +41,6 @@ mod context;
 mod detect;
 #[cfg(not(threadlet_loom))]
 mod driver;
-#[cfg(not(threadlet_loom))]
 mod failpoint;
 #[cfg(not(threadlet_loom))]
 mod gate;

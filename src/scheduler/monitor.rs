@@ -30,6 +30,7 @@ use super::pool::{Cause, Claim, Retake, Todo};
 use super::shared::Shared;
 use super::spare;
 use crate::detect::ring::Look;
+use crate::failpoint::fail_point;
 use crate::slot::Slot;
 use crate::sys::stat::ThreadStat;
 use crate::sys::thread::cpu_time_of;
@@ -177,6 +178,7 @@ impl Monitor<'_> {
             // Now, not when it returns: others of its kind may start meanwhile.
             slot.site.get().inspect(|site| site.note_hog(true));
         }
+        fail_point!("observed");
         let claim = Claim { seat, seen: word, observed: word.slot(), cause };
         match self.shared.retake(claim) {
             Retake::Stale => Found::Nothing,

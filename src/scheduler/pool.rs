@@ -23,6 +23,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::core::{CoreWord, SlotId, Stale, Word};
+use crate::failpoint::fail_point;
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// Why a core was handed over.
@@ -248,10 +249,12 @@ impl Pool {
             todo.want_spare = true;
             return Retake::NoSpare;
         };
+        fail_point!("retake");
         match word.retake(claim.seen, claim.observed, spare) {
             Ok(_) => {}
             Err(Stale) => return Retake::Stale,
         }
+        fail_point!("retaken");
         if ordinary {
             state.in_use += 1
         } else {

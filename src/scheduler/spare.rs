@@ -9,6 +9,7 @@ use super::pool::Todo;
 use super::shared::Shared;
 use super::{shutdown, worker};
 use crate::context::Thread;
+use crate::failpoint::fail_point;
 use crate::raw_task::quietly;
 use crate::sys;
 
@@ -91,6 +92,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             return;
         }
         if !listed {
+            fail_point!("add spare");
             listed = true;
             let mut todo = Todo::default();
             thread.shared.pool.add_spare(thread.id, &mut todo);

@@ -215,8 +215,10 @@ fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
     let driver = shared.driver.try_lock();
     let searching = thread.searching.replace(false);
     thread.park_core(thread.id);
+    fail_point!("announce");
     shared.idle.announce(core.index, thread.id, driver.is_some(), searching);
     // The second look of the idle protocol, behind its fence B.
+    fail_point!("second look");
     let awake = shared.any_work() || shared.is_shutdown() || root.is_some_and(Root::is_woken);
     match driver.filter(|_| !awake) {
         Some(mut driver) => {
@@ -235,6 +237,7 @@ fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
             slot.parker.park(None);
         }
     }
+    fail_point!("rouse");
     match shared.idle.rouse(thread.id) {
         Roused::Itself => thread.claim(core.index),
         Roused::Notified => {
