@@ -486,11 +486,13 @@ impl Pool {
     }
 
     /// Shutdown: no core is handed over from here on. Returns the spares, which are to be woken.
+    /// They stay on the list until each takes itself off ([`remove_spare`](Self::remove_spare)): one
+    /// that is not there any more has a core on its way to it, and must wait for that.
     pub(crate) fn close(&self) -> Vec<SlotId> {
         let mut state = self.state.lock();
         state.closed = true;
         state.stalled.clear();
-        let spares = std::mem::take(&mut state.spares);
+        let spares = state.spares.clone();
         self.publish(&state);
         spares
     }

@@ -88,20 +88,22 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             worker::run(thread, &mut None);
             thread.release_permit();
         }
-        if thread.shared.is_shutdown() {
+        let pool = &thread.shared.pool;
+        let ends = thread.shared.is_shutdown();
+        if ends && (!listed || pool.remove_spare(thread.id, false)) {
             return;
         }
         if !listed {
             fail_point!("add spare");
             listed = true;
             let mut todo = Todo::default();
-            thread.shared.pool.add_spare(thread.id, &mut todo);
+            pool.add_spare(thread.id, &mut todo);
             arrived(thread.shared, coming);
             thread.shared.carry_out(todo);
             continue;
         }
         let woken = thread.slot.parker.park(Some(thread.shared.config.keep_alive));
-        if !woken && thread.shared.pool.remove_spare(thread.id, true) {
+        if !woken && pool.remove_spare(thread.id, true) {
             return;
         }
     }
