@@ -140,7 +140,9 @@ impl CoreWord {
             self.0.store(next.0, Ordering::Release);
             return Ok(next);
         }
-        self.swap(lent, next, Ordering::Relaxed).map_err(|_| Lost)
+        // Ordering: Release, so that a thief that sees the new number cannot still see the thread
+        // asleep in the region before. Partner: the Acquire of `load`.
+        self.swap(lent, next, Ordering::Release).map_err(|_| Lost)
     }
 
     /// Edge 4, by a thief that saw the thread `observed` blocked after it had loaded `seen`, or by
