@@ -11,14 +11,23 @@ use pin_project_lite::pin_project;
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send + 'static>;
 
-/// The result of a task. Dropping it unseen (the handle was detached) does not unwind: a value
+/// What a task's future asks and tells while it lives.
+pub(crate) trait Life {
+    /// The task was aborted, or its runtime is being shut down: its future is not to be polled.
+    fn is_over(&self) -> bool;
+
+    /// The future is gone.
+    fn end(self);
+}
+
+/// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached) does not unwind: a value
 /// whose `Drop` panics must not take a worker with it.
 #[derive(Debug)]
 pub(crate) struct Outcome<T>(Option<Result<T, Payload>>);
 
 impl<T> Outcome<T> {
-    pub(crate) fn into_result(mut self) -> Result<T, Payload> {
-        self.0.take().expect("taken once")
+    pub(crate) fn into_result(mut self) -> Option<Result<T, Payload>> {
+        self.0.take()
     }
 }
 
@@ -43,38 +52,46 @@ pub(crate) fn quietly(f: impl FnOnce()) {
 }
 
 pin_project! {
-    /// The future of a task, together with what is to happen when it is gone.
-    pub(crate) struct Caught<F: Future, D: FnOnce()> {
+    /// The future of a task, and its life, which ends when the future is gone.
+    pub(crate) struct Caught<F: Future, L: Life> {
         #[pin]
         future: Option<F>,
-        on_drop: Option<D>,
+        life: Option<L>,
     }
 
-    impl<F: Future, D: FnOnce()> PinnedDrop for Caught<F, D> {
+    impl<F: Future, L: Life> PinnedDrop for Caught<F, L> {
         fn drop(this: Pin<&mut Self>) {
             this.finish();
         }
     }
 }
 
-impl<F: Future, D: FnOnce()> Caught<F, D> {
-    pub(crate) fn new(future: F, on_drop: D) -> Self {
-        Caught { future: Some(future), on_drop: Some(on_drop) }
+impl<F: Future, L: Life> Caught<F, L> {
+    pub(crate) fn new(future: F, life: L) -> Self {
+        Caught { future: Some(future), life: Some(life) }
     }
 
     fn finish(self: Pin<&mut Self>) {
         let mut this = self.project();
         quietly(|| this.future.set(None));
-        if let Some(on_drop) = this.on_drop.take() {
-            on_drop();
+        if let Some(life) = this.life.take() {
+            life.end();
         }
     }
 }
 
-impl<F: Future, D: FnOnce()> Future for Caught<F, D> {
+impl<F: Future, L: Life> Future for Caught<F, L> {
     type Output = Outcome<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Here and not before the task is run: whoever stops a task says so first and wakes it then.
+        // While it is queued that wake does nothing, and a look from outside could still have come
+        // before the word. Here the task counts as running. Either the wake came before it began to
+        // run, and the word is seen; or it comes later, and the task will be polled again.
+        if self.life.as_ref().is_some_and(Life::is_over) {
+            self.finish();
+            return Poll::Ready(Outcome(None));
+        }
         let future = self.as_mut().project().future.as_pin_mut();
         let future = future.expect("a task is not polled after its end");
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {

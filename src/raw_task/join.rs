@@ -80,7 +80,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let id = self.id();
         let task = self.task.as_mut().expect("only `drop` takes it");
-        Pin::new(task).poll(cx).map(|outcome| match outcome.map(Outcome::into_result) {
+        Pin::new(task).poll(cx).map(|outcome| match outcome.and_then(Outcome::into_result) {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => {
                 Err(JoinError { id, why: Why::Panicked(std::sync::Mutex::new(Some(payload))) })

@@ -8,11 +8,11 @@ mod owned;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-pub(crate) use caught::{Caught, quietly};
+pub(crate) use caught::{Caught, Life, quietly};
 pub(crate) use header::Header;
 pub use header::Id;
 pub use join::{AbortHandle, JoinError, JoinHandle};
-pub(crate) use owned::Owned;
+pub(crate) use owned::{Owned, Place};
 
 use crate::queue::Item;
 

@@ -8,7 +8,7 @@ use async_task::{ScheduleInfo, WithInfo};
 
 use super::shared::Shared;
 use crate::context;
-use crate::raw_task::{Caught, Header, JoinHandle, Runnable};
+use crate::raw_task::{Caught, Header, JoinHandle, Life, Place, Runnable};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.
@@ -24,22 +24,14 @@ where
     let header = Header::new(spawned_at);
     let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
     let place = shared.owned.reserve(hint);
-    let ending = {
-        let (shared, header) = (shared.clone(), header.clone());
-        move || {
-            header.end();
-            if let Some(place) = place {
-                shared.owned.remove(place);
-            }
-        }
-    };
+    let life = Owner { shared: shared.clone(), header: header.clone(), place };
     let schedule = {
         let shared = shared.clone();
         WithInfo(move |task: Runnable, info: ScheduleInfo| {
             context::schedule(&shared, task, info.woken_while_running);
         })
     };
-    let caught = Caught::new(future, ending);
+    let caught = Caught::new(future, life);
     let (runnable, task) =
         async_task::Builder::new().metadata(header.clone()).spawn(|_| caught, schedule);
     let waker = runnable.waker();
@@ -51,4 +43,24 @@ where
         drop(runnable)
     }
     handle
+}
+
+/// The runtime, as a task's future sees it.
+struct Owner {
+    shared: Arc<Shared>,
+    header: Arc<Header>,
+    place: Option<Place>,
+}
+
+impl Life for Owner {
+    fn is_over(&self) -> bool {
+        self.header.is_aborted() || self.shared.is_shutdown()
+    }
+
+    fn end(self) {
+        self.header.end();
+        if let Some(place) = self.place {
+            self.shared.owned.remove(place);
+        }
+    }
 }

@@ -157,16 +157,11 @@ fn run_task(thread: &Thread<'_>, task: Runnable) {
     let header = task.metadata();
     thread.slot.task.store(header.id.number(), Ordering::Relaxed);
     thread.slot.spawned_at.set(Some(header.spawned_at));
-    let aborted = header.is_aborted();
     in_poll(thread, || {
         // Nothing in a task's poll unwinds but foreign code at its edges: a waker, a metadata
         // drop. It is the task's loss, not the worker's.
         quietly(|| {
-            if aborted {
-                drop(task);
-            } else {
-                task.run();
-            }
+            task.run();
         });
     });
     thread.slot.spawned_at.set(None);
