@@ -14,6 +14,7 @@ use crate::context::Thread;
 use crate::park::Parker;
 use crate::scheduler::core::{NO_SLOT, SlotId};
 use crate::scheduler::shared::Shared;
+use crate::scheduler::shutdown;
 use crate::scheduler::worker::{self, Root};
 use crate::task::in_place;
 
@@ -119,6 +120,10 @@ fn at_home<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     thread.install(|| {
         thread.claim(0);
         worker::run(thread, &mut Some(&mut root));
+        if shared.is_shutdown() {
+            // The threads may all have been out when this one left its last task in a queue.
+            shutdown::drop_tasks(shared);
+        }
         // Without the core from here on: a spare has it, and the tasks go on there.
         thread.release_permit();
         while root.output.is_none() {

@@ -150,7 +150,11 @@ impl Shared {
         if cfg!(threadlet_break = "injector-wake") {
             return;
         }
+        // Its fence stands between the push and the look at the flag below.
         self.notify();
+        if self.is_shutdown() {
+            super::shutdown::came_late(self);
+        }
     }
 
     /// After a push: wakes a sleeping seat, if one is needed.
@@ -230,7 +234,11 @@ impl Shared {
 
     /// `true` for the one that begins the shutdown.
     pub(crate) fn begin_shutdown(&self) -> bool {
-        !self.shutdown.swap(true, Ordering::AcqRel)
+        let first = !self.shutdown.swap(true, Ordering::AcqRel);
+        // Partner: the fence in `notify`, after a push into the injector. Either that push is seen
+        // by whoever empties the queues last, or the pusher sees the flag.
+        fence(Ordering::SeqCst);
+        first
     }
 
     /// Changes what is known of a site.

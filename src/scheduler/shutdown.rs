@@ -7,7 +7,9 @@
 //!    A poll that still runs (in a call that blocks) ends with its task in a queue, and its thread
 //!    is then not out yet. So when the last one is out, no task is left anywhere.
 //!
-//! The last thread does it, and not the one that asked: that one may not want to wait.
+//! The last thread does it, and not the one that asked: that one may not want to wait. What comes
+//! into the injector after the last one is out (a task whose spawner was between its two steps when
+//! the flag went up) is dropped by whoever brings it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -68,8 +70,17 @@ pub(crate) fn helper_ends(shared: &Arc<Shared>) {
     shared.threads.ended(false);
 }
 
+/// A task came into the injector after the flag went up. The threads that are still there drop it;
+/// if there are none, the caller does.
+#[cold]
+pub(crate) fn came_late(shared: &Shared) {
+    if shared.threads.runners() == 0 {
+        drop_tasks(shared);
+    }
+}
+
 /// Drops what is queued, and what that puts into the queues in turn.
-fn drop_tasks(shared: &Shared) {
+pub(crate) fn drop_tasks(shared: &Shared) {
     loop {
         let injected = shared.injector.pop();
         let task = injected.or_else(|| {
