@@ -29,6 +29,7 @@ use super::idle::DriverWatch;
 use super::pool::{Cause, Claim, Retake, Todo};
 use super::shared::Shared;
 use super::spare;
+use super::threads::Vital;
 use crate::detect::ring::Look;
 use crate::failpoint::fail_point;
 use crate::slot::Slot;
@@ -74,6 +75,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let spawned = std::thread::Builder::new()
         .name(format!("{}-monitor", shared.config.thread_name))
         .spawn(move || {
+            let _vital = Vital;
             crate::sys::thread::set_timer_slack(1);
             let looks = mine.seats.iter().map(|_| LookedAt::default()).collect();
             let (stats, quiet) = (HashMap::new(), 0);

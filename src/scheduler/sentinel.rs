@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use super::core::{SlotId, State};
 use super::pool::{Cause, Claim};
 use super::shared::Shared;
+use super::threads::Vital;
 use crate::detect::ring::{Look, Ring};
 use crate::sys::epoll::{Epoll, Event, EventFd};
 
@@ -80,6 +81,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 fn run(shared: &Arc<Shared>, sentinel: &Sentinel) {
+    let _vital = Vital;
     // Refused, it is an ordinary thread: correct, and in the way at times.
     let _ = crate::sys::thread::set_idle_policy();
     let mut events = [Event::EMPTY; 32];

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::core::SlotId;
 use super::pool::Todo;
 use super::shared::Shared;
+use super::threads::Vital;
 use super::{shutdown, worker};
 use crate::context::Thread;
 use crate::failpoint::fail_point;
@@ -52,6 +53,7 @@ pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
 }
 
 fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
+    let _vital = Vital;
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(sys::thread::tid(), Ordering::Relaxed);
     thread.install(|| {

@@ -82,3 +82,18 @@ impl Threads {
         true
     }
 }
+
+/// The runtime's own code on its own threads does not unwind: a thread that went missing would take
+/// a core, a permit or the watch over all others with it, and every wait with that. Dropped while
+/// panicking, this ends the process.
+#[derive(Debug)]
+pub(crate) struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("threadlet: a thread of the runtime panicked (see above): this is a bug");
+            std::process::abort();
+        }
+    }
+}
