@@ -22,11 +22,13 @@ use crate::task::in_place;
 #[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _entered = EnterGuard::new(shared.clone());
-    if shared.config.current_thread && shared.at_home.swap(false, Ordering::AcqRel) {
-        return at_home(shared, future);
-    }
-    // On a worker, the wait is a call that blocks like any other.
-    in_place(std::panic::Location::caller(), "block_on", || poll_here(future))
+    // On a worker, of this runtime or another, the wait is a call that blocks like any other.
+    in_place(std::panic::Location::caller(), "block_on", || {
+        if shared.config.current_thread && shared.at_home.swap(false, Ordering::AcqRel) {
+            return at_home(shared, future);
+        }
+        poll_here(future)
+    })
 }
 
 /// A waker that unparks one thread, which has no core.
