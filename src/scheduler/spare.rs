@@ -83,6 +83,8 @@ fn arrived(shared: &Shared, coming: &mut bool) {
 
 fn live(thread: &Thread<'_>, coming: &mut bool) {
     let mut listed = false;
+    let keep_alive = Some(thread.shared.config.keep_alive);
+    let mut patience = keep_alive;
     loop {
         if let Some(seat) = thread.slot.take_assigned() {
             listed = false;
@@ -98,15 +100,21 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
         if !listed {
             fail_point!("add spare");
             listed = true;
+            patience = keep_alive;
             let mut todo = Todo::default();
             pool.add_spare(thread.id, &mut todo);
             arrived(thread.shared, coming);
             thread.shared.carry_out(todo);
             continue;
         }
-        let woken = thread.slot.parker.park(Some(thread.shared.config.keep_alive));
-        if !woken && pool.remove_spare(thread.id, true) {
-            return;
+        let woken = thread.slot.parker.park(patience);
+        if !woken {
+            if pool.remove_spare(thread.id, true) {
+                return;
+            }
+            // One of the few that stay, or a core is on its way: no need to ask again. Those that
+            // come later have a patience of their own and go before it.
+            patience = None;
         }
     }
 }
