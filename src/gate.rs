@@ -105,8 +105,9 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn into_ticket(mut self) -> Ticket {
-        self.ticket.take().expect("used once")
+    /// The ticket, if it is one of `shared`; if not, it is given back.
+    pub(crate) fn into_ticket_of(mut self, shared: &Arc<Shared>) -> Option<Ticket> {
+        if Arc::ptr_eq(&self.shared, shared) { self.ticket.take() } else { None }
     }
 }
 

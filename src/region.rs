@@ -85,7 +85,8 @@ fn enter_slowly<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass)
             return exit(How::Lent, Some(admission));
         }
         Pass::Inline => return exit(How::Lent, None),
-        Pass::Granted(waiting) => Some(waiting.into_ticket()),
+        // A future that has moved to another runtime since brings a permit of the old one.
+        Pass::Granted(waiting) => waiting.into_ticket_of(thread.shared),
         Pass::Free | Pass::WillBlock => None,
     };
     let handed_over = hand_over_first(thread, ticket);

@@ -223,7 +223,11 @@ impl Pool {
     }
 
     fn remember(&self, state: &mut State, claim: Claim) {
-        if state.stalled.iter().any(|old| old.seat == claim.seat && old.seen == claim.seen) {
+        let known =
+            state.stalled.iter_mut().find(|old| (old.seat, old.seen) == (claim.seat, claim.seen));
+        if let Some(old) = known {
+            // The same word, but an unmarked poll may have entered a region since: other limits.
+            old.cause = claim.cause;
             return;
         }
         state.stalled.retain(|old| old.seat != claim.seat);
