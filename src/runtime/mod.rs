@@ -189,17 +189,23 @@ fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
             worker::assign_at_start(slot, seat, shared);
             if let Err(error) = spare::start(shared, slot, false) {
                 shared.slots.get(slot).take_assigned();
-                return Err(error);
+                return Err(not_created("a worker thread", &error));
             }
         }
     }
     for _ in 0..shared.config.min_spares {
         let slot = shared.slots.allocate().expect("bounded by the builder");
-        spare::start(shared, slot, true)?;
+        spare::start(shared, slot, true).map_err(|error| not_created("a spare thread", &error))?;
     }
     // Last: it would make the spares that are still on their way.
-    monitor::start(shared)?;
+    monitor::start(shared).map_err(|error| not_created("the monitor's thread", &error))?;
     Ok(runtime)
+}
+
+/// The operating system's own words ("Resource temporarily unavailable") do not say of what.
+fn not_created(what: &str, error: &io::Error) -> io::Error {
+    let text = format!("{what} of the runtime cannot be created: {error}");
+    io::Error::new(error.kind(), text)
 }
 
 fn choose(detector: Detector) -> Detection {
