@@ -7,21 +7,25 @@
 //! before the call instead of after.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::arming;
 use crate::context::{self, Thread};
 use crate::failpoint::fail_point;
 use crate::gate::{Admission, Pass};
 use crate::scheduler::pool::{Cause, Claim, Ticket, Todo};
-use crate::site::Site;
+use crate::site::{Habit, Site};
+use crate::sys::thread::thread_cpu_time;
 
 /// A call that came back sooner than this after its core was taken had not really blocked.
 const WASTED: Duration = Duration::from_micros(5);
 
-/// One call in this many of a site that hands over first runs the ordinary way, so that the site
-/// can show that it has changed.
-const RELEARN: u64 = 32;
+/// One call in this many is watched: at a site that hands over first it runs the ordinary way, so
+/// that the site can show that it has changed; at one that keeps its core, the clock is read.
+const SAMPLE: u64 = 32;
+
+/// A call that waited for so long has blocked, whether or not its core was taken.
+const BLOCKED: Duration = Duration::from_micros(20);
 
 /// Runs `f` as a region of `site`, with what the gate gave.
 #[doc(hidden)]
@@ -43,6 +47,7 @@ struct Exit<'t, 'a> {
     thread: &'t Thread<'a>,
     site: &'static Site,
     how: How,
+    watch: Watch,
     /// Given back when the region has ended.
     _admission: Option<Admission>,
 }
@@ -57,16 +62,58 @@ enum How {
     Coreless,
 }
 
+/// What is measured of a call that runs with its core lent.
+#[derive(Clone, Copy)]
+enum Watch {
+    /// Nothing.
+    No,
+    /// The time it takes. No system call: the path that does not block makes none.
+    Wall(Instant),
+    /// That, and how much of it is CPU time, at a site under suspicion.
+    Full(Instant, Duration),
+}
+
+impl Watch {
+    #[inline]
+    fn begin(habit: Habit, nth: u64) -> Watch {
+        match habit {
+            Habit::Stays if nth % SAMPLE != 0 => Watch::No,
+            Habit::Stays => Watch::Wall(Instant::now()),
+            Habit::Doubtful | Habit::Loses => Watch::Full(Instant::now(), thread_cpu_time()),
+        }
+    }
+
+    /// Tells the site what the call did: a computation is no block, however long.
+    #[inline]
+    fn end(self, site: &'static Site) {
+        match self {
+            Watch::No => {}
+            Watch::Wall(start) => {
+                if start.elapsed() >= BLOCKED {
+                    // From now on with both clocks.
+                    site.learn(true);
+                }
+            }
+            Watch::Full(start, cpu) => {
+                let (wall, cpu) = (start.elapsed(), thread_cpu_time().saturating_sub(cpu));
+                site.learn(wall >= BLOCKED && wall.saturating_sub(cpu) > cpu);
+            }
+        }
+    }
+}
+
 #[inline]
 fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
     fail_point!("region-enter");
     thread.in_region.set(true);
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
-    if matches!(pass, Pass::Free) && !thread.is_coreless() && (!site.is_hog() || nth % RELEARN == 0)
-    {
+    let habit = site.habit();
+    let ordinary = habit != Habit::Loses || nth % SAMPLE == 0;
+    if ordinary && matches!(pass, Pass::Free) && !thread.is_coreless() {
         arming::on_region(thread);
-        return Exit { thread, site, how: How::Lent, _admission: None };
+        let watch = Watch::begin(habit, nth);
+        return Exit { thread, site, how: How::Lent, watch, _admission: None };
     }
     enter_slowly(thread, site, pass)
 }
@@ -75,7 +122,7 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
 /// sight.
 #[cold]
 fn enter_slowly<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
-    let exit = |how, admission| Exit { thread, site, how, _admission: admission };
+    let exit = |how, admission| Exit { thread, site, how, watch: Watch::No, _admission: admission };
     if thread.is_coreless() {
         return exit(How::Coreless, None);
     }
@@ -113,9 +160,7 @@ impl Drop for Exit<'_, '_> {
         thread.slot.site.set(None);
         thread.in_region.set(false);
         if self.how == How::Lent && thread.bump() {
-            if self.site.is_hog() {
-                self.site.note_hog(false);
-            }
+            self.watch.end(self.site);
             return;
         }
         self.leave_slowly();
@@ -127,7 +172,11 @@ impl Exit<'_, '_> {
     fn leave_slowly(&self) {
         if self.how != How::Coreless {
             record(self.thread, self.site);
-            come_back(self.thread);
+            // A task that blocks again and again is better off staying where it is, on a thread of
+            // its own, than taking a core only to lose it.
+            if self.thread.losses.get() == 1 && self.site.habit() != Habit::Loses {
+                come_back(self.thread);
+            }
         }
     }
 }
@@ -140,8 +189,11 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
     if holding.cause == Cause::Blocked && lasted < WASTED {
         shared.counters.wasted.fetch_add(1, Ordering::Relaxed);
     }
-    if holding.cause == Cause::Blocked {
-        site.note_hog(false);
+    match holding.cause {
+        Cause::Blocked => site.learn(lasted >= WASTED),
+        Cause::Predicted => site.learn(lasted >= BLOCKED),
+        // The monitor has said so already, or it was not the call's doing.
+        Cause::Hog | Cause::Rescued => {}
     }
     let id = site.id();
     let calls = shared.calls(id);
@@ -155,13 +207,7 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
 }
 
 /// The call is over and the core is gone: take an idle one, or go on without.
-///
-/// Only after the first loss of a poll: a task that blocks again and again is better off staying
-/// where it is, on a thread of its own, than taking a core only to lose it.
 fn come_back(thread: &Thread<'_>) {
-    if thread.losses.get() > 1 {
-        return;
-    }
     let Some(sleeper) = thread.shared.idle.take_for_claim() else { return };
     thread.claim(sleeper.seat);
     thread.lend();

@@ -20,8 +20,8 @@ pub struct Site {
     text: &'static str,
     /// The number in the table of sites; 0 until the first call inside a runtime.
     id: AtomicU32,
-    /// How many calls in a row lost their core as hogs, up to a small bound.
-    hogged: AtomicU8,
+    /// What the last calls did, in one small number; see [`Habit`].
+    habit: AtomicU8,
 }
 
 /// Sites beyond this many share one row of counters; nothing else changes for them.
@@ -33,8 +33,8 @@ impl Site {
     /// A site, for the macro to put into a `static`.
     #[doc(hidden)]
     pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
-        let (id, hogged) = (AtomicU32::new(0), AtomicU8::new(0));
-        Site { file, line, column, text, id, hogged }
+        let (id, habit) = (AtomicU32::new(0), AtomicU8::new(0));
+        Site { file, line, column, text, id, habit }
     }
 
     /// The file it stands in, as the compiler names it.
@@ -99,22 +99,51 @@ impl Site {
         SITES.lock().clone()
     }
 
-    /// Whether the site computes so long that its core is better handed over first.
+    /// Whether its calls nearly always lose their core, so that it is better handed over first.
     #[inline]
-    pub(crate) fn is_hog(&self) -> bool {
-        self.hogged.load(Ordering::Relaxed) >= 2
-    }
-
-    /// A call lost its core as a hog (or did not, having run the ordinary way).
-    pub(crate) fn note_hog(&self, hogged: bool) {
-        // A hint: a lost update costs one more hand-off of the slow kind.
-        let score = self.hogged.load(Ordering::Relaxed);
-        let next = if hogged { (score + 1).min(4) } else { 0 };
-        if next != score {
-            self.hogged.store(next, Ordering::Relaxed);
+    pub(crate) fn habit(&self) -> Habit {
+        match self.habit.load(Ordering::Relaxed) {
+            0 => Habit::Stays,
+            score if score < PREDICTED => Habit::Doubtful,
+            _ => Habit::Loses,
         }
     }
+
+    /// A call lost its core, or returned without having blocked.
+    pub(crate) fn learn(&self, lost: bool) {
+        // A hint: an update that another overwrites is made good by the next call.
+        let score = self.habit.load(Ordering::Relaxed);
+        let next = if lost { (score + 1).min(CERTAIN) } else { score.saturating_sub(DISMAY) };
+        if next != score {
+            self.habit.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// A call computed for so long that it lost its core: two of those are enough.
+    pub(crate) fn learn_hog(&self) {
+        let score = self.habit.load(Ordering::Relaxed);
+        self.habit.store((score + PREDICTED / 2).min(CERTAIN), Ordering::Relaxed);
+    }
 }
+
+/// What a site is known to do, as a saturating counter tells it, in the manner of branch predictors
+/// (J. E. Smith, "A study of branch prediction strategies", 1981).
+///
+/// A call that loses its core counts 1 up, to [`CERTAIN`]; one that does not counts [`DISMAY`]
+/// down. So the counter rises only at a site of which more than three calls in four lose their core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Nothing is on record: the common case, in which a call that keeps its core writes nothing.
+    Stays,
+    /// Something is, and not enough.
+    Doubtful,
+    /// It nearly always loses its core.
+    Loses,
+}
+
+const PREDICTED: u8 = 6;
+const CERTAIN: u8 = 8;
+const DISMAY: u8 = 3;
 
 const CHUNK: usize = 64;
 

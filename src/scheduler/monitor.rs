@@ -178,7 +178,7 @@ impl Monitor<'_> {
         };
         if cause == Cause::Hog {
             // Now, not when it returns: others of its kind may start meanwhile.
-            slot.site.get().inspect(|site| site.note_hog(true));
+            slot.site.get().inspect(|site| site.learn_hog());
         }
         fail_point!("observed");
         let claim = Claim { seat, seen: word, observed: word.slot(), cause };
