@@ -139,6 +139,9 @@ impl<'a> Thread<'a> {
         fail_point!("adopt");
         let word = self.shared.pool.word(index);
         self.take_core(index, word, word.adopt(self.id));
+        if cfg!(threadlet_break = "lifo-slot") {
+            std::mem::forget(self.shared.seats[index].lifo.take());
+        }
     }
 
     /// Claims an idle core, whose seat the caller took off the idle list.

@@ -17,6 +17,10 @@
 //! }
 //! ```
 #![deny(unsafe_code)]
+#![cfg_attr(
+    threadlet_loom,
+    allow(dead_code, unused_imports, unreachable_pub, reason = "loom builds a part of the crate")
+)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -24,12 +28,19 @@ compile_error!(
      tells of them"
 );
 
-#[allow(dead_code, unused_imports, reason = "loom builds only a part of the crate")]
 mod park;
-#[allow(dead_code, unused_imports, reason = "loom builds only a part of the crate")]
 mod primitive;
 #[allow(unsafe_code, reason = "items travel as pointers, which is theirs to undo")]
 mod queue;
+#[allow(unsafe_code, reason = "the push only a holder may do")]
+mod scheduler;
+
+#[cfg(all(test, threadlet_loom))]
+#[allow(unsafe_code, reason = "models do what holders of a core do")]
+mod models;
+#[cfg(threadlet_loom)]
+#[path = "driver/parking.rs"]
+mod parking;
 
 #[cfg(not(threadlet_loom))]
 mod arming;
@@ -53,9 +64,7 @@ mod private;
 mod raw_task;
 #[cfg(not(threadlet_loom))]
 mod region;
-#[cfg(not(threadlet_loom))]
-#[allow(unsafe_code, reason = "the push only a holder may do")]
-mod scheduler;
+
 #[cfg(not(threadlet_loom))]
 mod site;
 #[cfg(not(threadlet_loom))]

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use crate::primitive::{AtomicU32, Ordering, Sleep};
+use crate::primitive::{AtomicU32, Ordering, Sleep, weakened};
 
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
@@ -73,6 +73,10 @@ impl Parker {
     fn fall_asleep(&self, how: u32) -> bool {
         // Ordering: Acquire on failure, for what the waker published; the success needs nothing of
         // its own: what the sleeper announced is fenced by the idle protocol.
+        if cfg!(threadlet_break = "token") {
+            self.state.store(how, Ordering::Relaxed);
+            return true;
+        }
         match self.state.compare_exchange(EMPTY, how, Ordering::Acquire, Ordering::Acquire) {
             Ok(_) => true,
             Err(token) => {
@@ -86,7 +90,7 @@ impl Parker {
     /// Leaves a token, and wakes the thread if it sleeps on its futex.
     pub(crate) fn unpark(&self) -> Unparked {
         // Ordering: Release. Partner: the Acquire of `park` and `leave_driver`.
-        match self.state.swap(TOKEN, Ordering::AcqRel) {
+        match self.state.swap(TOKEN, weakened!("unpark-relaxed", Ordering::AcqRel)) {
             FUTEX => {
                 self.sleep.wake(&self.state);
                 Unparked::Woken

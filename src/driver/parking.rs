@@ -76,6 +76,7 @@ impl Parking {
             return Begin::Skip;
         }
         // Ordering: D2, pairs with T2 in `is_waiting`.
+        #[cfg(not(threadlet_break = "driver-fence-d"))]
         fence(Ordering::SeqCst);
         Begin::Wait
     }
@@ -98,6 +99,7 @@ impl Parking {
     /// T2 and T3.
     pub(super) fn is_waiting(&self) -> bool {
         // Ordering: T2, pairs with D2 in `begin`; the load itself needs nothing more.
+        #[cfg(not(threadlet_break = "driver-fence-t"))]
         fence(Ordering::SeqCst);
         self.state.load(Ordering::Relaxed) == WAITING
     }

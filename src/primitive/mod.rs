@@ -17,5 +17,13 @@ pub(crate) use self::loom::*;
 #[cfg(not(threadlet_loom))]
 pub(crate) use self::std::*;
 pub(crate) use padded::Padded;
+
+/// An ordering; or `Relaxed` in the build that proves that a test fails without it.
+macro_rules! weakened {
+    ($name:tt, $ordering:expr) => {
+        if cfg!(threadlet_break = $name) { Ordering::Relaxed } else { $ordering }
+    };
+}
 #[cfg(not(threadlet_loom))]
 pub(crate) use static_ref::StaticRef;
+pub(crate) use weakened;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::Item;
-use crate::primitive::{AtomicPtr, Ordering};
+use crate::primitive::{AtomicPtr, Ordering, weakened};
 
 /// Holds one item or none. Any thread may swap it, so a hand-off cannot strand what is in it.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl<T: Item> Lifo<T> {
         let raw = item.map_or(ptr::null_mut(), |item| item.into_raw().as_ptr());
         // Ordering: Release for the item put in, Acquire for the one taken out; each the partner
         // of the other.
-        let old = NonNull::new(self.0.swap(raw, Ordering::AcqRel));
+        let old = NonNull::new(self.0.swap(raw, weakened!("lifo-relaxed", Ordering::AcqRel)));
         // SAFETY: it came from `into_raw`, and the swap makes it ours alone.
         old.map(|raw| unsafe { T::from_raw(raw) })
     }

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::Item;
-use crate::primitive::{AtomicPtr, AtomicU64, Ordering, Padded};
+use crate::primitive::{AtomicPtr, AtomicU64, Ordering, Padded, weakened};
 
 #[cfg(not(threadlet_loom))]
 const CAPACITY: u64 = 256;
@@ -73,15 +73,12 @@ impl<T: Item> LocalQueue<T> {
         let tail = self.tail.load(Ordering::Relaxed);
         // Ordering: Acquire. Partner: the Release of `take`; the slot has been read by then.
         let head = self.head.load(Ordering::Acquire);
-        if tail - head >= CAPACITY {
+        if tail - head >= CAPACITY + u64::from(cfg!(threadlet_break = "queue-full")) {
             return Err(item);
         }
         self.slot(tail).store(item.into_raw().as_ptr(), Ordering::Relaxed);
         // Ordering: Release. Partner: the Acquire of `tail` in `take`.
-        #[cfg(not(threadlet_break = "queue-relaxed"))]
-        self.tail.store(tail + 1, Ordering::Release);
-        #[cfg(threadlet_break = "queue-relaxed")]
-        self.tail.store(tail + 1, Ordering::Relaxed);
+        self.tail.store(tail + 1, weakened!("queue-relaxed", Ordering::Release));
         Ok(())
     }
 
@@ -114,7 +111,7 @@ impl<T: Item> LocalQueue<T> {
         );
         if taken > 1 {
             // Ordering: Release. Partner: the Acquire of `tail` in `take`.
-            mine.tail.store(tail + taken - 1, Ordering::Release);
+            mine.tail.store(tail + taken - 1, weakened!("steal-relaxed", Ordering::Release));
         }
         // SAFETY: as in `pop`.
         first.filter(|_| taken > 0).map(|raw| unsafe { T::from_raw(raw) })

@@ -1,7 +1,7 @@
 //! The word of a core: who may run a seat's tasks, decided by one atomic.
 #![doc = include_str!("../../docs/hand-off.md")]
 
-use crate::primitive::{AtomicU64, Ordering, Padded};
+use crate::primitive::{AtomicU64, Ordering, Padded, weakened};
 
 /// A thread's place in the runtime's slot table.
 pub(crate) type SlotId = u32;
@@ -103,8 +103,8 @@ impl CoreWord {
     #[inline]
     pub(crate) fn load(&self) -> Word {
         // Ordering: Acquire, so that what the thief reads next (ring, clock, slot) is not older
-        // than the word it will compare with. Partner: the Release in `lend`.
-        Word(self.0.load(Ordering::Acquire))
+        // than the word it will compare with. Partners: the Release in `lend` and in `bump`.
+        Word(self.0.load(weakened!("look-relaxed", Ordering::Acquire)))
     }
 
     /// Edge 1, by the holder: a poll begins. Returns the word to reclaim with.
@@ -115,11 +115,9 @@ impl CoreWord {
         let lent = held.next(State::Lent, held.slot());
         // A plain store: in HELD nobody but the holder writes.
         // Ordering: Release, so that whoever retakes the core sees all that was done to it.
-        // Partner: the Acquire of `retake`, handed on to the spare by `adopt`.
-        #[cfg(not(threadlet_break = "lend-relaxed"))]
-        self.0.store(lent.0, Ordering::Release);
-        #[cfg(threadlet_break = "lend-relaxed")]
-        self.0.store(lent.0, Ordering::Relaxed);
+        // Partner: the Acquire of the thief's `load`; what the thief has seen, the spare sees, by
+        // way of `Slot::assign`.
+        self.0.store(lent.0, weakened!("lend-relaxed", Ordering::Release));
         lent
     }
 
@@ -127,7 +125,13 @@ impl CoreWord {
     #[inline]
     pub(crate) fn reclaim(&self, lent: Word) -> Result<Word, Lost> {
         debug_assert_eq!(lent.state(), State::Lent);
-        self.swap(lent, lent.next(State::Held, lent.slot()), Ordering::Relaxed).map_err(|_| Lost)
+        let held = lent.next(State::Held, lent.slot());
+        if cfg!(threadlet_break = "reclaim-stores") {
+            self.0.store(held.0, Ordering::Release);
+            return Ok(held);
+        }
+        // Ordering: Relaxed. Who sees HELD does nothing, and the next `lend` publishes again.
+        self.swap(lent, held, Ordering::Relaxed).map_err(|_| Lost)
     }
 
     /// Edge 3, by the lender: a region has ended inside a lent poll. The entry stored nothing, so
@@ -142,7 +146,7 @@ impl CoreWord {
         }
         // Ordering: Release, so that a thief that sees the new number cannot still see the thread
         // asleep in the region before. Partner: the Acquire of `load`.
-        self.swap(lent, next, Ordering::Release).map_err(|_| Lost)
+        self.swap(lent, next, weakened!("bump-relaxed", Ordering::Release)).map_err(|_| Lost)
     }
 
     /// Edge 4, by a thief that saw the thread `observed` blocked after it had loaded `seen`, or by
@@ -159,20 +163,21 @@ impl CoreWord {
         if seen.slot() != observed && !cfg!(threadlet_break = "slot") {
             return Err(Stale);
         }
-        // Ordering: AcqRel. Acquire meets the Release of `lend`; Release keeps the observation
-        // before the swap, and lets `adopt` hand on what was acquired here.
-        self.swap(seen, seen.next(State::Taken, spare), Ordering::AcqRel)
+        // Ordering: Relaxed. The thief has acquired the word when it loaded `seen`, and it touches
+        // nothing that belongs to the core.
+        self.swap(seen, seen.next(State::Taken, spare), Ordering::Relaxed)
     }
 
     /// Edge 5, by the spare the core was retaken for.
     #[must_use]
     pub(crate) fn adopt(&self, slot: SlotId) -> Word {
-        // Ordering: Acquire. Partner: the Release half of `retake`, and through it `lend`.
-        let taken = Word(self.0.load(Ordering::Acquire));
+        // Ordering: Relaxed, here and below. The thief's `Slot::assign` came after its `retake`;
+        // the Acquire that took the seat from there has brought all of it.
+        let taken = Word(self.0.load(Ordering::Relaxed));
         assert_eq!((taken.state(), taken.slot()), (State::Taken, slot), "a spare adopts its own");
         let held = taken.next(State::Held, slot);
-        // In TAKEN nobody but the spare writes. A hint to onlookers, so Relaxed is enough: what
-        // belongs to the core is published by the next `lend`.
+        // In TAKEN nobody but the spare writes. What belongs to the core is published by the next
+        // `lend`.
         self.0.store(held.0, Ordering::Relaxed);
         held
     }
@@ -182,15 +187,16 @@ impl CoreWord {
     pub(crate) fn park(&self, held: Word, slot: SlotId) -> Word {
         debug_assert_eq!(held.state(), State::Held);
         let idle = held.next(State::Idle, slot);
-        // Ordering: Release. Partner: the Acquire of `claim`.
-        self.0.store(idle.0, Ordering::Release);
+        // Ordering: Relaxed. The seat goes to the next holder by the idle list, under its lock (or
+        // by `at_home`, or to nobody).
+        self.0.store(idle.0, Ordering::Relaxed);
         idle
     }
 
     /// Edge 7, by whoever took the seat off the idle list: its sleeper, or a coreless thread.
     pub(crate) fn claim(&self, slot: SlotId) -> Word {
-        // Ordering: Acquire. Partner: the Release of `park`.
-        let idle = Word(self.0.load(Ordering::Acquire));
+        // Ordering: Relaxed, as in `park`.
+        let idle = Word(self.0.load(Ordering::Relaxed));
         assert_eq!(idle.state(), State::Idle, "only an idle core is claimed");
         let held = idle.next(State::Held, slot);
         // In IDLE nobody writes but the one that took the seat off the list.
@@ -198,11 +204,12 @@ impl CoreWord {
         held
     }
 
-    /// Puts a core that no thread has in the hands of a thread that is about to start.
+    /// Puts a core that no thread has in the hands of a thread that is about to start. Ordering:
+    /// Relaxed, as in `park`; starting the thread publishes it.
     pub(crate) fn assign(&self, slot: SlotId) {
         let idle = self.load();
         assert_eq!(idle.state(), State::Idle);
-        self.0.store(idle.next(State::Taken, slot).0, Ordering::Release);
+        self.0.store(idle.next(State::Taken, slot).0, Ordering::Relaxed);
     }
 
     #[inline]

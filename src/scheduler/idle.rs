@@ -103,7 +103,8 @@ impl Idle {
     /// [`notify`]: Idle::notify
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
-        self.counts.fetch_sub(1, Ordering::SeqCst) % ONE_AWAKE == 1
+        let before = self.counts.fetch_sub(1, Ordering::Relaxed);
+        before % ONE_AWAKE == 1 && !cfg!(threadlet_break = "end-search")
     }
 
     /// Announces that a seat goes to sleep with the thread in `slot`. Afterwards that thread looks

@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::core::{SlotId, State, Word};
@@ -311,19 +311,13 @@ impl Monitor<'_> {
         if !waiting && self.shared.idle.all_asleep() && pause == TICK_MAX {
             self.sleep_until_a_seat_wakes();
         } else {
-            self.shared.monitor.park(Some(pause));
+            self.shared.vigil.sleep(pause);
         }
     }
 
     fn sleep_until_a_seat_wakes(&mut self) {
         let shared = self.shared;
-        shared.monitor_sleeps.store(true, Ordering::Relaxed);
-        // Partner: the fence in `Shared::wake_monitor`.
-        fence(Ordering::SeqCst);
-        if shared.idle.all_asleep() && !shared.is_shutdown() {
-            shared.monitor.park(None);
-        }
-        shared.monitor_sleeps.store(false, Ordering::Relaxed);
+        shared.vigil.sleep_while(|| shared.idle.all_asleep() && !shared.is_shutdown());
         self.quiet = 0;
     }
 }

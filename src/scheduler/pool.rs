@@ -16,6 +16,9 @@
 //! list, and every event that could serve one (a permit released, a spare added, the cap raised)
 //! ends in [`Pool::serve`], stalled cores first, then the gate, first in first out.
 
+#[cfg(all(test, not(threadlet_loom)))]
+mod tests;
+
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -240,12 +243,19 @@ impl Pool {
     /// Retakes `claim` if a permit and a spare are at hand; moves nothing otherwise.
     fn attempt(&self, state: &mut State, claim: Claim, todo: &mut Todo) -> Retake {
         let word = self.word(claim.seat);
-        if word.load() != claim.seen || state.closed {
+        let closed = state.closed && !cfg!(threadlet_break = "closed");
+        if word.load() != claim.seen || closed {
             return Retake::Stale;
         }
-        let ordinary =
-            state.free() > 0 && (claim.cause != Cause::Rescued || state.rescued < state.rescue_cap);
-        let emergency = !ordinary && !state.emergency && self.is_last_running(state, claim.seat);
+        let permit = state.free() > 0 || cfg!(threadlet_break = "cap");
+        let ordinary = permit
+            && (claim.cause != Cause::Rescued
+                || state.rescued < state.rescue_cap
+                || cfg!(threadlet_break = "rescue-cap"));
+        let emergency = !cfg!(threadlet_break = "no-emergency")
+            && !ordinary
+            && !state.emergency
+            && self.is_last_running(state, claim.seat);
         if !ordinary && !emergency {
             return Retake::NoPermit;
         }
@@ -348,6 +358,9 @@ impl Pool {
 
     /// Gives what is free to those that wait for it: stalled cores first, then the gate.
     fn serve(&self, state: &mut State, todo: &mut Todo) {
+        if cfg!(threadlet_break = "gate-first") {
+            self.grant(state, todo);
+        }
         for _ in 0..state.stalled.len() {
             let Some(claim) = state.stalled.pop_front() else { break };
             match self.attempt(state, claim, todo) {
@@ -355,6 +368,12 @@ impl Pool {
                 Retake::NoPermit | Retake::NoSpare => state.stalled.push_back(claim),
             }
         }
+        self.grant(state, todo);
+        self.publish(state);
+    }
+
+    /// Permits for those at the gate, first in, first out.
+    fn grant(&self, state: &mut State, todo: &mut Todo) {
         while state.free() > 0 {
             let Some(key) = state.queue.pop_front() else { break };
             state.in_use += 1;
@@ -365,7 +384,6 @@ impl Pool {
                 todo.granted.push(waker);
             }
         }
-        self.publish(state);
     }
 
     /// Looks at the stalled list once more: drops those that run again, serves the others if
@@ -419,6 +437,7 @@ impl Pool {
         let mut state = self.state.lock();
         match state.waiters.remove(ticket.0) {
             Waiter::Waiting(_) => state.queue.retain(|key| *key != ticket.0),
+            Waiter::Granted if cfg!(threadlet_break = "leak-grant") => {}
             Waiter::Granted => {
                 state.in_use -= 1;
                 state.returned += 1;

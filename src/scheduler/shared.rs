@@ -11,8 +11,9 @@ use super::idle::{Idle, Sleeper};
 use super::pool::{Cause, Claim, Pool, Retake, Todo};
 use super::sentinel::Sentinel;
 use super::threads::Threads;
+use super::vigil::Vigil;
 use crate::driver::{self, Driver};
-use crate::park::{Parker, Unparked};
+use crate::park::Unparked;
 use crate::primitive::{Mutex, Padded};
 use crate::queue::{Injector, Lifo, LocalQueue};
 use crate::raw_task::{Owned, Runnable};
@@ -98,9 +99,7 @@ pub(crate) struct Shared {
     pub(crate) sentinel: OnceLock<Arc<Sentinel>>,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
-    /// The monitor's sleep, and whether it sleeps without an end.
-    pub(crate) monitor: Parker,
-    pub(crate) monitor_sleeps: AtomicBool,
+    pub(crate) vigil: Vigil,
     /// In a runtime of one core: that core waits for a thread to come into `block_on`.
     pub(crate) at_home: AtomicBool,
     shutdown: AtomicBool,
@@ -135,8 +134,7 @@ impl Shared {
             threads: Threads::default(),
             sentinel: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
-            monitor: Parker::new(),
-            monitor_sleeps: AtomicBool::new(false),
+            vigil: Vigil::new(),
             at_home: AtomicBool::new(config.current_thread),
             shutdown: AtomicBool::new(false),
             config,
@@ -212,17 +210,12 @@ impl Shared {
 
     /// Has the monitor look at once.
     pub(crate) fn ring_monitor(&self) {
-        let _ = self.monitor.unpark();
+        self.vigil.ring();
     }
 
     /// A seat has woken: the monitor, if it sleeps, must watch it.
     pub(crate) fn wake_monitor(&self) {
-        // The seat's count of the awake was raised before this fence; the monitor says that it
-        // sleeps, fences, and looks at that count. One of the two sees the other.
-        fence(Ordering::SeqCst);
-        if self.monitor_sleeps.load(Ordering::Relaxed) {
-            self.ring_monitor();
-        }
+        self.vigil.seat_woke();
     }
 
     /// Whether the runtime is being shut down.

@@ -214,7 +214,8 @@ fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
     shared.idle.announce(core.index, thread.id, driver.is_some(), searching);
     // The second look of the idle protocol, behind its fence B.
     fail_point!("second look");
-    let awake = shared.any_work() || shared.is_shutdown() || root.is_some_and(Root::is_woken);
+    let work = shared.any_work() && !cfg!(threadlet_break = "second-look");
+    let awake = work || shared.is_shutdown() || root.is_some_and(Root::is_woken);
     match driver.filter(|_| !awake) {
         Some(mut driver) => {
             let failed = slot.parker.enter_driver() && {

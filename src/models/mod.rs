@@ -1,0 +1,39 @@
+//! Loom models: every order of every access, over the very modules that production runs.
+//!
+//! Each model opens with the story of the bug it hunts, and `.ci/sabotage` names the broken line
+//! that makes it fail. Bounded by the number of preemptions, which is where races hide.
+
+mod idle;
+mod park;
+mod pool;
+mod queue;
+mod vigil;
+mod word;
+
+use loom::cell::UnsafeCell;
+
+/// Explores `model` with up to `preemptions` forced switches in each run.
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder.check(model);
+}
+
+/// Something that only one thread at a time may touch, and only after what was done to it before:
+/// loom reports any two touches that nothing orders.
+#[derive(Debug)]
+struct Private(UnsafeCell<()>);
+
+// SAFETY: loom checks what this promises; that is the purpose of the type.
+unsafe impl Sync for Private {}
+
+impl Private {
+    fn new() -> Self {
+        Private(UnsafeCell::new(()))
+    }
+
+    fn touch(&self) {
+        self.0.with_mut(|_| ());
+    }
+}

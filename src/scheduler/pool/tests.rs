@@ -1,0 +1,85 @@
+use std::task::Waker;
+
+use super::*;
+
+/// The thread in `slot` has the core of `seat`, lends it, and is seen blocked.
+fn blocked(pool: &Pool, seat: usize, slot: SlotId) -> Claim {
+    let word = pool.word(seat);
+    word.assign(slot);
+    let seen = word.lend(word.adopt(slot));
+    Claim { seat, seen, observed: slot, cause: Cause::Blocked }
+}
+
+fn pool(cores: usize, cap: usize) -> Pool {
+    let pool = Pool::new(cores, cap, 0);
+    for slot in 20..28 {
+        let mut todo = Todo::default();
+        pool.add_spare(slot, &mut todo);
+    }
+    pool
+}
+
+fn retake(pool: &Pool, claim: Claim) -> Retake {
+    let mut todo = Todo::default();
+    pool.retake(claim, &mut todo)
+}
+
+#[test]
+fn a_stalled_core_is_served_before_the_gate() {
+    let pool = pool(3, 1);
+    assert_eq!(retake(&pool, blocked(&pool, 0, 0)), Retake::Done);
+    let ticket = pool.wait(Waker::noop());
+    assert_eq!(retake(&pool, blocked(&pool, 1, 1)), Retake::NoPermit);
+    let mut todo = Todo::default();
+    pool.release(0, &mut todo);
+    assert_eq!(todo.handed.len(), 1, "the core that stalls costs more than the task that waits");
+    assert!(pool.poll_wait(&ticket, Waker::noop()).is_pending());
+    pool.release(1, &mut todo);
+    assert!(pool.poll_wait(&ticket, Waker::noop()).is_ready());
+    pool.give_back(ticket, &mut todo);
+}
+
+#[test]
+fn the_last_running_core_is_handed_over_beyond_the_cap() {
+    let pool = pool(2, 1);
+    assert_eq!(retake(&pool, blocked(&pool, 0, 0)), Retake::Done);
+    // The adopter of seat 0 blocks as well: seat 1 still runs.
+    let claim = {
+        let word = pool.word(0);
+        let held = word.adopt(27);
+        Claim { seat: 0, seen: word.lend(held), observed: 27, cause: Cause::Blocked }
+    };
+    assert_eq!(retake(&pool, claim), Retake::NoPermit);
+    assert_eq!(retake(&pool, blocked(&pool, 1, 1)), Retake::Done, "the emergency thread");
+    assert_eq!(pool.counts().async_threads, 2);
+    let mut todo = Todo::default();
+    pool.release(1, &mut todo);
+    pool.release(0, &mut todo);
+    assert_eq!(todo.handed.len(), 1, "the one that stalled, with the permit that came free");
+    pool.release(27, &mut todo);
+    assert_eq!(pool.counts().free, 1);
+}
+
+#[test]
+fn a_lowered_cap_takes_effect_as_permits_come_back() {
+    let pool = pool(4, 2);
+    assert_eq!(retake(&pool, blocked(&pool, 0, 0)), Retake::Done);
+    assert_eq!(retake(&pool, blocked(&pool, 1, 1)), Retake::Done);
+    let mut todo = Todo::default();
+    pool.set_cap(1, &mut todo);
+    pool.release(0, &mut todo);
+    assert_eq!(retake(&pool, blocked(&pool, 2, 2)), Retake::NoPermit);
+    pool.release(1, &mut todo);
+    assert_eq!(todo.handed.len(), 1);
+    pool.set_cap(2, &mut todo);
+    assert_eq!(pool.counts().free, 1);
+}
+
+#[test]
+fn rescues_do_not_take_every_permit() {
+    let pool = pool(4, 4);
+    let rescued = |seat, slot| Claim { cause: Cause::Rescued, ..blocked(&pool, seat, slot) };
+    assert_eq!(retake(&pool, rescued(0, 0)), Retake::Done);
+    assert_eq!(retake(&pool, rescued(1, 1)), Retake::NoPermit, "a quarter of the cap is theirs");
+    assert_eq!(retake(&pool, blocked(&pool, 2, 2)), Retake::Done);
+}

@@ -1,0 +1,114 @@
+//! What only the whole runtime can show; `.ci/sabotage` breaks a line for each and wants it to fail.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use threadlet::runtime::{Builder, Runtime};
+use threadlet::threadlet;
+
+/// Long enough for a loaded machine; what is lost is lost for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Not dropped if a test fails: a lost task or thread would make the failure a hang.
+fn runtime(workers: usize) -> std::mem::ManuallyDrop<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(workers).build().unwrap();
+    std::mem::ManuallyDrop::new(runtime)
+}
+
+fn finish(runtime: std::mem::ManuallyDrop<Runtime>) {
+    drop(std::mem::ManuallyDrop::into_inner(runtime));
+}
+
+/// A push from outside must wake somebody when all sleep.
+#[test]
+fn a_push_from_outside_wakes_a_sleeper() {
+    let runtime = runtime(2);
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(30));
+        let (tell, told) = mpsc::channel();
+        runtime.spawn(async move { tell.send(()).unwrap() });
+        told.recv_timeout(PATIENCE).expect("somebody was woken");
+    }
+    finish(runtime);
+}
+
+/// The story: a worker has seen its queues empty and is about to sleep. The push sees it awake and
+/// wakes nobody. Only its second look, after it has said that it sleeps, finds the task.
+#[test]
+fn a_push_between_look_and_sleep_is_found() {
+    let runtime = runtime(1);
+    let until = Instant::now() + Duration::from_secs(2);
+    let mut delay = 0u32;
+    while Instant::now() < until {
+        let (tell, told) = mpsc::channel();
+        runtime.spawn(async move { tell.send(()).unwrap() });
+        told.recv_timeout(PATIENCE).expect("the second look finds the task");
+        // Sweeps the next push over the time the worker needs to fall asleep.
+        delay = (delay + 7) % 2000;
+        (0..delay).for_each(|_| std::hint::spin_loop());
+    }
+    finish(runtime);
+}
+
+/// The story (tokio issue 6596): a task wakes another, which goes into the LIFO slot of its worker,
+/// and blocks; the slot goes with the core, and the other task must run.
+#[test]
+fn a_task_in_the_lifo_slot_is_not_stranded() {
+    let runtime = runtime(1);
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let (tell, told) = mpsc::channel();
+    runtime.spawn(async move {
+        threadlet::spawn(async move { writer.write_all(&[7]).unwrap() });
+        let mut byte = [0; 1];
+        threadlet!(reader.read_exact(&mut byte)).unwrap();
+        tell.send(byte[0]).unwrap();
+    });
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(7), "the task in the slot ran");
+    finish(runtime);
+}
+
+/// The story: an unmarked poll blocks, is rescued, and comes back not knowing that its core is
+/// gone. It spawns, while the one that has the core now spawns as well: two producers on one queue.
+/// Each task must run exactly once.
+#[test]
+fn a_spawn_after_a_rescue_loses_no_task() {
+    const ROUNDS: usize = 20;
+    const TASKS: usize = 2_000;
+    let runtime = runtime(1);
+    let done = Arc::new(AtomicUsize::new(0));
+    let spawn_all = |done: &Arc<AtomicUsize>| {
+        for _ in 0..TASKS {
+            let done = done.clone();
+            threadlet::spawn(async move {
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    };
+    for _ in 0..ROUNDS {
+        let (first, second) = (done.clone(), done.clone());
+        let late = runtime.spawn(async move {
+            std::thread::sleep(Duration::from_millis(3));
+            spawn_all(&first);
+        });
+        let busy = runtime.spawn(async move {
+            for _ in 0..8 {
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_micros(500) {
+                    std::hint::spin_loop();
+                }
+                spawn_all(&second);
+                threadlet::task::yield_now().await;
+            }
+        });
+        drop((late, busy));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while done.load(Ordering::Relaxed) < ROUNDS * TASKS * 9 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(done.load(Ordering::Relaxed), ROUNDS * TASKS * 9);
+    finish(runtime);
+}
