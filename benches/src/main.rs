@@ -1,2 +1,55 @@
-//! threadlet beside its peers.
-fn main() {}
+//! threadlet beside its peers, in one process and one run.
+//!
+//! `cargo run --release -p threadlet-bench -- engine` prints one table: each figure, its bar, what
+//! was measured with `Detector::Perf` and with `Detector::Monitor`, and whether the bar was met.
+//!
+//! What is the same for all figures: peers run in the same process with their default settings and
+//! as many workers as we have (one for each CPU); rounds are interleaved (ours, peer, ours,
+//! peer...), and what is compared are medians over rounds. Each round builds its runtime and drops
+//! it before the other side's turn, so nobody is measured beside the other's background threads.
+//! The process sets its timer slack to 1 ns before it starts a thread, so a timer's lateness is
+//! the runtime's and the scheduler's, not the kernel's habit of batching timers.
+#![deny(unsafe_code)]
+
+mod engine;
+mod harness;
+mod peer;
+mod report;
+#[allow(unsafe_code, reason = "the one seam to the operating system")]
+mod sys;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures threadlet beside its peers.
+#[derive(Debug, Parser)]
+#[command(name = "threadlet-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The engine: regions, hand-off, scheduler, idle.
+    Engine(engine::Options),
+}
+
+fn main() -> ExitCode {
+    let Command::Engine(options) = Arguments::parse().command;
+    if let Err(error) = sys::tighten_timers() {
+        eprintln!("the timer slack stays as it is: {error}");
+    }
+    engine::run(&options)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

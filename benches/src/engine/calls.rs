@@ -1,0 +1,95 @@
+//! What a region costs that does not block.
+//!
+//! `threadlet!` around a body, less the bare body, both in the same spawned task and in turns, so
+//! that the loop, the poll and the CPU are the same. The body is empty but for a `black_box`, which
+//! is the steadiest; a system call (`getppid`) stands beside it for information, because there the
+//! cost can hide behind the kernel's, or not.
+//!
+//! A second pair yields after each call: then every call also pays what begins and ends with a poll
+//! (the first region of a poll, the gate's budget), and nothing is spread over many calls. Both
+//! sides yield, so the yield itself is no part of the difference.
+//!
+//! What the gate does after a number of calls in a row (it sends the task back through the queue)
+//! is left in: it belongs to the price.
+
+use std::hint::black_box;
+use std::os::unix::process::parent_id;
+use std::time::{Duration, Instant};
+
+use threadlet::threadlet;
+
+use crate::harness::{Plan, Samples, ns_each};
+use crate::peer::Peer;
+use crate::report::{Bar, Row, Unit};
+
+/// Short enough that a chunk without a yield is no hog.
+const CHUNK: usize = 20_000;
+const CHUNK_OF_SYSTEM_CALLS: usize = 4_000;
+
+pub(crate) fn run(plan: &Plan) -> Vec<Row> {
+    let rounds = plan.rounds(300);
+    let runtime = plan.runtime();
+    let before = runtime.metrics().regions;
+    let (empty, yielding, system) = runtime.run(async move {
+        let nothing = |nth: usize| black_box(nth as u32);
+        let getppid = |_| black_box(parent_id());
+        (
+            compare::<false, _>(rounds, CHUNK, nothing).await,
+            compare::<true, _>(rounds, CHUNK, nothing).await,
+            compare::<false, _>(rounds, CHUNK_OF_SYSTEM_CALLS, getppid).await,
+        )
+    });
+    let calls = rounds * (2 * CHUNK + CHUNK_OF_SYSTEM_CALLS);
+    assert_eq!(runtime.metrics().regions - before, calls as u64, "every call was a region");
+    vec![
+        row("threadlet! less the bare body", Bar::AtMost(25.0), &empty),
+        row("the same, both yield after each", Bar::AtMost(40.0), &yielding),
+        row("the same around getppid", Bar::Open, &system),
+    ]
+}
+
+/// Nanoseconds per call with and without `threadlet!`.
+struct Compared {
+    marked: Samples,
+    bare: Samples,
+}
+
+async fn compare<const YIELDS: bool, B>(rounds: usize, chunk: usize, body: B) -> Compared
+where
+    B: Fn(usize) -> u32 + Copy,
+{
+    let mut compared = Compared { marked: Samples::default(), bare: Samples::default() };
+    for _ in 0..rounds {
+        let marked = time_calls::<true, YIELDS, _>(chunk, body).await;
+        let bare = time_calls::<false, YIELDS, _>(chunk, body).await;
+        compared.marked.push(ns_each(marked, chunk));
+        compared.bare.push(ns_each(bare, chunk));
+    }
+    compared
+}
+
+async fn time_calls<const MARKED: bool, const YIELDS: bool, B>(count: usize, body: B) -> Duration
+where
+    B: Fn(usize) -> u32 + Copy,
+{
+    // Each chunk begins with a poll of its own.
+    threadlet::task::yield_now().await;
+    let begin = Instant::now();
+    for nth in 0..count {
+        if MARKED {
+            threadlet!(body(nth));
+        } else {
+            body(nth);
+        }
+        if YIELDS {
+            threadlet::task::yield_now().await;
+        }
+    }
+    begin.elapsed()
+}
+
+fn row(what: &'static str, bar: Bar, compared: &Compared) -> Row {
+    let (marked, bare) = (compared.marked.median(), compared.bare.median());
+    let medians = format!("threadlet! {marked:.1} ns, bare {bare:.1} ns a call");
+    Row { what, bar, unit: Unit::Ns, value: marked - bare, medians }
+}

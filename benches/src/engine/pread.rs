@@ -1,0 +1,150 @@
+//! A 4 KiB `pread` of a cached page: through `threadlet!`, bare, and the two ways tokio has.
+//!
+//! All sides read the same file, page after page, from one spawned task, into a buffer that is not
+//! allocated per call (`spawn_blocking` sends it there and back, as its users do).
+//!
+//! tokio's `block_in_place` gives its core away at the first call of a poll and has nothing left to
+//! give at the next ones: a loop of it that never yields measures a plain call. So it yields after
+//! each call, and for that comparison ours does as well. `spawn_blocking` awaits its handle, which
+//! is a yield already; ours needs none there and makes none.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use threadlet::threadlet;
+
+use super::workload::{PAGE, cached_file, read_page};
+use crate::harness::{Plan, Samples, ns_each};
+use crate::peer::Peer;
+use crate::report::{Bar, Row, Unit};
+
+/// Short enough that a chunk of bare reads in one poll is no hog.
+const CHUNK: usize = 500;
+
+/// Nanoseconds per read; a sample a chunk, or a round of tokio.
+#[derive(Default)]
+struct Measured {
+    ours: Samples,
+    bare: Samples,
+    ours_yields: Samples,
+    spawn_blocking: Samples,
+    block_in_place: Samples,
+}
+
+pub(crate) fn run(plan: &Plan) -> Vec<Row> {
+    let file = Arc::new(cached_file());
+    let chunks = plan.size(80, 8);
+    let peer_calls = plan.size(4_000, 200);
+    let mut measured = Measured::default();
+    for _ in 0..plan.rounds(11) {
+        ours(plan, &file, chunks, &mut measured);
+        tokio(plan, &file, peer_calls, &mut measured);
+    }
+    let Measured { ours, bare, ours_yields, spawn_blocking, block_in_place } = measured;
+    vec![
+        row("threadlet! / bare", Bar::AtMost(1.05), ("threadlet!", &ours), ("bare", &bare)),
+        row(
+            "tokio spawn_blocking / threadlet!",
+            Bar::AtLeast(10.0),
+            ("spawn_blocking", &spawn_blocking),
+            ("threadlet!", &ours),
+        ),
+        row(
+            "tokio block_in_place / threadlet!, yields",
+            Bar::AtLeast(5.0),
+            ("block_in_place", &block_in_place),
+            ("threadlet!", &ours_yields),
+        ),
+    ]
+}
+
+/// One round of ours; marked and bare reads take turns in one task.
+fn ours(plan: &Plan, file: &Arc<File>, chunks: usize, measured: &mut Measured) {
+    let runtime = plan.runtime();
+    let file = file.clone();
+    let times = runtime.run(async move {
+        let mut times = Vec::new();
+        for _ in 0..chunks {
+            let marked = marked_reads::<false>(&file, CHUNK).await;
+            let bare = bare_reads(&file, CHUNK).await;
+            times.push((marked, bare, marked_reads::<true>(&file, CHUNK).await));
+        }
+        times
+    });
+    let metrics = runtime.metrics();
+    assert_eq!(metrics.regions, 2 * (chunks * CHUNK) as u64, "every marked read was a region");
+    for (marked, bare, yields) in times {
+        measured.ours.push(ns_each(marked, CHUNK));
+        measured.bare.push(ns_each(bare, CHUNK));
+        measured.ours_yields.push(ns_each(yields, CHUNK));
+    }
+}
+
+async fn marked_reads<const YIELDS: bool>(file: &File, count: usize) -> Duration {
+    let mut page = [0; PAGE];
+    threadlet::task::yield_now().await;
+    let begin = Instant::now();
+    for nth in 0..count {
+        threadlet!(read_page(file, nth, &mut page));
+        if YIELDS {
+            threadlet::task::yield_now().await;
+        }
+    }
+    begin.elapsed()
+}
+
+async fn bare_reads(file: &File, count: usize) -> Duration {
+    let mut page = [0; PAGE];
+    threadlet::task::yield_now().await;
+    let begin = Instant::now();
+    for nth in 0..count {
+        read_page(file, nth, &mut page);
+    }
+    begin.elapsed()
+}
+
+/// One round of tokio.
+fn tokio(plan: &Plan, file: &Arc<File>, count: usize, measured: &mut Measured) {
+    let runtime = plan.tokio();
+    let file = file.clone();
+    let (spawn_blocking, block_in_place) = runtime.run(async move {
+        // Its threads are there before the clock is read.
+        spawned_reads(&file, 100).await;
+        let spawned = spawned_reads(&file, count).await;
+        in_place_reads(&file, 100).await;
+        (spawned, in_place_reads(&file, count).await)
+    });
+    measured.spawn_blocking.push(ns_each(spawn_blocking, count));
+    measured.block_in_place.push(ns_each(block_in_place, count));
+}
+
+async fn spawned_reads(file: &Arc<File>, count: usize) -> Duration {
+    let mut page = Box::new([0; PAGE]);
+    let begin = Instant::now();
+    for nth in 0..count {
+        let file = file.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            read_page(&file, nth, &mut page);
+            page
+        });
+        page = read.await.expect("the closure ends well");
+    }
+    begin.elapsed()
+}
+
+async fn in_place_reads(file: &File, count: usize) -> Duration {
+    let mut page = [0; PAGE];
+    let begin = Instant::now();
+    for nth in 0..count {
+        tokio::task::block_in_place(|| read_page(file, nth, &mut page));
+        tokio::task::yield_now().await;
+    }
+    begin.elapsed()
+}
+
+fn row(what: &'static str, bar: Bar, over: (&str, &Samples), under: (&str, &Samples)) -> Row {
+    let (upper, lower) = (over.1.median(), under.1.median());
+    let medians = format!("{} {upper:.0} ns, {} {lower:.0} ns a read", over.0, under.0);
+    Row { what, bar, unit: Unit::Ratio, value: upper / lower, medians }
+}

@@ -1,0 +1,195 @@
+//! What all figures share: rounds, medians, percentiles, the clock they note times with.
+
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use threadlet::runtime::{Builder, Detector, Runtime};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Only as much as shows that everything runs.
+    pub(crate) quick: bool,
+    /// Rounds asked for; otherwise each figure has its own number.
+    pub(crate) rounds: Option<usize>,
+    /// Workers on all sides.
+    pub(crate) workers: usize,
+    /// How our runtime finds blocked threads this time.
+    pub(crate) detector: Detector,
+}
+
+impl Plan {
+    /// How many rounds a figure has that is usually measured in `usual`.
+    pub(crate) fn rounds(&self, usual: usize) -> usize {
+        self.rounds.unwrap_or(if self.quick { 2 } else { usual })
+    }
+
+    /// One of two sizes.
+    pub(crate) fn size<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// Our runtime, with the defaults but for what the comparison needs.
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.runtime_of(self.workers)
+    }
+
+    /// The same with so many workers.
+    pub(crate) fn runtime_of(&self, workers: usize) -> Runtime {
+        Builder::new_multi_thread()
+            .worker_threads(workers)
+            .detector(self.detector)
+            .build()
+            .expect("our runtime")
+    }
+
+    /// tokio's runtime, with its defaults and as many workers.
+    pub(crate) fn tokio(&self) -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.workers)
+            .enable_all()
+            .build()
+            .expect("tokio's runtime")
+    }
+}
+
+/// Measurements of one kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples(Vec<f64>);
+
+impl Samples {
+    pub(crate) fn push(&mut self, sample: f64) {
+        assert!(sample.is_finite(), "a measurement is a number");
+        self.0.push(sample);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let upper = sorted[sorted.len() / 2];
+        if sorted.len() % 2 == 1 { upper } else { (sorted[sorted.len() / 2 - 1] + upper) / 2.0 }
+    }
+
+    /// The smallest sample that is not exceeded by `percent` of them ("nearest rank").
+    pub(crate) fn percentile(&self, percent: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+        sorted[rank.clamp(1, sorted.len()) - 1]
+    }
+
+    pub(crate) fn max(&self) -> f64 {
+        self.percentile(100.0)
+    }
+}
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(samples: I) -> Self {
+        let mut all = Samples::default();
+        samples.into_iter().for_each(|sample| all.push(sample));
+        all
+    }
+}
+
+/// Measures both sides in turn: ours, peer, ours, peer...
+pub(crate) fn interleave(
+    rounds: usize,
+    mut ours: impl FnMut() -> f64,
+    mut peer: impl FnMut() -> f64,
+) -> (Samples, Samples) {
+    let (mut of_ours, mut of_peer) = (Samples::default(), Samples::default());
+    for _ in 0..rounds {
+        of_ours.push(ours());
+        of_peer.push(peer());
+    }
+    (of_ours, of_peer)
+}
+
+/// Nanoseconds since the first call: an `Instant` that fits an atomic. Never 0.
+pub(crate) fn now_ns() -> u64 {
+    static BASE: OnceLock<Instant> = OnceLock::new();
+    BASE.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
+}
+
+/// Nanoseconds that one of `count` took.
+pub(crate) fn ns_each(total: Duration, count: usize) -> f64 {
+    total.as_nanos() as f64 / count as f64
+}
+
+/// Computes for so long, without a system call.
+pub(crate) fn spin(duration: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        std::hint::spin_loop();
+    }
+}
+
+/// Ends the process if a figure does not come to an end: a hang is a finding, not a figure. The
+/// other end of the channel sends the name of what begins; it closes when all is over.
+pub(crate) fn watch(begins: &Receiver<String>, limit: Duration) {
+    let Ok(mut current) = begins.recv() else { return };
+    loop {
+        match begins.recv_timeout(limit) {
+            Ok(next) => current = next,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                eprintln!("{current}: no end after {} s, given up", limit.as_secs());
+                std::process::exit(3);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two() {
+        assert_eq!(Samples::from_iter([3.0, 1.0, 2.0]).median(), 2.0);
+        assert_eq!(Samples::from_iter([4.0, 1.0, 3.0, 2.0]).median(), 2.5);
+        assert_eq!(Samples::from_iter([7.0]).median(), 7.0);
+    }
+
+    #[test]
+    fn a_percentile_is_a_sample() {
+        let hundred: Samples = (1..=100).map(f64::from).collect();
+        assert_eq!(hundred.percentile(99.0), 99.0);
+        assert_eq!(hundred.percentile(50.0), 50.0);
+        assert_eq!(hundred.percentile(0.0), 1.0);
+        assert_eq!(hundred.max(), 100.0);
+        assert_eq!(Samples::from_iter([5.0, 1.0]).percentile(99.0), 5.0);
+    }
+
+    #[test]
+    fn rounds_take_turns() {
+        let order = std::cell::RefCell::new(String::new());
+        let side = |name| {
+            order.borrow_mut().push(name);
+            1.0
+        };
+        let (ours, peer) = interleave(3, || side('o'), || side('p'));
+        assert_eq!(order.into_inner(), "opopop");
+        assert_eq!((ours.len(), peer.len()), (3, 3));
+    }
+
+    #[test]
+    fn the_clock_of_the_figures_moves_on_and_is_never_zero() {
+        let before = now_ns();
+        spin(Duration::from_micros(10));
+        assert!(before > 0 && now_ns() >= before + 10_000);
+    }
+
+    #[test]
+    fn a_plan_keeps_to_what_was_asked() {
+        let plan = Plan { quick: true, rounds: None, workers: 2, detector: Detector::Off };
+        assert_eq!((plan.rounds(9), plan.size(10, 1)), (2, 1));
+        assert_eq!(Plan { rounds: Some(5), ..plan }.rounds(9), 5);
+        assert_eq!(Plan { quick: false, ..plan }.rounds(9), 9);
+    }
+}
