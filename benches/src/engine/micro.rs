@@ -30,7 +30,7 @@ macro_rules! row {
     ($plan:ident, $workload:ident, $size:expr) => {{
         let size = $plan.size($size, $size / 10);
         let (ours, peer) = interleave(
-            $plan.rounds(15),
+            $plan.rounds(41),
             || {
                 let runtime = $plan.runtime();
                 $workload(&runtime, size);

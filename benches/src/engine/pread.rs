@@ -19,8 +19,8 @@ use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
 
-/// Short enough that a chunk of bare reads in one poll is no hog.
-const CHUNK: usize = 500;
+/// Short enough that a chunk of bare reads in one poll is no hog, and is seldom preempted.
+const CHUNK: usize = 200;
 
 /// Nanoseconds per read; a sample a chunk, or a round of tokio.
 #[derive(Default)]
@@ -34,7 +34,7 @@ struct Measured {
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let file = Arc::new(cached_file());
-    let chunks = plan.size(80, 8);
+    let chunks = plan.size(200, 10);
     let peer_calls = plan.size(4_000, 200);
     let mut measured = Measured::default();
     for _ in 0..plan.rounds(11) {
