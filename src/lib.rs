@@ -103,3 +103,7 @@ mod surface {
         pub use crate::site::Site;
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
