@@ -243,10 +243,10 @@ fn what_may_not_be_read_is_named() {
     let everybody = Permissions::from_mode(0o755);
     fs::set_permissions(&tree.0, everybody.clone()).unwrap();
     tree.file("tree/good", "good");
-    fs::set_permissions(tree.file("tree/secret", ""), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(tree.file("tree/secret", ""), Permissions::from_mode(0o000)).unwrap();
     tree.file("tree/closed/inside", "");
     let closed = tree.0.join("tree/closed");
-    fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
     let program = tree.0.join("treesum");
     fs::copy(treesum(), &program).unwrap();
     fs::set_permissions(&program, everybody).unwrap();
