@@ -41,7 +41,8 @@
 //! Nothing grows with the size of the tree. The walk keeps the names not yet visited in each
 //! directory between PATH and where it is; sorting them by what follows next (a directory's contents
 //! under its name and a slash) makes it the order of whole paths. Beside that there are the entries
-//! in work, `--jobs` at most, with a buffer of 128 KiB for each file.
+//! in work, `--jobs` at most, with a buffer of up to 128 KiB for each file. (With a progress bar a
+//! second walk adds up the sizes; it keeps the directories it has seen and not yet visited.)
 
 mod digest;
 mod file;
@@ -51,7 +52,6 @@ mod report;
 mod walk;
 
 use std::io::{self, IsTerminal, Write};
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,9 +78,9 @@ struct Args {
     /// Print nothing but what `sha256sum -c` accepts.
     #[arg(long)]
     list: bool,
-    /// How many entries are in work at once.
-    #[arg(long, value_name = "N", default_value = "64")]
-    jobs: NonZeroU16,
+    /// How many entries are in work at once; each may have a file open.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=512))]
+    jobs: u16,
 }
 
 /// Why there is no result at all.
@@ -135,7 +135,7 @@ async fn run(args: Args) -> Result<u64, Failure> {
     // A list on the same terminal would run through the bar.
     let visible = io::stderr().is_terminal() && !(args.list && io::stdout().is_terminal());
     let progress = Progress::start(visible, &root, kind);
-    let jobs = usize::from(args.jobs.get());
+    let jobs = usize::from(args.jobs);
     let totals = collect(&root, kind, jobs, args.list, &progress).await;
     progress.stop().await;
     let totals = totals.map_err(Failure::Output)?;

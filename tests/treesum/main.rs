@@ -69,7 +69,7 @@ fn the_digest_depends_on_the_tree_and_on_nothing_else() {
     let here = digest(&one.0, &["."]);
     assert_eq!(here, digest(Path::new("/"), &[one.0.to_str().unwrap()]));
     assert_eq!(here, digest(&one.0, &["--jobs", "1", "a/../"]));
-    assert_eq!(here, digest(&one.0, &["--jobs", "1000", "here"]), "PATH may be a link");
+    assert_eq!(here, digest(&one.0, &["--jobs", "512", "here"]), "PATH may be a link");
     assert_eq!(here, digest(&other.0, &["."]));
     for change in [
         || ("empty", "no more"),
@@ -153,9 +153,15 @@ fn a_path_that_is_not_there_is_one_line_and_status_2() {
 #[test]
 fn wrong_arguments_are_a_usage_and_status_2() {
     let tree = Tree::new();
-    for args in
-        [&[][..], &["--nonsense"], &[".", "."], &[""], &["--jobs", "0", "."], &["--jobs", "x"]]
-    {
+    for args in [
+        &[][..],
+        &["--nonsense"],
+        &[".", "."],
+        &[""],
+        &["--jobs", "0", "."],
+        &["--jobs", "513", "."],
+        &["--jobs", "x"],
+    ] {
         let wrong = run(&tree.0, args);
         assert_eq!((wrong.status, wrong.stdout.as_slice()), (2, &b""[..]), "{args:?}");
         assert!(wrong.stderr.starts_with("error: "), "{args:?}: {}", wrong.stderr);
@@ -349,4 +355,27 @@ fn a_file_that_changes_while_it_is_read_is_named() {
         assert_faults(&run, &[("sparse", text)]);
         assert_eq!(run.value("files"), "0");
     }
+}
+
+#[test]
+fn on_a_terminal_there_is_a_bar_and_elsewhere_none() {
+    let tree = Tree::new();
+    let sparse = File::create(tree.0.join("sparse")).unwrap();
+    sparse.set_len(1 << 28).unwrap();
+    let dark = run(&tree.0, &["."]);
+    assert_eq!((dark.status, dark.stderr.as_str()), (0, ""));
+    if may_skip("script") {
+        return;
+    }
+    // `script` of util-linux gives it a terminal, and writes down what is to be seen there.
+    let seen = tree.0.with_extension("seen");
+    let inside = format!("'{}' .", treesum().display());
+    let mut terminal = Command::new("timeout");
+    terminal.args(["100", "script", "-qec", &inside]).arg(&seen).current_dir(&tree.0);
+    let run = finish(terminal.stdin(Stdio::null()).env("TERM", "xterm"));
+    let text = fs::read_to_string(&seen).unwrap();
+    fs::remove_file(&seen).unwrap();
+    assert_eq!(run.status, 0, "{text}");
+    assert!(text.contains("MiB/s"), "{text}");
+    assert!(text.contains(&dark.value("digest")), "{text}");
 }
