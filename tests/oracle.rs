@@ -1,0 +1,272 @@
+//! What blocks is seen to block, and what does not is not: once for each detector.
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use support::uffd::LatePage;
+use support::{build, child, detectors, os, passes, skip, wait_until, within};
+use threadlet::runtime::{Builder, Detector, Runtime};
+use threadlet::{threadlet, time};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// One core, nothing but marked calls, and no hogs: a hand-off means that a call blocked.
+fn runtime(detector: Detector) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).rescue(false).hog_after(Duration::from_secs(3600));
+    build(&mut builder, detector)
+}
+
+/// Demands that `block` is handed over, that the core serves others meanwhile, and that `release`
+/// ends it.
+fn is_handed_over(
+    runtime: &Runtime,
+    block: impl FnOnce() + Send + 'static,
+    release: impl FnOnce(),
+) {
+    let before = runtime.metrics().handoffs_blocked;
+    let task = runtime.spawn(async move { threadlet!(block()) });
+    wait_until("the call is handed over", || runtime.metrics().handoffs_blocked > before);
+    let other = runtime.spawn(async { time::sleep(Duration::from_millis(1)).await });
+    runtime.block_on(other).unwrap();
+    assert!(!task.is_finished(), "it is still blocked");
+    release();
+    runtime.block_on(task).unwrap();
+    wait_until("its permit is back", || runtime.metrics().permits_free == 512);
+}
+
+/// Runs `case` under each detector, with a limit.
+fn each(case: fn(&Runtime)) {
+    for detector in detectors() {
+        within(LIMIT, move || case(&runtime(detector)));
+    }
+}
+
+fn pipe(runtime: &Runtime) {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let read = move || reader.read_exact(&mut [0]).unwrap();
+    is_handed_over(runtime, read, || writer.write_all(&[7]).unwrap());
+}
+
+#[test]
+fn a_read_of_an_empty_pipe_is_handed_over() {
+    each(pipe);
+}
+
+#[test]
+fn a_futex_wait_is_handed_over() {
+    each(|runtime| {
+        let lock = Arc::new(Mutex::new(()));
+        let held = lock.lock().unwrap();
+        let mine = lock.clone();
+        is_handed_over(runtime, move || drop(mine.lock().unwrap()), || drop(held));
+
+        let pair = Arc::new((Mutex::new(false), Condvar::new()));
+        let mine = pair.clone();
+        let wait = move || {
+            let open = mine.0.lock().unwrap();
+            drop(mine.1.wait_while(open, |open| !*open).unwrap());
+        };
+        is_handed_over(runtime, wait, || {
+            *pair.0.lock().unwrap() = true;
+            pair.1.notify_one();
+        });
+
+        let open = Arc::new(AtomicBool::new(false));
+        let (send, receive) = std::sync::mpsc::channel();
+        let mine = open.clone();
+        let park = move || {
+            send.send(std::thread::current()).unwrap();
+            while !mine.load(Ordering::Acquire) {
+                std::thread::park();
+            }
+        };
+        is_handed_over(runtime, park, || {
+            open.store(true, Ordering::Release);
+            receive.recv().unwrap().unpark();
+        });
+    });
+}
+
+#[test]
+fn a_sleep_is_handed_over() {
+    each(|runtime| {
+        is_handed_over(runtime, || std::thread::sleep(Duration::from_millis(1500)), || {});
+    });
+}
+
+#[test]
+fn a_page_fault_that_is_answered_late_is_handed_over() {
+    if skip("userfaultfd") {
+        return;
+    }
+    each(|runtime| {
+        let page = Arc::new(LatePage::new().expect("userfaultfd (or THREADLET_SKIP names it)"));
+        let mine = page.clone();
+        is_handed_over(
+            runtime,
+            move || assert_eq!(mine.touch(), 0),
+            || {
+                page.fault_seen().unwrap();
+                page.answer().unwrap();
+            },
+        );
+    });
+}
+
+/// Demands that `calls` calls of `call` are not taken for blocked, after a real block was.
+fn is_not_handed_over(runtime: &Runtime, calls: usize, call: impl Fn() + Send + 'static) {
+    pipe(runtime);
+    let task = runtime.spawn(async move {
+        // The thread that adopted the core opens its ring in the first of these, and sleeps for it.
+        for _ in 0..100 {
+            threadlet!(());
+        }
+        let before = threadlet::runtime::Handle::current().metrics();
+        for _ in 0..calls {
+            threadlet!(call());
+        }
+        before
+    });
+    let before = runtime.block_on(task).unwrap();
+    let after = runtime.metrics();
+    assert_eq!(after.handoffs_blocked, before.handoffs_blocked, "{before:#?} {after:#?}");
+    assert_eq!((after.handoffs_hog, after.handoffs_predicted), (0, 0), "{after:#?}");
+    assert!(after.regions >= before.regions + calls as u64, "they were regions: {after:#?}");
+    // It is seen still.
+    pipe(runtime);
+}
+
+#[test]
+fn a_cached_read_is_not_handed_over() {
+    each(|runtime| {
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        file.read_exact_at(&mut [0; 4096], 0).unwrap();
+        is_not_handed_over(runtime, 20_000, move || {
+            file.read_exact_at(&mut [0; 4096], 0).unwrap();
+        });
+    });
+}
+
+#[test]
+fn sched_yield_is_not_handed_over() {
+    each(|runtime| is_not_handed_over(runtime, 20_000, std::thread::yield_now));
+}
+
+/// Threads that keep every CPU busy while it lives.
+struct Busy(Arc<AtomicBool>, Vec<std::thread::JoinHandle<()>>);
+
+impl Busy {
+    fn new() -> Busy {
+        let stop = Arc::new(AtomicBool::new(false));
+        let count = 2 * std::thread::available_parallelism().unwrap().get();
+        let spin = |stop: Arc<AtomicBool>| {
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            }
+        };
+        let threads = (0..count).map(|_| std::thread::spawn(spin(stop.clone()))).collect();
+        Busy(stop, threads)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.drain(..).for_each(|thread| thread.join().unwrap());
+    }
+}
+
+#[test]
+fn a_spinning_thread_that_others_preempt_is_not_handed_over() {
+    each(|runtime| {
+        let busy = Busy::new();
+        is_not_handed_over(runtime, 4, || {
+            let (start, before) = (Instant::now(), os::preemptions());
+            while start.elapsed() < Duration::from_millis(300) || os::preemptions() < before + 5 {
+                for _ in 0..100_000 {
+                    std::hint::spin_loop();
+                }
+                assert!(start.elapsed() < LIMIT / 4, "nobody preempts this thread");
+            }
+        });
+        drop(busy);
+    });
+}
+
+#[test]
+fn a_hog_is_handed_over_and_counted_as_one() {
+    for detector in detectors() {
+        within(LIMIT, move || {
+            let mut builder = Builder::new_multi_thread();
+            let runtime = build(builder.worker_threads(1).rescue(false), detector);
+            let (ticks, ticker) = support::ticker(&runtime);
+            let stop = Arc::new(AtomicBool::new(false));
+            let mine = stop.clone();
+            let hog = runtime.spawn(async move {
+                threadlet!(while !mine.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                });
+            });
+            wait_until("the hog is handed over", || runtime.metrics().handoffs_hog > 0);
+            support::wait_for_ticks("the ticker goes on", &ticks, 20);
+            let metrics = runtime.metrics();
+            assert_eq!((metrics.handoffs_hog, metrics.handoffs_blocked), (1, 0), "{metrics:#?}");
+            assert!(!hog.is_finished());
+            stop.store(true, Ordering::Relaxed);
+            ticker.abort();
+            runtime.block_on(hog).unwrap();
+        });
+    }
+}
+
+const BLOCKS: u64 = 10_000;
+
+/// 10,000 blocks, and the worker parks after each.
+fn count_wakeups() {
+    let runtime = runtime(Detector::Perf);
+    let task = runtime.spawn(async {
+        for _ in 0..BLOCKS {
+            threadlet!(std::thread::sleep(Duration::from_micros(60)));
+            time::sleep(Duration::from_micros(100)).await;
+        }
+    });
+    runtime.block_on(task).unwrap();
+    let metrics = runtime.metrics();
+    support::say(&format!(
+        "{BLOCKS} blocks: {} wake-ups of the sentinel, {} hand-offs",
+        metrics.sentinel_wakeups, metrics.handoffs_blocked
+    ));
+    // The first few of each thread come before its ring is armed, and edges melt into one.
+    assert!(metrics.sentinel_wakeups >= BLOCKS / 4, "the sentinel was there: {metrics:#?}");
+    assert!(metrics.sentinel_wakeups <= BLOCKS + BLOCKS / 10, "{metrics:#?}");
+    assert_eq!(metrics.ring_faults, 0, "{metrics:#?}");
+}
+
+#[test]
+fn the_sentinel_wakes_once_a_block() {
+    if detectors().contains(&Detector::Perf) {
+        within(LIMIT, count_wakeups);
+    }
+}
+
+#[test]
+fn the_sentinel_wakes_once_a_block_on_one_cpu() {
+    if detectors().contains(&Detector::Perf) {
+        passes(LIMIT, os::pinned(&mut child("alone_on_one_cpu")));
+    }
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_on_one_cpu() {
+    count_wakeups();
+}

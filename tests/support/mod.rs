@@ -1,0 +1,221 @@
+//! What the integration tests have in common.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub(crate) mod os;
+pub(crate) mod uffd;
+
+use std::future::Future;
+use std::io::Write;
+use std::pin::pin;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use threadlet::runtime::{Builder, Detector, Runtime};
+
+/// How long a condition may take to become true on a machine that has other things to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether `THREADLET_SKIP` names `what`. Each skip is a line for the summary to count.
+pub(crate) fn skip(what: &str) -> bool {
+    let skips = std::env::var("THREADLET_SKIP").unwrap_or_default();
+    let skipped = skips.split(',').any(|word| word.trim() == what);
+    if skipped {
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
+        say(&format!("SKIPPED: {what} ({test})"));
+    }
+    skipped
+}
+
+/// A line on the standard output that the test harness does not capture.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "\n{line}");
+}
+
+/// The detectors to test: both, or the one that `THREADLET_DETECTOR` leaves.
+pub(crate) fn detectors() -> Vec<Detector> {
+    let word = std::env::var("THREADLET_DETECTOR").unwrap_or_default();
+    let all = match word.as_str() {
+        "perf" => vec![Detector::Perf],
+        "monitor" => vec![Detector::Monitor],
+        "off" => vec![Detector::Off],
+        _ => vec![Detector::Perf, Detector::Monitor],
+    };
+    all.into_iter().filter(|detector| *detector != Detector::Perf || !skip("perf")).collect()
+}
+
+/// Builds, and demands that the detector is the one that was asked for.
+pub(crate) fn build(builder: &mut Builder, detector: Detector) -> Runtime {
+    let runtime = builder.detector(detector).build().expect("the runtime can be built");
+    let metrics = runtime.metrics();
+    let name = match detector {
+        Detector::Perf => "perf",
+        Detector::Monitor => "monitor",
+        Detector::Off => "off",
+        _ => return runtime,
+    };
+    assert_eq!(metrics.detector, name, "because: {:?}", metrics.detector_reason);
+    runtime
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until `tick` has grown by `more`.
+#[track_caller]
+pub(crate) fn wait_for_ticks(what: &str, ticks: &AtomicUsize, more: usize) {
+    let goal = ticks.load(Ordering::Relaxed) + more;
+    wait_until(what, || ticks.load(Ordering::Relaxed) >= goal);
+}
+
+/// Calls that block until they are let go: a semaphore on a lock and a condition variable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Barrier(Arc<(Mutex<(usize, usize)>, Condvar)>);
+
+impl Barrier {
+    /// Blocks until somebody lets one go.
+    pub(crate) fn block(&self) {
+        let mut state = self.0.0.lock().unwrap();
+        state.1 += 1;
+        while state.0 == 0 {
+            state = self.0.1.wait(state).unwrap();
+        }
+        state.0 -= 1;
+        state.1 -= 1;
+    }
+
+    /// Lets `count` go, now or when they come.
+    pub(crate) fn let_go(&self, count: usize) {
+        self.0.0.lock().unwrap().0 += count;
+        self.0.1.notify_all();
+    }
+
+    /// How many are in [`block`](Self::block).
+    pub(crate) fn blocked(&self) -> usize {
+        self.0.0.lock().unwrap().1
+    }
+}
+
+/// A task that counts milliseconds until it is aborted.
+pub(crate) fn ticker(runtime: &Runtime) -> (Arc<AtomicUsize>, threadlet::task::AbortHandle) {
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let mine = ticks.clone();
+    let task = runtime.spawn(async move {
+        loop {
+            threadlet::time::sleep(Duration::from_millis(1)).await;
+            mine.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (ticks, task.abort_handle())
+}
+
+/// Runs `f`, and ends the process if it takes longer than `limit`: a test that hangs has failed,
+/// and what it hangs in cannot be unwound.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (done, wait) = mpsc::channel();
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let thread = std::thread::Builder::new().name(name.clone());
+    let thread = thread.spawn(move || {
+        let result = f();
+        let _ = done.send(());
+        result
+    });
+    match wait.recv_timeout(limit) {
+        Err(RecvTimeoutError::Timeout) => {
+            let text = format!("\ntest {name} FAILED: it hangs (no end within {limit:?})\n");
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            std::process::exit(101);
+        }
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+    }
+    match thread.expect("a thread can be created").join() {
+        Ok(result) => result,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// The ignored test `name` of this binary, to be run in a process of its own.
+pub(crate) fn child(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a test has a path"));
+    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
+    command
+}
+
+/// What a child process came to.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) output: String,
+}
+
+/// Runs a child to its end, for at most `limit`.
+#[track_caller]
+pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Ended {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    command.stdin(Stdio::null()).stderr(writer.try_clone().expect("a pipe")).stdout(writer);
+    let mut child = command.spawn().expect("the child starts");
+    // The command holds the ends the child writes to.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let output = std::thread::spawn(|| std::io::read_to_string(reader));
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait().expect("the child can be waited for") {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let output = output.join().unwrap().unwrap_or_default();
+                panic!("the child did not end within {limit:?}:\n{output}");
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    Ended { status, output: output.join().unwrap().unwrap_or_default() }
+}
+
+/// Runs a child that must pass its one test.
+#[track_caller]
+pub(crate) fn passes(limit: Duration, command: &mut Command) -> String {
+    let ended = run_within(limit, command);
+    let passed = ended.status.success() && ended.output.contains("1 passed");
+    assert!(passed, "{}:\n{}", ended.status, ended.output);
+    for line in ended.output.lines().filter(|line| line.starts_with("SKIPPED: ")) {
+        say(line);
+    }
+    ended.output
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// An executor that is none of ours.
+pub(crate) fn foreign_block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

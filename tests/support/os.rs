@@ -1,0 +1,153 @@
+//! What the tests ask of the operating system.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Whether this process is the superuser, whom few limits bind.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: no arguments, cannot fail.
+    let user = unsafe { libc::geteuid() };
+    user == 0
+}
+
+/// Becomes an ordinary user, if this process is the superuser. All of its threads do.
+pub(crate) fn become_nobody() {
+    if !is_root() {
+        return;
+    }
+    // SAFETY: no groups, so nothing is read.
+    let groups = unsafe { libc::setgroups(0, std::ptr::null()) };
+    assert_eq!(groups, 0, "{}", io::Error::last_os_error());
+    // SAFETY: three numbers.
+    let group = unsafe { libc::setresgid(65534, 65534, 65534) };
+    assert_eq!(group, 0, "{}", io::Error::last_os_error());
+    // SAFETY: three numbers.
+    let user = unsafe { libc::setresuid(65534, 65534, 65534) };
+    assert_eq!(user, 0, "{}", io::Error::last_os_error());
+}
+
+/// The limit on the user's threads: sets the soft one, returns the old one.
+pub(crate) fn set_thread_limit(soft: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is ours to write.
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) };
+    assert_eq!(got, 0, "{}", io::Error::last_os_error());
+    let before = std::mem::replace(&mut limit.rlim_cur, soft);
+    // SAFETY: `limit` outlives the call, which only reads it.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) };
+    assert_eq!(set, 0, "{}", io::Error::last_os_error());
+    before
+}
+
+/// How often the calling thread was taken off its CPU though it could have run on.
+pub(crate) fn preemptions() -> i64 {
+    // SAFETY: plain numbers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is ours to write.
+    let got = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    assert_eq!(got, 0, "{}", io::Error::last_os_error());
+    usage.ru_nivcsw
+}
+
+/// The names of this process's threads.
+pub(crate) fn thread_names() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    let name = |task: io::Result<std::fs::DirEntry>| {
+        // One that ends meanwhile has no name any more.
+        let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+        Some(name.trim_end().to_owned())
+    };
+    tasks.filter_map(name).collect()
+}
+
+/// Has the command run on one CPU, the first that this process may use.
+pub(crate) fn pinned(command: &mut Command) -> &mut Command {
+    let pin = || {
+        // SAFETY: a plain bit set, for which all zeros is the empty set.
+        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the set is ours to write, for its size.
+        let got = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+        // SAFETY: the index stays within the set.
+        let first = (0..1024).find(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) });
+        let (0, Some(first)) = (got, first) else { return Err(io::Error::last_os_error()) };
+        // SAFETY: all zeros is the empty set.
+        set = unsafe { std::mem::zeroed() };
+        // SAFETY: the index came out of such a set.
+        unsafe { libc::CPU_SET(first, &mut set) };
+        // SAFETY: the set is valid for its size and only read.
+        match unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe { command.pre_exec(pin) }
+}
+
+/// Has the command run under a filter that answers system call `number` with `verdict`.
+pub(crate) fn filtered(command: &mut Command, number: libc::c_long, verdict: u32) -> &mut Command {
+    // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(move || filter(&deny(number, verdict))) }
+}
+
+/// The verdict "refused, with this error".
+pub(crate) fn refuse(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno as u32
+}
+
+const LOAD_NUMBER: libc::sock_filter = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0);
+
+const fn statement(code: u32, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+/// Skips the next statement unless the number is `number`.
+const fn if_number(number: libc::c_long) -> libc::sock_filter {
+    let code = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    libc::sock_filter { code: code as u16, jt: 0, jf: 1, k: number as u32 }
+}
+
+const fn verdict(verdict: u32) -> libc::sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, verdict)
+}
+
+/// Everything is allowed but `number`.
+pub(crate) fn deny(number: libc::c_long, answer: u32) -> [libc::sock_filter; 4] {
+    [LOAD_NUMBER, if_number(number), verdict(answer), verdict(libc::SECCOMP_RET_ALLOW)]
+}
+
+/// Nothing is allowed but `numbers`: any other call kills the process.
+pub(crate) fn allow_only(numbers: &[libc::c_long]) -> Vec<libc::sock_filter> {
+    let mut program = vec![LOAD_NUMBER];
+    for number in numbers {
+        program.extend([if_number(*number), verdict(libc::SECCOMP_RET_ALLOW)]);
+    }
+    program.push(verdict(libc::SECCOMP_RET_KILL_PROCESS));
+    program
+}
+
+/// Puts the calling thread, and what it starts from here on, under a filter. For ever.
+pub(crate) fn filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    // SAFETY: numbers only. Without it an ordinary user may not install a filter.
+    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let program =
+        libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the program outlives the call, which only reads it.
+    match unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The CPU time the calling thread has used.
+pub(crate) fn thread_cpu_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write.
+    let got = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(got, 0, "{}", io::Error::last_os_error());
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
