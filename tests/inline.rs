@@ -1,0 +1,191 @@
+//! A region that does not block costs no allocation and no system call.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::Future;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use support::{build, child, detectors, os, run_within, within};
+use threadlet::runtime::{Builder, Detector, Runtime};
+use threadlet::threadlet;
+
+const REGIONS: u64 = 10_000;
+
+/// Counts what each thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // At the end of a thread the cell may be gone; nobody counts there.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: all of it is the system allocator's; the counter allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's obligations are the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// One core, which is taken only from a thread that blocks in a region: not from one that is
+/// preempted for long in a poll.
+fn runtime(detector: Detector) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).rescue(false).hog_after(Duration::from_secs(3600));
+    build(&mut builder, detector)
+}
+
+/// Regions on this thread until it has opened its ring (or given up) and knows the site.
+fn warm_up() {
+    (0..100).for_each(|_| regions(1));
+}
+
+fn regions(count: u64) {
+    for nth in 0..count {
+        // The same place for all, so that it is one site.
+        assert_eq!(threadlet::run(|| nth + 1), nth + 1);
+    }
+}
+
+fn allocations() -> u64 {
+    ALLOCATIONS.get()
+}
+
+#[test]
+fn a_region_that_does_not_block_allocates_nothing() {
+    for detector in detectors() {
+        within(Duration::from_secs(60), move || {
+            let runtime = runtime(detector);
+            let task = runtime.spawn(async {
+                warm_up();
+                let before = allocations();
+                regions(REGIONS);
+                let plain = allocations() - before;
+                let before = allocations();
+                for nth in 0..REGIONS {
+                    assert_eq!(threadlet!(nth + 1), nth + 1);
+                }
+                let awaited = allocations() - before;
+                // The counter counts.
+                let before = allocations();
+                drop(std::hint::black_box(Box::new(7)));
+                (plain, awaited, allocations() - before)
+            });
+            let (plain, awaited, one) = runtime.block_on(task).unwrap();
+            assert_eq!(one, 1, "an allocation is counted");
+            assert_eq!(plain, 0, "in {REGIONS} regions");
+            // It goes back through the queue now and then, and the driver is looked at in passing.
+            assert_eq!(awaited, 0, "in {REGIONS} regions with their gate");
+            assert!(runtime.metrics().regions >= 2 * REGIONS);
+            assert_eq!(runtime.metrics().handoffs_blocked, 0, "the core stayed here");
+        });
+    }
+}
+
+/// What a worker between two polls does in passing: it looks at the driver.
+const IN_PASSING: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+];
+
+/// In a process of its own: under a filter that kills at any system call but those `allowed`, one
+/// that writes and one that ends the process, the worker runs its regions, writes that it is alive,
+/// and ends the process.
+fn alone(allowed: &[libc::c_long], run: impl Future<Output = ()> + Send + 'static) {
+    let detector = match std::env::var("THREADLET_DETECTOR").unwrap().as_str() {
+        "perf" => Detector::Perf,
+        _ => Detector::Monitor,
+    };
+    let runtime = runtime(detector);
+    let filter = os::allow_only(&[&[libc::SYS_write, libc::SYS_exit_group], allowed].concat());
+    let task = runtime.spawn(async move {
+        warm_up();
+        os::filter(&filter).unwrap();
+        run.await;
+        let text = "\nalive\n";
+        // SAFETY: the text outlives the call.
+        let _written = unsafe { libc::write(1, text.as_ptr().cast(), text.len()) };
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(0) };
+    });
+    let _never = runtime.block_on(task);
+}
+
+#[test]
+#[ignore = "run by the tests below, in a process of its own"]
+fn alone_run() {
+    alone(&[], async { regions(REGIONS) });
+}
+
+#[test]
+#[ignore = "run by the tests below, in a process of its own"]
+fn alone_run_stray() {
+    alone(&[], async {
+        regions(REGIONS);
+        // SAFETY: no arguments.
+        let _parent = unsafe { libc::getppid() };
+    });
+}
+
+/// With the gate in front, which sends the task back through the queue now and then.
+#[test]
+#[ignore = "run by the tests below, in a process of its own"]
+fn alone_gate() {
+    alone(IN_PASSING, async {
+        for nth in 0..REGIONS {
+            assert_eq!(threadlet!(nth + 1), nth + 1);
+        }
+    });
+}
+
+fn word(detector: Detector) -> &'static str {
+    if detector == Detector::Perf { "perf" } else { "monitor" }
+}
+
+#[test]
+fn a_region_that_does_not_block_makes_no_system_call() {
+    for detector in detectors() {
+        for name in ["alone_run", "alone_gate"] {
+            let mut child = child(name);
+            let ended = run_within(
+                Duration::from_secs(60),
+                child.env("THREADLET_DETECTOR", word(detector)),
+            );
+            let alive = ended.status.success() && ended.output.contains("alive");
+            assert!(alive, "{name} under {detector:?}: {ended:?}");
+        }
+    }
+}
+
+/// The filter of the test above sees a call that is not ours.
+#[test]
+fn a_stray_system_call_would_be_seen() {
+    let mut child = child("alone_run_stray");
+    child.env("THREADLET_DETECTOR", "monitor");
+    let ended = run_within(Duration::from_secs(60), &mut child);
+    assert_eq!(ended.status.signal(), Some(libc::SIGSYS), "{ended:?}");
+    assert!(!ended.output.contains("alive"), "{ended:?}");
+}
