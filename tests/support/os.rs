@@ -29,16 +29,26 @@ pub(crate) fn become_nobody() {
 
 /// The limit on the user's threads: sets the soft one, returns the old one.
 pub(crate) fn set_thread_limit(soft: libc::rlim_t) -> libc::rlim_t {
+    set_limit(libc::RLIMIT_NPROC, soft)
+}
+
+/// Sets a soft limit, returns the old one.
+pub(crate) fn set_limit(resource: Resource, soft: libc::rlim_t) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is ours to write.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) };
+    let got = unsafe { libc::getrlimit(resource, &raw mut limit) };
     assert_eq!(got, 0, "{}", io::Error::last_os_error());
     let before = std::mem::replace(&mut limit.rlim_cur, soft);
     // SAFETY: `limit` outlives the call, which only reads it.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) };
+    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
     assert_eq!(set, 0, "{}", io::Error::last_os_error());
     before
 }
+
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
 
 /// How often the calling thread was taken off its CPU though it could have run on.
 pub(crate) fn preemptions() -> i64 {

@@ -1,0 +1,334 @@
+//! Bad input, and an operating system that refuses.
+
+mod support;
+
+use std::io;
+use std::time::Duration;
+
+use support::{Barrier, child, os, passes, skip, ticker, wait_for_ticks, wait_until, within};
+use threadlet::runtime::{Builder, Detector, Runtime};
+use threadlet::{threadlet, time};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn one_core() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1);
+    builder
+}
+
+fn refused(builder: &mut Builder) -> io::Error {
+    let error = builder.build().expect_err("this cannot be built");
+    wait_until("nothing is left running", || runtime_threads() == 0);
+    error
+}
+
+fn runtime_threads() -> usize {
+    os::thread_names().iter().filter(|name| name.starts_with("fault-rt")).count()
+}
+
+/// A block is seen, whatever else does not work.
+fn a_block_is_seen(runtime: &Runtime) {
+    let barrier = Barrier::default();
+    let (ticks, ticker) = ticker(runtime);
+    let mine = barrier.clone();
+    let before = runtime.metrics().handoffs_blocked;
+    let task = runtime.spawn(async move { threadlet!(mine.block()) });
+    wait_until("the block is seen", || runtime.metrics().handoffs_blocked > before);
+    wait_for_ticks("the ticker goes on", &ticks, 10);
+    barrier.let_go(1);
+    runtime.block_on(task).unwrap();
+    ticker.abort();
+}
+
+#[test]
+fn a_count_of_zero_is_an_error_that_names_it() {
+    let cases: [(&str, fn(&mut Builder) -> &mut Builder); 6] = [
+        ("worker_threads is 0", |b| b.worker_threads(0)),
+        ("max_async_threads is 0", |b| b.max_async_threads(0)),
+        ("min_spare_threads is 0", |b| b.min_spare_threads(0)),
+        ("worker_threads is", |b| b.worker_threads(usize::MAX)),
+        ("max_async_threads is", |b| b.max_async_threads(usize::MAX)),
+        ("min_spare_threads is", |b| b.min_spare_threads(usize::MAX)),
+    ];
+    for (text, set) in cases {
+        for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
+            let error = set(&mut builder).build().expect_err(text);
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(error.to_string().contains("from 1 to"), "{error}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "max_async_threads is 0")]
+fn a_cap_cannot_be_set_to_zero_later() {
+    one_core().build().unwrap().set_max_async_threads(0);
+}
+
+#[test]
+fn a_detector_that_does_not_exist_is_an_error_that_names_those_that_do() {
+    passes(LIMIT, child("alone_bad_detector").env("THREADLET_DETECTOR", "pref"));
+    passes(LIMIT, child("alone_empty_detector").env("THREADLET_DETECTOR", ""));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_bad_detector() {
+    let error = Runtime::new().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    let text = error.to_string();
+    for word in ["THREADLET_DETECTOR", "\"pref\"", "auto", "perf", "monitor", "off"] {
+        assert!(text.contains(word), "{word} is not in: {text}");
+    }
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_empty_detector() {
+    assert_eq!(Runtime::new().unwrap().block_on(async { 7 }), 7);
+}
+
+#[test]
+fn a_stack_that_does_not_fit_is_an_error_and_leaves_nothing_behind() {
+    passes(LIMIT, &mut child("alone_huge_stack"));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_huge_stack() {
+    for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
+        builder.thread_name("fault-rt").thread_stack_size(1 << 50);
+        let error = refused(&mut builder);
+        assert!(error.to_string().contains("thread"), "it says what failed: {error}");
+        // The same builder, with sense.
+        let runtime = builder.thread_stack_size(1 << 20).build().unwrap();
+        assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
+    }
+}
+
+#[test]
+fn whichever_thread_cannot_be_created_the_build_is_undone() {
+    passes(LIMIT, &mut child("alone_too_many_threads"));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_too_many_threads() {
+    os::become_nobody();
+    let mut errors = 0;
+    // The user may have other threads: begin at none, and allow one more until it is enough.
+    for limit in 0.. {
+        let before = os::set_thread_limit(limit);
+        let result = Builder::new_multi_thread().worker_threads(2).thread_name("fault-rt").build();
+        os::set_thread_limit(before);
+        match result {
+            Ok(runtime) => {
+                assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
+                a_block_is_seen(&runtime);
+                break;
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("thread"), "{error}");
+                wait_until("nothing is left running", || runtime_threads() == 0);
+                errors += 1;
+            }
+        }
+    }
+    assert!(errors >= 5, "two workers, two spares and a monitor: {errors}");
+}
+
+#[test]
+fn too_few_descriptors_are_an_error_and_leave_nothing_behind() {
+    passes(LIMIT, &mut child("alone_too_few_descriptors"));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_too_few_descriptors() {
+    let mut errors = 0;
+    for limit in 3.. {
+        let before = os::set_limit(libc::RLIMIT_NOFILE, limit);
+        let result = one_core().thread_name("fault-rt").build();
+        os::set_limit(libc::RLIMIT_NOFILE, before);
+        match result {
+            Ok(runtime) => {
+                a_block_is_seen(&runtime);
+                break;
+            }
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(libc::EMFILE), "{error}");
+                wait_until("nothing is left running", || runtime_threads() == 0);
+                errors += 1;
+            }
+        }
+    }
+    assert!(errors >= 1);
+}
+
+/// A thread that cannot be created later: the core blocks with its thread, that is counted, and
+/// put right as soon as it can be.
+#[test]
+fn a_spare_that_cannot_be_created_is_tried_again() {
+    for detector in ["perf", "monitor"] {
+        if detector == "perf" && skip("perf") {
+            continue;
+        }
+        passes(LIMIT, child("alone_no_more_spares").env("THREADLET_DETECTOR", detector));
+    }
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_no_more_spares() {
+    os::become_nobody();
+    let runtime = one_core().min_spare_threads(1).build().unwrap();
+    a_block_is_seen(&runtime);
+    let (ticks, ticker) = ticker(&runtime);
+    wait_until("the spare is there", || runtime.metrics().spares >= 1);
+    let limit = os::set_thread_limit(0);
+    let barrier = Barrier::default();
+    let mut calls = Vec::new();
+    let stalled = runtime.metrics().regions_stalled;
+    while runtime.metrics().regions_stalled == stalled {
+        let blocked = barrier.blocked();
+        let mine = barrier.clone();
+        calls.push(runtime.spawn(async move { threadlet!(mine.block()) }));
+        wait_until("it blocks, handed over or not", || {
+            let metrics = runtime.metrics();
+            let seen = metrics.regions_stalled > stalled || metrics.async_threads == calls.len();
+            barrier.blocked() > blocked && seen
+        });
+    }
+    wait_until("the failure is counted", || runtime.metrics().thread_spawn_failures >= 2);
+    let before = ticks.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::sleep(Duration::from_millis(20));
+    let after = ticks.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(after <= before + 1, "the only core is stalled");
+
+    os::set_thread_limit(limit);
+    wait_for_ticks("the core is handed over after all", &ticks, 10);
+    barrier.let_go(calls.len());
+    for call in calls {
+        runtime.block_on(call).unwrap();
+    }
+    ticker.abort();
+    wait_until("every permit is back", || runtime.metrics().permits_free == 512);
+}
+
+/// The same, and nobody raises the limit: the core goes on when its call returns.
+#[test]
+fn without_a_spare_the_core_waits_for_its_call() {
+    passes(LIMIT, child("alone_never_a_spare").env("THREADLET_DETECTOR", "monitor"));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_never_a_spare() {
+    os::become_nobody();
+    let runtime = one_core().min_spare_threads(1).build().unwrap();
+    let _limit = os::set_thread_limit(0);
+    let tasks: Vec<_> = (0..200_u32)
+        .map(|nth| {
+            runtime.spawn(async move {
+                for _ in 0..5 {
+                    threadlet!(std::thread::sleep(Duration::from_micros(300)));
+                    time::sleep(Duration::from_micros(100)).await;
+                }
+                nth
+            })
+        })
+        .collect();
+    for (nth, task) in (0..).zip(tasks) {
+        assert_eq!(runtime.block_on(task).unwrap(), nth, "nothing is lost");
+    }
+    wait_until("every permit is back", || runtime.metrics().permits_free == 512);
+}
+
+#[test]
+fn perf_refused_by_a_filter_is_a_reason_and_the_monitor_takes_over() {
+    let calls = [libc::SYS_perf_event_open, libc::SYS_ioctl];
+    let errors = [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EMFILE, libc::EINVAL];
+    for (call, error) in calls.iter().flat_map(|call| errors.map(|error| (*call, error))) {
+        let mut child = child("alone_without_perf");
+        child.env("THREADLET_DETECTOR", "perf");
+        passes(LIMIT, os::filtered(&mut child, call, os::refuse(error)));
+    }
+}
+
+#[test]
+fn perf_forbidden_on_pain_of_death_is_never_tried() {
+    for detector in ["perf", "auto"] {
+        let mut child = child("alone_without_perf");
+        child.env("THREADLET_DETECTOR", detector);
+        let kill = libc::SECCOMP_RET_KILL_PROCESS;
+        passes(LIMIT, os::filtered(&mut child, libc::SYS_perf_event_open, kill));
+    }
+}
+
+#[test]
+#[ignore = "run by the tests above, in a process of its own"]
+fn alone_without_perf() {
+    let runtime = one_core().build().unwrap();
+    let metrics = runtime.metrics();
+    assert_eq!(metrics.detector, "monitor");
+    let reason = metrics.detector_reason.expect("it says why");
+    assert!(reason.contains("perf"), "{reason}");
+    a_block_is_seen(&runtime);
+    // The monitor, asked for by name, has nothing to explain.
+    drop(runtime);
+}
+
+/// What was allowed at the probe is refused to one thread later.
+#[test]
+fn perf_refused_to_one_thread_later_is_counted_and_the_monitor_takes_over() {
+    if skip("perf") {
+        return;
+    }
+    for call in [libc::SYS_perf_event_open, libc::SYS_ioctl, libc::SYS_epoll_ctl] {
+        for warm in [false, true] {
+            // Opening is over when the thread is warm.
+            if warm && call != libc::SYS_ioctl {
+                continue;
+            }
+            within(LIMIT, move || refuse_later(call, warm));
+        }
+    }
+}
+
+fn refuse_later(call: libc::c_long, warm: bool) {
+    let runtime = support::build(&mut one_core(), Detector::Perf);
+    let task = runtime.spawn(async move {
+        let regions = || (0..20).for_each(|_| threadlet::run(|| ()));
+        if warm {
+            regions();
+        }
+        // For this thread alone, and for ever.
+        os::filter(&os::deny(call, os::refuse(libc::EPERM))).unwrap();
+        regions();
+        time::sleep(Duration::from_millis(2)).await;
+        regions();
+    });
+    runtime.block_on(task).unwrap();
+    let metrics = runtime.metrics();
+    assert!(metrics.ring_faults >= 1, "call {call}, warm {warm}: {metrics:#?}");
+    assert_eq!(metrics.detector, "perf");
+    a_block_is_seen(&runtime);
+    a_block_is_seen(&runtime);
+}
+
+#[test]
+fn hooks_that_panic_harm_nobody() {
+    let mut builder = one_core();
+    builder
+        .on_thread_start(|| panic!("at the start"))
+        .on_thread_stop(|| panic!("at the end"))
+        .on_hand_off(|_| panic!("at a hand-off"));
+    within(LIMIT, move || {
+        let runtime = builder.build().unwrap();
+        a_block_is_seen(&runtime);
+        a_block_is_seen(&runtime);
+        drop(runtime);
+    });
+}
