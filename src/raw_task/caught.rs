@@ -61,7 +61,9 @@ pin_project! {
 
     impl<F: Future, L: Life> PinnedDrop for Caught<F, L> {
         fn drop(this: Pin<&mut Self>) {
-            this.finish();
+            // It was cancelled, and that is what its handle says.
+            let panicked = this.finish();
+            quietly(|| drop(panicked));
         }
     }
 }
@@ -71,12 +73,14 @@ impl<F: Future, L: Life> Caught<F, L> {
         Caught { future: Some(future), life: Some(life) }
     }
 
-    fn finish(self: Pin<&mut Self>) {
+    /// Drops the future. Returns what that panicked with.
+    fn finish(self: Pin<&mut Self>) -> Option<Payload> {
         let mut this = self.project();
-        quietly(|| this.future.set(None));
+        let panicked = catch_unwind(AssertUnwindSafe(|| this.future.set(None))).err();
         if let Some(life) = this.life.take() {
             life.end();
         }
+        panicked
     }
 }
 
@@ -89,7 +93,8 @@ impl<F: Future, L: Life> Future for Caught<F, L> {
         // before the word. Here the task counts as running. Either the wake came before it began to
         // run, and the word is seen; or it comes later, and the task will be polled again.
         if self.life.as_ref().is_some_and(Life::is_over) {
-            self.finish();
+            let panicked = self.finish();
+            quietly(|| drop(panicked));
             return Poll::Ready(Outcome(None));
         }
         let future = self.as_mut().project().future.as_pin_mut();
@@ -100,7 +105,18 @@ impl<F: Future, L: Life> Future for Caught<F, L> {
         };
         // The future goes before its result is seen, so that what it borrowed or locked is free
         // again when the one that joins it runs.
-        self.finish();
+        let panicked = self.finish();
+        let result = match (result, panicked) {
+            (Ok(output), Some(payload)) => {
+                quietly(|| drop(output));
+                Err(payload)
+            }
+            // Of two panics the first is the cause.
+            (result, second) => {
+                quietly(|| drop(second));
+                result
+            }
+        };
         Poll::Ready(Outcome(Some(result)))
     }
 }
