@@ -403,13 +403,15 @@ impl Pool {
 
     /// At the gate, at the cap: a place in the queue, or a permit if one has come free.
     pub(crate) fn wait(&self, waker: &Waker) -> Ticket {
+        // A clone is foreign code: not under the lock.
+        let waker = waker.clone();
         let mut state = self.state.lock();
         let waiter = if state.free() > 0 && state.queue.is_empty() {
             state.in_use += 1;
             state.taken += 1;
             Waiter::Granted
         } else {
-            Waiter::Waiting(waker.clone())
+            Waiter::Waiting(waker)
         };
         let granted = matches!(waiter, Waiter::Granted);
         let key = state.waiters.insert(waiter);
@@ -422,20 +424,23 @@ impl Pool {
 
     /// Whether the wait is over. `Ready`: a permit is held until `hand_over_first` or `give_back`.
     pub(crate) fn poll_wait(&self, ticket: &Ticket, waker: &Waker) -> Poll<()> {
+        // Wakers are foreign code, and so is their clone and drop: not under the lock.
+        let fresh = waker.clone();
         let mut state = self.state.lock();
-        match &mut state.waiters[ticket.0] {
-            Waiter::Granted => Poll::Ready(()),
-            Waiter::Waiting(old) => {
-                old.clone_from(waker);
-                Poll::Pending
-            }
-        }
+        let (answer, stale) = match &mut state.waiters[ticket.0] {
+            Waiter::Granted => (Poll::Ready(()), fresh),
+            Waiter::Waiting(old) => (Poll::Pending, std::mem::replace(old, fresh)),
+        };
+        drop(state);
+        drop(stale);
+        answer
     }
 
     /// Leaves the queue, or gives the permit back unused.
     pub(crate) fn give_back(&self, ticket: Ticket, todo: &mut Todo) {
         let mut state = self.state.lock();
-        match state.waiters.remove(ticket.0) {
+        let gone = state.waiters.remove(ticket.0);
+        match &gone {
             Waiter::Waiting(_) => state.queue.retain(|key| *key != ticket.0),
             Waiter::Granted if cfg!(threadlet_break = "leak-grant") => {}
             Waiter::Granted => {
@@ -444,6 +449,9 @@ impl Pool {
             }
         }
         self.serve(&mut state, todo);
+        drop(state);
+        // Its waker is foreign code: not under the lock.
+        drop(gone);
     }
 
     /// The lender itself hands its core over before the call, with the permit of `ticket` or, if

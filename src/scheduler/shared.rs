@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
 use std::time::Duration;
 
 use super::idle::{Idle, Sleeper};
@@ -202,7 +201,10 @@ impl Shared {
                 crate::raw_task::quietly(|| hook(claim.cause));
             }
         }
-        todo.granted.into_iter().for_each(Waker::wake);
+        // Foreign code, on a thread that has permits and cores to look after.
+        for waker in todo.granted {
+            crate::raw_task::quietly(|| waker.wake());
+        }
         if todo.want_spare {
             self.ring_monitor();
         }
