@@ -62,6 +62,8 @@ pub(crate) struct Thread<'a> {
     pub(crate) heat: Cell<u32>,
     pub(crate) armed: Cell<bool>,
     pub(crate) ring_refused: Cell<bool>,
+    /// This is the copy in a child of `fork`: regions it was made in are still to be left.
+    pub(crate) forgotten: Cell<bool>,
 }
 
 impl<'a> Thread<'a> {
@@ -85,6 +87,7 @@ impl<'a> Thread<'a> {
             heat: Cell::new(0),
             armed: Cell::new(false),
             ring_refused: Cell::new(!shared.detection.perf),
+            forgotten: Cell::new(false),
         }
     }
 
@@ -221,6 +224,17 @@ impl<'a> Thread<'a> {
         Some(result)
     }
 
+    /// In a child of `fork`: the core, the permit and the ring are the parent's. Reading the ring is
+    /// a `SIGSEGV` here, and a lock may be held by a thread that was not copied. Only stores.
+    fn forget(&self) {
+        self.forgotten.set(true);
+        self.core.set(None);
+        self.word.set(None);
+        self.holding.set(None);
+        self.armed.set(false);
+        self.ring_refused.set(true);
+    }
+
     /// Notes that a thief was faster. The permit it took is this thread's from now on.
     #[cold]
     pub(crate) fn lose(&self) {
@@ -286,7 +300,11 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
 
 /// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
 pub(crate) extern "C" fn forget_after_fork() {
-    THREAD.set(ptr::null());
+    let thread = THREAD.replace(ptr::null());
+    // SAFETY: as in `with`: not null only while the value lives, on this thread.
+    if let Some(thread) = unsafe { thread.as_ref() } {
+        thread.forget();
+    }
     // Not dropped: the last reference would shut a runtime down that is not there.
     let entered = ENTERED
         .try_with(|entered| entered.try_borrow_mut().map(|mut list| std::mem::take(&mut *list)));

@@ -170,7 +170,7 @@ impl Drop for Exit<'_, '_> {
 impl Exit<'_, '_> {
     #[cold]
     fn leave_slowly(&self) {
-        if self.how != How::Coreless {
+        if self.how != How::Coreless && !self.thread.forgotten.get() {
             record(self.thread, self.site);
             // A task that blocks again and again is better off staying where it is, on a thread of
             // its own, than taking a core only to lose it.
