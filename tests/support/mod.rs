@@ -81,29 +81,40 @@ pub(crate) fn wait_for_ticks(what: &str, ticks: &AtomicUsize, more: usize) {
 
 /// Calls that block until they are let go: a semaphore on a lock and a condition variable.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Barrier(Arc<(Mutex<(usize, usize)>, Condvar)>);
+pub(crate) struct Barrier(Arc<(Mutex<Callers>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Callers {
+    came: usize,
+    went: usize,
+    may_go: usize,
+}
 
 impl Barrier {
     /// Blocks until somebody lets one go.
     pub(crate) fn block(&self) {
-        let mut state = self.0.0.lock().unwrap();
-        state.1 += 1;
-        while state.0 == 0 {
-            state = self.0.1.wait(state).unwrap();
-        }
-        state.0 -= 1;
-        state.1 -= 1;
+        let mut callers = self.0.0.lock().unwrap();
+        callers.came += 1;
+        callers = self.0.1.wait_while(callers, |callers| callers.may_go == 0).unwrap();
+        callers.may_go -= 1;
+        callers.went += 1;
     }
 
     /// Lets `count` go, now or when they come.
     pub(crate) fn let_go(&self, count: usize) {
-        self.0.0.lock().unwrap().0 += count;
+        self.0.0.lock().unwrap().may_go += count;
         self.0.1.notify_all();
+    }
+
+    /// How many have come to [`block`](Self::block) so far.
+    pub(crate) fn came(&self) -> usize {
+        self.0.0.lock().unwrap().came
     }
 
     /// How many are in [`block`](Self::block).
     pub(crate) fn blocked(&self) -> usize {
-        self.0.0.lock().unwrap().1
+        let callers = self.0.0.lock().unwrap();
+        callers.came - callers.went
     }
 }
 

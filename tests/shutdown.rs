@@ -1,0 +1,218 @@
+//! How a runtime ends: within its bound, and with every task told.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use support::{Barrier, build, detectors, wait_until, within};
+use threadlet::runtime::{Builder, Detector, Runtime};
+use threadlet::threadlet;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What "at once" means on a machine that has other things to do; what does not end takes longer.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+fn each(case: fn(Detector)) {
+    for detector in detectors() {
+        within(LIMIT, move || case(detector));
+    }
+}
+
+fn runtime(detector: Detector, cap: usize) -> Runtime {
+    build(Builder::new_multi_thread().worker_threads(1).max_async_threads(cap), detector)
+}
+
+/// Counts what has been dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_timeout_bounds_the_wait_for_blocked_calls() {
+    each(|detector| {
+        for cap in [1, 8] {
+            let runtime = runtime(detector, cap);
+            let barrier = Barrier::default();
+            // With a cap of 1: one with a permit, the emergency thread, and a stalled core.
+            let calls: Vec<_> = (0..3)
+                .map(|nth| {
+                    let mine = barrier.clone();
+                    let call = async move { threadlet!(or_inline; mine.block()) };
+                    let task = runtime.spawn(call);
+                    wait_until("it blocks", || runtime.handle().blocked().len() > nth);
+                    task
+                })
+                .collect();
+            let sleeper = runtime.spawn(threadlet::time::sleep(LIMIT));
+            let start = Instant::now();
+            runtime.shutdown_timeout(Duration::from_millis(100));
+            let took = start.elapsed();
+            assert!(took >= Duration::from_millis(100) && took < AT_ONCE, "{took:?}");
+            assert!(calls.iter().all(|call| !call.is_finished()), "they are blocked");
+            // What has started runs to its end, and its result is there.
+            barrier.let_go(3);
+            for call in calls {
+                support::foreign_block_on(call).expect("the call ended by itself");
+            }
+            let error = support::foreign_block_on(sleeper).expect_err("it was dropped");
+            assert!(error.is_cancelled());
+        }
+    });
+}
+
+#[test]
+fn in_the_background_it_does_not_wait() {
+    each(|detector| {
+        let runtime = runtime(detector, 8);
+        let barrier = Barrier::default();
+        let mine = barrier.clone();
+        let call = runtime.spawn(async move { threadlet!(mine.block()) });
+        wait_until("it blocks", || barrier.blocked() == 1);
+        let start = Instant::now();
+        runtime.shutdown_background();
+        assert!(start.elapsed() < AT_ONCE);
+        assert!(!call.is_finished());
+        barrier.let_go(1);
+        support::foreign_block_on(call).expect("the call ended by itself");
+    });
+}
+
+#[test]
+fn a_drop_waits_for_the_calls_that_have_started() {
+    each(|detector| {
+        let runtime = runtime(detector, 8);
+        let barrier = Barrier::default();
+        let mine = barrier.clone();
+        let call = runtime.spawn(async move { threadlet!(mine.block()) });
+        wait_until("it blocks", || barrier.blocked() == 1);
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            barrier.let_go(1);
+        });
+        drop(runtime);
+        assert!(call.is_finished());
+        release.join().unwrap();
+    });
+}
+
+#[test]
+fn dropped_inside_its_own_task() {
+    each(|detector| {
+        for blocked in [false, true] {
+            let runtime = Arc::new(runtime(detector, 8));
+            let dropped = Arc::new(AtomicUsize::new(0));
+            let counted = Counted(dropped.clone());
+            let sleeper = runtime.spawn(async move {
+                let _counted = counted;
+                threadlet::time::sleep(LIMIT).await;
+            });
+            let (send, receive) = std::sync::mpsc::channel::<Arc<Runtime>>();
+            let task = runtime.spawn(async move {
+                let last = threadlet!(receive.recv().unwrap());
+                let last = Arc::into_inner(last).expect("nobody else has it");
+                if blocked {
+                    threadlet!(drop(last));
+                } else {
+                    drop(last);
+                }
+                7
+            });
+            send.send(runtime).unwrap();
+            assert_eq!(support::foreign_block_on(task).expect("the poll ends"), 7);
+            assert!(support::foreign_block_on(sleeper).unwrap_err().is_cancelled());
+            assert_eq!(dropped.load(Ordering::Relaxed), 1, "its future is gone");
+        }
+    });
+}
+
+#[test]
+fn dropped_inside_another_runtimes_task() {
+    each(|detector| {
+        let (outer, inner) = (runtime(detector, 8), runtime(detector, 8));
+        let sleeper = inner.spawn(threadlet::time::sleep(LIMIT));
+        let start = Instant::now();
+        outer.block_on(outer.spawn(async move { drop(inner) })).unwrap();
+        assert!(start.elapsed() < AT_ONCE);
+        assert!(outer.block_on(sleeper).unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn whoever_waits_at_the_gate_is_told() {
+    each(|detector| {
+        let runtime = runtime(detector, 1);
+        let barrier = Barrier::default();
+        let mine = barrier.clone();
+        let call = runtime.spawn(async move { threadlet!(mine.block()) });
+        wait_until("it blocks", || runtime.metrics().async_threads == 1);
+        let waits: Vec<_> =
+            (0..5).map(|_| runtime.spawn(async { threadlet!(will_block; ()) })).collect();
+        wait_until("they wait", || runtime.metrics().gate_waiters == 5);
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            barrier.let_go(1);
+        });
+        drop(runtime);
+        release.join().unwrap();
+        assert!(call.is_finished());
+        for wait in waits {
+            assert!(support::foreign_block_on(wait).unwrap_err().is_cancelled());
+        }
+    });
+}
+
+/// Shutdown against hand-off, at whatever moment it comes: every task ends one way or the other,
+/// and every future is dropped.
+#[test]
+fn at_any_moment() {
+    each(|detector| {
+        const TASKS: usize = 40;
+        for round in 0..40_u64 {
+            let mut builder = Builder::new_multi_thread();
+            let runtime = build(builder.worker_threads(2).max_async_threads(4), detector);
+            let dropped = Arc::new(AtomicUsize::new(0));
+            let tasks: Vec<_> = (0..TASKS as u64)
+                .map(|nth| {
+                    let counted = Counted(dropped.clone());
+                    runtime.spawn(async move {
+                        let _counted = counted;
+                        for _ in 0..10 {
+                            let pause = Duration::from_micros(nth * 7919 % 300);
+                            threadlet!(std::thread::sleep(pause));
+                            threadlet::time::sleep(pause).await;
+                        }
+                    })
+                })
+                .collect();
+            std::thread::sleep(Duration::from_micros(round * 131 % 4000));
+            drop(runtime);
+            for task in tasks {
+                match support::foreign_block_on(task) {
+                    Ok(()) => {}
+                    Err(error) => assert!(error.is_cancelled(), "{error}"),
+                }
+            }
+            assert_eq!(dropped.load(Ordering::Relaxed), TASKS, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn tasks_spawned_after_the_end_are_cancelled() {
+    each(|detector| {
+        let runtime = runtime(detector, 8);
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let task = handle.spawn(async { 7 });
+        assert!(support::foreign_block_on(task).unwrap_err().is_cancelled());
+        let task = handle.spawn_blocking(|| 7);
+        assert!(support::foreign_block_on(task).unwrap_err().is_cancelled());
+    });
+}
