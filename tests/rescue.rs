@@ -1,0 +1,239 @@
+//! Blocking that nobody announced: found, bounded, reported, and cheap where it is short.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use threadlet::runtime::{Builder, Cause, Runtime};
+use threadlet::{task, threadlet, time};
+
+/// Far more than any of this takes; a test that gets there has found a bug.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn builder(cores: usize) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(cores);
+    builder
+}
+
+/// A task that waits for a `std::sync::Mutex` stops its worker. Everybody else's tasks stood still
+/// until the holder, perhaps one of them, let go.
+#[test]
+fn others_go_on_while_a_task_waits_for_a_lock() {
+    let runtime = builder(1).build().unwrap();
+    let lock = Arc::new(Mutex::new(0));
+    let held = lock.lock().unwrap();
+    let mine = lock.clone();
+    let waiting = runtime.spawn(async move { *mine.lock().unwrap() += 1 });
+    let other = runtime.spawn(async {
+        for _ in 0..5 {
+            time::sleep(Duration::from_millis(2)).await;
+            task::spawn(async {}).await.unwrap();
+        }
+    });
+    until("others go on", || other.is_finished());
+    assert!(!waiting.is_finished());
+    assert!(runtime.metrics().handoffs_rescued >= 1);
+    assert!(runtime.metrics().async_threads >= 1);
+    drop(held);
+    until("the lock is taken", || waiting.is_finished());
+    until("the permit comes back", || runtime.metrics().permits_free == 512);
+    assert_eq!(*lock.lock().unwrap(), 1);
+}
+
+/// Who turns rescue off wants the plain behaviour: the worker waits.
+#[test]
+fn without_rescue_the_worker_waits() {
+    let runtime = builder(1).rescue(false).build().unwrap();
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.lock().unwrap();
+    let started = Arc::new(AtomicBool::new(false));
+    let (mine, says) = (lock.clone(), started.clone());
+    let waiting = runtime.spawn(async move {
+        says.store(true, Ordering::SeqCst);
+        drop(mine.lock().unwrap());
+    });
+    until("it waits for the lock", || started.load(Ordering::SeqCst));
+    let other = runtime.spawn(async {});
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!other.is_finished() && !waiting.is_finished());
+    assert_eq!(runtime.metrics().handoffs_rescued, 0);
+    drop(held);
+    until("both go on", || other.is_finished() && waiting.is_finished());
+    // Marked calls are handed over as ever.
+    let (sender, receiver) = mpsc::channel::<()>();
+    let blocked = runtime.spawn(async move { threadlet!(receiver.recv()).unwrap() });
+    let other = runtime.spawn(async move { sender.send(()).unwrap() });
+    until("a marked call is handed over", || other.is_finished() && blocked.is_finished());
+}
+
+/// A rescue costs a thread, two switches and a place at the end of some queue. For a lock that is
+/// held for 5 us that is a loss, so a wait has to last a while before anybody acts.
+#[test]
+fn short_waits_are_not_rescued() {
+    let runtime = builder(2).rescue_after(Duration::from_millis(20)).build().unwrap();
+    let lock = Arc::new(Mutex::new(0_u64));
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let lock = lock.clone();
+            runtime.spawn(async move {
+                for _ in 0..500 {
+                    {
+                        let mut sum = lock.lock().unwrap();
+                        let start = Instant::now();
+                        while start.elapsed() < Duration::from_micros(5) {
+                            std::hint::spin_loop();
+                        }
+                        *sum += 1;
+                    }
+                    task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    until("all are through", || tasks.iter().all(|task| task.is_finished()));
+    assert_eq!(*lock.lock().unwrap(), 8000);
+    // 8,000 short waits. On a machine with others on it a holder may lose its CPU for long, so a
+    // few are allowed.
+    let rescued = runtime.metrics().handoffs_rescued;
+    assert!(rescued <= 40, "{rescued} rescues");
+}
+
+/// One popular lock could take every permit, and then no marked call got one. Rescues have a limit
+/// of their own: a quarter of the cap.
+#[test]
+fn one_popular_lock_does_not_take_every_permit() {
+    let cap = 8;
+    let runtime = builder(4).max_async_threads(cap).build().unwrap();
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.lock().unwrap();
+    let waiting: Vec<_> = (0..12)
+        .map(|_| {
+            let lock = lock.clone();
+            runtime.spawn(async move { drop(lock.lock().unwrap()) })
+        })
+        .collect();
+    // Two are rescued, and the last core that runs, on the emergency thread; the others stall.
+    until("the sub-cap is reached", || runtime.metrics().handoffs_rescued >= 2);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(200) {
+        let metrics = runtime.metrics();
+        assert!(metrics.async_threads <= cap / 4 + 1, "{metrics:#?}");
+        assert!(metrics.permits_free >= cap - cap / 4, "{metrics:#?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(held);
+    until("all get the lock", || waiting.iter().all(|task| task.is_finished()));
+    until("permits come back", || runtime.metrics().permits_free == cap);
+}
+
+/// The same lock beside marked calls: they are handed over at once, with the permits that are left.
+#[test]
+fn marked_calls_get_permits_beside_a_popular_lock() {
+    let cap = 8;
+    let runtime = builder(4).max_async_threads(cap).build().unwrap();
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.lock().unwrap();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let lock = lock.clone();
+            runtime.spawn(async move { drop(lock.lock().unwrap()) })
+        })
+        .collect();
+    until("two are rescued", || runtime.metrics().handoffs_rescued == 2);
+    let (senders, marked): (Vec<_>, Vec<_>) = (0..cap - 2)
+        .map(|_| {
+            let (sender, receiver) = mpsc::channel::<()>();
+            (sender, runtime.spawn(async move { threadlet!(receiver.recv()).is_err() }))
+        })
+        .unzip();
+    until("all permits are used", || runtime.metrics().async_threads == cap);
+    assert_eq!(runtime.metrics().handoffs_rescued, 2);
+    drop(senders);
+    until("marked calls return", || marked.iter().all(|task| task.is_finished()));
+    drop(held);
+    until("all get the lock", || waiting.iter().all(|task| task.is_finished()));
+}
+
+fn compute(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// A poll that computes for long is no block, but to those behind it it looks the same. It is left
+/// alone for 10 ms, and then handed over.
+#[test]
+fn a_poll_that_computes_for_long_is_handed_over() {
+    let runtime = builder(1).build().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let mine = over.clone();
+    let computing = runtime.spawn(async move {
+        let start = Instant::now();
+        while !mine.load(Ordering::Relaxed) && start.elapsed() < LIMIT {
+            std::hint::spin_loop();
+        }
+    });
+    let other = runtime.spawn(async {});
+    until("others go on", || other.is_finished());
+    assert!(!computing.is_finished());
+    over.store(true, Ordering::Relaxed);
+    until("it ends", || computing.is_finished());
+    assert!(runtime.metrics().handoffs_rescued >= 1);
+}
+
+/// Polls of a millisecond are ordinary.
+#[test]
+fn a_poll_that_computes_for_a_while_is_left_alone() {
+    let runtime = builder(1).build().unwrap();
+    // On a busy machine a millisecond of work may take ten: a few may be handed over.
+    let task = runtime.spawn(async {
+        for _ in 0..50 {
+            compute(Duration::from_millis(1));
+            task::yield_now().await;
+        }
+    });
+    until("it ends", || task.is_finished());
+    let rescued = runtime.metrics().handoffs_rescued;
+    assert!(rescued <= 10, "{rescued} rescues");
+}
+
+/// "Something blocked" helps nobody. The hook hears of every rescue, and the list of the blocked
+/// names the place where the task was spawned.
+#[test]
+fn a_rescue_is_reported_with_the_place_of_the_spawn() {
+    let rescued = Arc::new(AtomicUsize::new(0));
+    let mine = rescued.clone();
+    let runtime: Runtime = builder(1)
+        .on_hand_off(move |cause| {
+            if cause == Cause::Rescued {
+                mine.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+        .build()
+        .unwrap();
+    let (sender, receiver) = mpsc::channel::<()>();
+    let line = line!() + 1;
+    let blocked = runtime.spawn(async move { receiver.recv().unwrap() });
+    until("the hook is called", || rescued.load(Ordering::SeqCst) == 1);
+    let list = runtime.handle().blocked();
+    assert_eq!(list.len(), 1, "{list:?}");
+    assert!(list[0].site.is_none(), "it had not said so");
+    assert_eq!(list[0].spawned_at.as_deref(), Some(format!("{}:{line}", file!()).as_str()));
+    assert_eq!(list[0].task, Some(blocked.id()));
+    assert_eq!(list[0].cause, Cause::Rescued);
+    assert!(list[0].since.is_some() && list[0].thread > 0);
+    sender.send(()).unwrap();
+    until("it returns", || blocked.is_finished());
+    until("nobody is blocked", || runtime.handle().blocked().is_empty());
+}
