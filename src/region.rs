@@ -149,6 +149,10 @@ fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
         thread.lose();
     }
     thread.shared.carry_out(todo);
+    if !done {
+        // The call is about to block, and a task that was just woken may be in this core's slot.
+        thread.shared.empty_lifo(core.index);
+    }
     done
 }
 

@@ -358,23 +358,27 @@ impl Pool {
 
     /// Gives what is free to those that wait for it: stalled cores first, then the gate.
     fn serve(&self, state: &mut State, todo: &mut Todo) {
+        // Stalled cores that lack nothing but a spare keep a permit each: one given to the gate might
+        // wait, with its task, for the very core that is stalled.
+        let mut kept = 0;
         if cfg!(threadlet_break = "gate-first") {
-            self.grant(state, todo);
+            self.grant(state, kept, todo);
         }
         for _ in 0..state.stalled.len() {
             let Some(claim) = state.stalled.pop_front() else { break };
-            match self.attempt(state, claim, todo) {
-                Retake::Done | Retake::Stale => {}
-                Retake::NoPermit | Retake::NoSpare => state.stalled.push_back(claim),
+            let answer = self.attempt(state, claim, todo);
+            if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
+                state.stalled.push_back(claim);
+                kept += usize::from(answer == Retake::NoSpare);
             }
         }
-        self.grant(state, todo);
+        self.grant(state, kept, todo);
         self.publish(state);
     }
 
-    /// Permits for those at the gate, first in, first out.
-    fn grant(&self, state: &mut State, todo: &mut Todo) {
-        while state.free() > 0 {
+    /// Permits beyond `kept` for those at the gate, first in, first out.
+    fn grant(&self, state: &mut State, kept: usize, todo: &mut Todo) {
+        while state.free() > kept {
             let Some(key) = state.queue.pop_front() else { break };
             state.in_use += 1;
             state.taken += 1;
@@ -455,8 +459,9 @@ impl Pool {
     }
 
     /// The lender itself hands its core over before the call, with the permit of `ticket` or, if
-    /// it has none, with one that is free. `false`: there was no spare or no permit; the core is
-    /// still lent as it was, and the ticket's permit is given back.
+    /// it has none, with one that is free. `false`: there was no permit, or no spare yet; the core
+    /// is still lent as it was, the ticket's permit is given back, and the claim is first in line for
+    /// what is missing.
     pub(crate) fn hand_over_first(
         &self,
         ticket: Option<Ticket>,
@@ -471,6 +476,9 @@ impl Pool {
             state.returned += 1;
         }
         let done = state.free() > 0 && self.attempt(&mut state, claim, todo) == Retake::Done;
+        if !done {
+            self.remember(&mut state, claim);
+        }
         self.serve(&mut state, todo);
         done
     }

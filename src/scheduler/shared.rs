@@ -187,7 +187,18 @@ impl Shared {
         let mut todo = Todo::default();
         let answer = self.pool.retake(claim, &mut todo);
         self.carry_out(todo);
+        if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
+            self.empty_lifo(claim.seat);
+        }
         answer
+    }
+
+    /// A core is stalled: what is in its queue others can steal, and what is in its LIFO slot goes
+    /// where they can.
+    pub(crate) fn empty_lifo(&self, seat: usize) {
+        if let Some(task) = self.seats[seat].lifo.take() {
+            self.inject(task);
+        }
     }
 
     /// Does what the pool decided under its lock.
