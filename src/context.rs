@@ -122,6 +122,7 @@ impl<'a> Thread<'a> {
         self.holding.get()
     }
 
+    #[inline]
     fn lent_word(&self) -> Word {
         self.word.get().expect("a thread with a core knows its word")
     }
