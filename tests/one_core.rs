@@ -15,7 +15,7 @@ use threadlet::net::TcpListener;
 use threadlet::runtime::{Builder, Detector, Handle, Runtime};
 use threadlet::threadlet;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs `case` under each detector, with a limit: a stuck core cannot be unwound.
 fn each(case: fn(Detector)) {
