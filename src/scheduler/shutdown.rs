@@ -101,6 +101,10 @@ fn check(shared: &Shared) {
         ended + shared.owned.alive() as u64,
         "tasks spawned = ended (finished or cancelled) + alive"
     );
+    debug_assert!(
+        shared.owned.alive() == 0 || shared.config.current_thread,
+        "no task outlives its runtime's threads (but one that a thread in `block_on` polls)"
+    );
     let counts = shared.pool.counts();
     debug_assert_eq!(counts.async_threads, 0, "every permit taken was returned");
 }

