@@ -1,6 +1,7 @@
 //! What only the whole runtime can show; `.ci/sabotage` breaks a line for each and wants it to fail.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -58,7 +59,7 @@ fn a_push_between_look_and_sleep_is_found() {
 #[test]
 fn a_task_in_the_lifo_slot_is_not_stranded() {
     let runtime = runtime(1);
-    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let (mut reader, mut writer) = UnixStream::pair().unwrap();
     let (tell, told) = mpsc::channel();
     runtime.spawn(async move {
         threadlet::spawn(async move { writer.write_all(&[7]).unwrap() });
