@@ -1,0 +1,304 @@
+//! What a runtime does to its process: threads, CPU time, its end. Most of these run as a child,
+//! which is this same program.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use threadlet::runtime::{Builder, Handle};
+use threadlet::{task, threadlet, time};
+
+use super::{LIMIT, in_time, one_core, until};
+
+const CHILD: &str = "THREADLET_TEST_CHILD";
+
+/// Runs the test `name` of this program in a process of its own, or says that this is that one.
+fn is_child(name: &str) -> bool {
+    if std::env::var(CHILD).is_ok_and(|child| child == name) {
+        return true;
+    }
+    let (mut child, _stdin) = start_child(name);
+    let status = wait(&mut child, name);
+    assert!(status.success(), "{name}: {status}");
+    false
+}
+
+/// Its standard input stays open for as long as what is returned.
+fn start_child(name: &str) -> (std::process::Child, std::process::ChildStdin) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg(format!("process::{name}"))
+        .args(["--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, name)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.take().unwrap();
+    (child, stdin)
+}
+
+fn wait(child: &mut std::process::Child, name: &str) -> std::process::ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > 2 * LIMIT {
+            child.kill().unwrap();
+            panic!("{name}: the child does not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The threads of this process whose name is `name`.
+fn threads_named(name: &str) -> usize {
+    std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
+        .filter(|comm| comm.trim_end() == name)
+        .count()
+}
+
+/// Go issue 14592, and the head of `blocking` that was never released. A burst of slow calls made
+/// as many threads, and they stayed for as long as the process.
+#[test]
+fn a_burst_of_slow_calls_does_not_leave_its_threads_behind() {
+    let (cores, cap, min_spare) = (2, 40, 3);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(cores)
+        .max_async_threads(cap)
+        .min_spare_threads(min_spare)
+        .thread_keep_alive(Duration::from_millis(30))
+        .thread_name("burst")
+        .build()
+        .unwrap();
+    let calls: Vec<_> = (0..10_000)
+        .map(|_| runtime.spawn_blocking(|| std::thread::sleep(Duration::from_micros(500))))
+        .collect();
+    let mut peak = 0;
+    until("all calls return", || {
+        peak = peak.max(threads_named("burst"));
+        calls.iter().all(|call| call.is_finished())
+    });
+    assert!(peak > cores + min_spare, "the burst did take threads: {peak}");
+    assert!(peak <= cores + min_spare + cap + 1, "{peak} threads under a cap of {cap}");
+    until("threads go", || threads_named("burst") == cores + min_spare);
+    assert_eq!(runtime.metrics().permits_free, cap);
+}
+
+/// tokio issue 8406. The operating system refused a thread, and what the thread was to run was lost
+/// or the process went down. Here, later than at start: the worker blocks as a plain thread would,
+/// nothing is lost, it is counted, and tried again.
+#[test]
+fn a_thread_that_cannot_be_created_later_loses_nothing() {
+    if !is_child("a_thread_that_cannot_be_created_later_loses_nothing") {
+        return;
+    }
+    let runtime =
+        Builder::new_multi_thread().worker_threads(1).min_spare_threads(2).build().unwrap();
+    until("spares are there", || runtime.metrics().spares == 2);
+    become_nobody();
+    for round in 1..=3 {
+        allow_threads(false);
+        let failures = runtime.metrics().thread_spawn_failures;
+        let (senders, calls): (Vec<_>, Vec<_>) = (0..6)
+            .map(|nth| {
+                let (sender, receiver) = mpsc::channel::<()>();
+                let call = runtime.spawn(async move {
+                    threadlet!(receiver.recv()).unwrap();
+                    nth
+                });
+                (sender, call)
+            })
+            .unzip();
+        until("the refusals are counted", || runtime.metrics().thread_spawn_failures > failures);
+        // Two spares and the worker are blocked; nobody is left.
+        let stranded = runtime.spawn(async { 7 });
+        for sender in senders {
+            sender.send(()).unwrap();
+        }
+        for (nth, call) in calls.into_iter().enumerate() {
+            assert_eq!(in_time(&runtime, "the calls return", call).unwrap(), nth);
+        }
+        assert_eq!(in_time(&runtime, "the task runs", stranded).unwrap(), 7, "round {round}");
+        allow_threads(true);
+        until("spares are made again", || runtime.metrics().spares >= 2);
+        until("permits come back", || runtime.metrics().async_threads == 0);
+    }
+}
+
+/// To root, the limit of threads does not apply.
+fn become_nobody() {
+    // SAFETY: no memory is involved.
+    let root = unsafe { libc::geteuid() } == 0;
+    if root {
+        // SAFETY: as above; glibc changes all threads of this process, which has none of others.
+        assert_eq!(unsafe { libc::setuid(65534) }, 0);
+    }
+}
+
+fn allow_threads(allow: bool) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct outlives the call.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
+    limit.rlim_cur = if allow { limit.rlim_max } else { 1 };
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+}
+
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the struct outlives the call.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Go issue 18236. A process with nothing to do used CPU for ever: its monitor ticked, its spinning
+/// threads spun. Also with threads blocked in calls, with short-lived spares, and with a runtime of
+/// one core that nobody is in.
+#[test]
+fn a_quiescent_process_uses_no_cpu() {
+    if !is_child("a_quiescent_process_uses_no_cpu") {
+        return;
+    }
+    let keep_alive = Duration::from_millis(1);
+    let idle = Builder::new_multi_thread().worker_threads(4).build().unwrap();
+    let brief = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_keep_alive(keep_alive)
+        .build()
+        .unwrap();
+    let home = Builder::new_current_thread().build().unwrap();
+    let blocked = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    home.block_on(async { task::yield_now().await });
+    let senders: Vec<_> = (0..8)
+        .map(|_| {
+            let (sender, receiver) = mpsc::channel::<()>();
+            blocked.spawn(async move { threadlet!(receiver.recv()).is_err() });
+            sender
+        })
+        .collect();
+    for runtime in [&idle, &brief] {
+        in_time(runtime, "tasks run", runtime.spawn(async {})).unwrap();
+    }
+    until("eight threads are blocked", || blocked.metrics().async_threads == 8);
+    // Until the last who had something to do sleeps.
+    std::thread::sleep(Duration::from_millis(500));
+    let (before, span) = (cpu_time(), Duration::from_secs(2));
+    std::thread::sleep(span);
+    let used = cpu_time() - before;
+    assert!(used < span / 100, "{used:?} in {span:?} of doing nothing");
+    drop(senders);
+}
+
+/// Go issue 29734. A thread that others had pushed off its CPU looked like one that blocked, and
+/// its core was taken for nothing.
+#[test]
+fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
+    if !is_child("a_preempted_thread_is_not_taken_for_a_blocked_one") {
+        return;
+    }
+    stay_on_one_cpu();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .hog_after(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let spin = |time: Duration| {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            std::hint::spin_loop();
+        }
+    };
+    let over = Arc::new(AtomicBool::new(false));
+    let rivals: Vec<_> = (0..3)
+        .map(|_| {
+            let over = over.clone();
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    // First: a block is seen.
+    let (sender, receiver) = mpsc::channel::<()>();
+    let blocked = runtime.spawn(async move { threadlet!(receiver.recv()).unwrap() });
+    until("a block is seen", || runtime.metrics().handoffs_blocked == 1);
+    sender.send(()).unwrap();
+    in_time(&runtime, "it returns", blocked).unwrap();
+    until("its permit comes back", || runtime.metrics().async_threads == 0);
+    let before = runtime.metrics();
+    let computing = runtime.spawn(async move {
+        for _ in 0..30 {
+            threadlet!(spin(Duration::from_millis(20)));
+        }
+    });
+    until("it computes to its end", || computing.is_finished());
+    let after = runtime.metrics();
+    assert_eq!(after.handoffs_blocked, before.handoffs_blocked, "{after:#?}");
+    over.store(true, Ordering::Relaxed);
+    rivals.into_iter().for_each(|rival| rival.join().unwrap());
+}
+
+fn stay_on_one_cpu() {
+    // SAFETY: all zeros is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct outlives the call.
+    let now = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    assert_eq!(now, 0);
+    // SAFETY: the number is within the set.
+    let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) });
+    // SAFETY: all zeros is an empty set.
+    let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the number is within the set.
+    unsafe { libc::CPU_SET(first.expect("some CPU is allowed"), &mut one) };
+    // SAFETY: the struct outlives the call.
+    let pinned = unsafe { libc::sched_setaffinity(0, size_of_val(&one), &raw const one) };
+    assert_eq!(pinned, 0);
+}
+
+/// tokio issue 2466. A read of the standard input was pending on a thread of the runtime, and the
+/// program did not end before somebody pressed a key.
+#[test]
+fn a_pending_read_of_stdin_does_not_hold_up_the_end() {
+    let name = "a_pending_read_of_stdin_does_not_hold_up_the_end";
+    if std::env::var(CHILD).is_ok_and(|child| child == name) {
+        assert_eq!(main_that_reads(), 3);
+        let runtime = one_core();
+        let reading = runtime.spawn_blocking(read_stdin);
+        until("the read blocks", || runtime.metrics().async_threads == 1);
+        let start = Instant::now();
+        runtime.shutdown_timeout(Duration::from_millis(50));
+        assert!(start.elapsed() < LIMIT);
+        assert!(!reading.is_finished());
+        let runtime = one_core();
+        runtime.spawn_blocking(read_stdin);
+        until("the read blocks", || runtime.metrics().async_threads == 1);
+        runtime.shutdown_background();
+        return;
+    }
+    let (mut child, stdin) = start_child(name);
+    let status = wait(&mut child, name);
+    assert!(status.success(), "{status}");
+    // Open until here: the reads never returned.
+    drop(stdin);
+}
+
+fn read_stdin() -> usize {
+    // Not through `std::io::stdin`, whose lock would make the second reader wait for the first.
+    let mut byte = [0];
+    std::fs::File::open("/proc/self/fd/0").and_then(|mut file| file.read(&mut byte)).unwrap_or(0)
+}
+
+#[threadlet::main]
+async fn main_that_reads() -> u32 {
+    task::spawn(async { threadlet!(read_stdin()) });
+    while Handle::current().metrics().async_threads == 0 {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    3
+}
