@@ -77,7 +77,7 @@ impl Watch {
     #[inline]
     fn begin(habit: Habit, nth: u64) -> Watch {
         match habit {
-            Habit::Stays if nth % SAMPLE != 0 => Watch::No,
+            Habit::Stays if !nth.is_multiple_of(SAMPLE) => Watch::No,
             Habit::Stays => Watch::Wall(Instant::now()),
             Habit::Doubtful | Habit::Loses => Watch::Full(Instant::now(), thread_cpu_time()),
         }
@@ -109,7 +109,7 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
     let habit = site.habit();
-    let ordinary = habit != Habit::Loses || nth % SAMPLE == 0;
+    let ordinary = habit != Habit::Loses || nth.is_multiple_of(SAMPLE);
     if ordinary && matches!(pass, Pass::Free) && !thread.is_coreless() {
         arming::on_region(thread);
         let watch = Watch::begin(habit, nth);

@@ -168,7 +168,7 @@ impl Ring {
 
     /// Whether the next OUT will wake. A question for the owner, while it runs.
     pub(crate) fn in_phase(&self) -> bool {
-        self.head() % PAIR == 0
+        self.head().is_multiple_of(PAIR)
     }
 
     /// What the owner is doing. For any thread; a load or two, no system call.

@@ -57,7 +57,7 @@ fn unpark_wakes_a_parked_driver_every_time() {
                     handle.unpark();
                     rounds += 1;
                 }
-                if rounds % 7 == 0 {
+                if rounds.is_multiple_of(7) {
                     thread::sleep(Duration::from_micros(20));
                 } else {
                     thread::yield_now();

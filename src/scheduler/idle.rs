@@ -70,7 +70,7 @@ impl Idle {
     #[inline]
     fn nobody_needed(&self) -> bool {
         let counts = self.counts.load(Ordering::Relaxed);
-        counts % ONE_AWAKE > 0 || counts / ONE_AWAKE == self.seats
+        !counts.is_multiple_of(ONE_AWAKE) || counts / ONE_AWAKE == self.seats
     }
 
     #[cold]
