@@ -1,9 +1,9 @@
 //! When a thread opens its ring, and when it arms it.
 //!
 //! A ring costs nothing while its thread runs, but an armed one makes every sleep of the thread
-//! dearer, and opening, arming and disarming are system calls. So a thread opens its ring at its
-//! first region and arms it only while it runs regions often: at the fourth since it last slept, or
-//! at the first if it had some in most of its last waking times. It disarms before it sleeps and
+//! dearer, and opening, arming and disarming are system calls. So a thread arms its ring only while it
+//! runs regions often: at the fourth since it last slept, or at the first if it had some in most of
+//! its last waking times; it opens it after the poll in which that first came up. It disarms before it sleeps and
 //! when it has lost its core. Until then, the monitor watches it.
 
 use std::sync::Arc;
@@ -34,8 +34,8 @@ fn consider(thread: &Thread<'_>) {
     if stretch < STRETCH && thread.heat.get() < WARM {
         return;
     }
-    if thread.ring.borrow().is_none() && !open(thread) {
-        thread.ring_refused.set(true);
+    if thread.ring.borrow().is_none() {
+        thread.wants_ring.set(true);
         return;
     }
     let armed =
@@ -60,28 +60,34 @@ pub(crate) fn on_sleep(thread: &Thread<'_>) {
     thread.disarm();
 }
 
-/// Opens the ring and shows it to the sentinel. `false`: this thread stays with the monitor.
+/// Between polls, by a thread that wants a ring: opens it and shows it to the sentinel. Not in a
+/// poll: opening blocks for a moment, and would lose the core that is lent there. Refused, the thread
+/// stays with the monitor.
 #[cold]
-fn open(thread: &Thread<'_>) -> bool {
+pub(crate) fn open(thread: &Thread<'_>) {
     let shared = thread.shared;
-    let Some(sentinel) = shared.sentinel.get() else { return false };
+    let Some(sentinel) = shared.sentinel.get() else {
+        shared.counters.rings_wanted.fetch_add(1, Ordering::Relaxed);
+        thread.wants_ring.set(false);
+        match shared.sentinel_failure.get() {
+            Some(_) => thread.ring_refused.set(true),
+            None => shared.ring_monitor(),
+        }
+        return;
+    };
+    thread.wants_ring.set(false);
     let limit = shared.config.workers + shared.config.min_spares + 64;
     if shared.counters.rings.fetch_add(1, Ordering::Relaxed) >= limit {
         shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
-        return false;
+        return thread.ring_refused.set(true);
     }
     let ring = Ring::open().ok().filter(|ring| ring.disarm().is_ok()).map(Arc::new);
     let generation = thread.slot.generation.load(Ordering::Relaxed);
-    match ring.filter(|ring| sentinel.add(ring, thread.id, generation)) {
-        Some(ring) => {
-            *thread.slot.ring.lock() = Some(ring.clone());
-            *thread.ring.borrow_mut() = Some(ring);
-            true
-        }
-        None => {
-            shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
-            shared.counters.ring_faults.fetch_add(1, Ordering::Relaxed);
-            false
-        }
-    }
+    let Some(ring) = ring.filter(|ring| sentinel.add(ring, thread.id, generation)) else {
+        shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
+        shared.counters.ring_faults.fetch_add(1, Ordering::Relaxed);
+        return thread.ring_refused.set(true);
+    };
+    *thread.slot.ring.lock() = Some(ring.clone());
+    *thread.ring.borrow_mut() = Some(ring);
 }

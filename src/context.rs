@@ -62,6 +62,7 @@ pub(crate) struct Thread<'a> {
     pub(crate) heat: Cell<u32>,
     pub(crate) armed: Cell<bool>,
     pub(crate) ring_refused: Cell<bool>,
+    pub(crate) wants_ring: Cell<bool>,
     /// This is the copy in a child of `fork`: regions it was made in are still to be left.
     pub(crate) forgotten: Cell<bool>,
 }
@@ -87,6 +88,7 @@ impl<'a> Thread<'a> {
             heat: Cell::new(0),
             armed: Cell::new(false),
             ring_refused: Cell::new(!shared.detection.perf),
+            wants_ring: Cell::new(false),
             forgotten: Cell::new(false),
         }
     }

@@ -103,9 +103,10 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let pool = shared.pool.counts();
     let [blocked, hog, predicted, rescued] = Cause::ALL.map(|cause| pool.handoffs[cause as usize]);
     let detection = &shared.detection;
+    let perf = detection.perf && shared.sentinel_failure.get().is_none();
     Metrics {
         workers: shared.seats.len(),
-        detector: match (shared.sentinel.get().is_some(), detection.monitor) {
+        detector: match (perf, detection.monitor) {
             (true, _) => "perf",
             (false, true) => "monitor",
             (false, false) => "off",

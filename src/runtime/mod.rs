@@ -19,7 +19,7 @@ use crate::context;
 pub use crate::scheduler::pool::Cause;
 use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::{Config, Detection, Shared};
-use crate::scheduler::{monitor, sentinel, shutdown, spare, worker};
+use crate::scheduler::{monitor, shutdown, spare, worker};
 pub use crate::site::Site;
 use crate::task::JoinHandle;
 use crate::{detect, driver, sys};
@@ -177,12 +177,6 @@ fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
     let shared = Arc::new(Shared::new(config, detection, driver, driver_handle));
     let runtime = Runtime { handle: Handle { shared }, patience: None };
     let shared = &runtime.handle.shared;
-    if shared.detection.perf {
-        if let Err(error) = sentinel::start(shared) {
-            // Refused later than at the probe: the monitor does it all.
-            let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
-        }
-    }
     if !shared.config.current_thread {
         for seat in 0..shared.config.workers {
             let slot = shared.slots.allocate().expect("bounded by the builder");
@@ -193,11 +187,7 @@ fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
             }
         }
     }
-    for _ in 0..shared.config.min_spares {
-        let slot = shared.slots.allocate().expect("bounded by the builder");
-        spare::start(shared, slot, true).map_err(|error| not_created("a spare thread", &error))?;
-    }
-    // Last: it would make the spares that are still on their way.
+    // It makes the spares.
     monitor::start(shared).map_err(|error| not_created("the monitor's thread", &error))?;
     Ok(runtime)
 }

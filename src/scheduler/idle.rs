@@ -93,8 +93,13 @@ impl Idle {
         if 2 * (counts % ONE_AWAKE) >= self.seats {
             return false;
         }
-        self.counts.fetch_add(1, Ordering::Relaxed);
+        self.begin_search();
         true
+    }
+
+    /// This seat searches, however many do: it has seen work, and must not sleep on it.
+    pub(crate) fn begin_search(&self) {
+        self.counts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A searching seat found work. `true`: it was the last that searched, and owes a [`notify`]

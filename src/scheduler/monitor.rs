@@ -28,8 +28,8 @@ use super::core::{SlotId, State, Word};
 use super::idle::DriverWatch;
 use super::pool::{Cause, Claim, Retake, Todo};
 use super::shared::Shared;
-use super::spare;
 use super::threads::Vital;
+use super::{sentinel, spare};
 use crate::detect::ring::Look;
 use crate::failpoint::fail_point;
 use crate::slot::Slot;
@@ -136,6 +136,7 @@ impl Monitor<'_> {
     fn run(&mut self) {
         while !self.shared.is_shutdown() {
             self.make_spares();
+            self.make_sentinel();
             let found =
                 if self.shared.detection.monitor { self.look_at_all() } else { Found::Nothing };
             self.serve_stalled();
@@ -271,6 +272,19 @@ impl Monitor<'_> {
         }
     }
 
+    /// The sentinel, once a thread wants to open a ring: many a runtime never comes to that.
+    fn make_sentinel(&self) {
+        let shared = self.shared;
+        let wanted = shared.counters.rings_wanted.load(Ordering::Relaxed) > 0;
+        if !wanted || shared.sentinel.get().is_some() || shared.sentinel_failure.get().is_some() {
+            return;
+        }
+        if let Err(error) = sentinel::start(shared) {
+            // Refused later than at the probe: the monitor does it all.
+            let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
+        }
+    }
+
     fn serve_stalled(&mut self) {
         if !self.shared.pool.anyone_behind() {
             self.behind = None;
@@ -314,7 +328,7 @@ impl Monitor<'_> {
             pause = TICK_BUSY;
         }
         self.paused = pause;
-        if !waiting && self.shared.idle.all_asleep() && pause == TICK_MAX {
+        if !waiting && self.shared.nobody_awake() && pause == TICK_MAX {
             self.sleep_until_a_seat_wakes();
         } else {
             self.shared.vigil.sleep(pause);
@@ -323,7 +337,7 @@ impl Monitor<'_> {
 
     fn sleep_until_a_seat_wakes(&mut self) {
         let shared = self.shared;
-        shared.vigil.sleep_while(|| shared.idle.all_asleep() && !shared.is_shutdown());
+        shared.vigil.sleep_while(|| shared.nobody_awake() && !shared.is_shutdown());
         self.quiet = QUIET_AT_FIRST;
     }
 }

@@ -8,7 +8,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use super::core::{SlotId, State};
 use super::pool::{Cause, Claim};
@@ -56,26 +56,26 @@ impl Sentinel {
 
 /// Starts the sentinel of `shared`.
 ///
+/// Nobody waits for its end: where every CPU is busy it may take its time to see that it is to
+/// stop, and it holds nothing that anybody needs.
+///
 /// # Errors
 ///
 /// What the operating system says. The runtime then does without.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let sentinel = Arc::new(Sentinel::new()?);
     let (mine, waited_on) = (shared.clone(), sentinel.clone());
-    shared.threads.starting(false);
     let spawned = std::thread::Builder::new()
         .name(format!("{}-sentinel", shared.config.thread_name))
         .spawn(move || run(&mine, &waited_on));
-    match spawned {
-        Ok(handle) => {
-            shared.threads.started(handle);
-            // Threads open rings from here on.
-            let _ = shared.sentinel.set(sentinel);
-        }
-        Err(error) => {
-            shared.threads.ended(false);
-            return Err(error);
-        }
+    spawned?;
+    // Threads open rings from here on.
+    let _ = shared.sentinel.set(sentinel.clone());
+    // Partner: the fence in `begin_shutdown`. Either whoever shuts down finds the sentinel, or it is
+    // stopped here.
+    fence(Ordering::SeqCst);
+    if shared.is_shutdown() {
+        sentinel.stop();
     }
     Ok(())
 }
@@ -96,7 +96,6 @@ fn run(shared: &Arc<Shared>, sentinel: &Sentinel) {
             look(shared, slot as SlotId, event.data() >> SLOT_BITS);
         }
     }
-    super::shutdown::helper_ends(shared);
 }
 
 /// An edge came from the thread in `id`: if it is blocked in a region, its core is retaken.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::core::State;
 use super::idle::{Idle, Sleeper};
 use super::pool::{Cause, Claim, Pool, Retake, Todo};
 use super::sentinel::Sentinel;
@@ -76,6 +77,8 @@ pub(crate) struct Counters {
     pub(crate) spawn_failures: AtomicU64,
     pub(crate) ring_faults: AtomicU64,
     pub(crate) rings: AtomicUsize,
+    /// How often a thread wanted a ring.
+    pub(crate) rings_wanted: AtomicUsize,
     /// Spares whose threads have been started and have not arrived yet.
     pub(crate) spares_coming: AtomicUsize,
 }
@@ -175,6 +178,11 @@ impl Shared {
             Unparked::Awake | Unparked::Woken => {}
             Unparked::InDriver => self.driver_handle.unpark(),
         }
+    }
+
+    /// Whether every core sleeps, or has no thread.
+    pub(crate) fn nobody_awake(&self) -> bool {
+        (0..self.seats.len()).all(|seat| self.pool.word(seat).load().state() == State::Idle)
     }
 
     /// Whether any queue holds a task.

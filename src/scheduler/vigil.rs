@@ -1,8 +1,8 @@
 //! How the monitor sleeps: for a while, or, when every seat sleeps, until one wakes.
 //!
 //! The monitor (V1) says that it sleeps, (V2) fences, (V3) looks once more whether every seat
-//! sleeps, and only then sleeps without an end. A seat that wakes has (W1) raised the count of the
-//! awake; it (W2) fences, and (W3) looks whether the monitor sleeps, to wake it. The two fences have
+//! sleeps, and only then sleeps without an end. A seat that wakes has (W1) claimed its
+//! core; it (W2) fences, and (W3) looks whether the monitor sleeps, to wake it. The two fences have
 //! an order. V2 first: then W3 sees what V1 wrote, and wakes. W2 first: then V3 sees what W1 wrote,
 //! and there is no sleep. So no seat runs unwatched.
 

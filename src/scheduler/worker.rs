@@ -49,6 +49,9 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
         match next_task(thread) {
             Some(task) => {
                 end_search(thread);
+                if thread.wants_ring.get() {
+                    arming::open(thread);
+                }
                 run_task(thread, task);
             }
             None => sleep(thread, root.as_deref()),
@@ -235,7 +238,14 @@ fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
     }
     fail_point!("rouse");
     match shared.idle.rouse(thread.id) {
-        Roused::Itself => thread.claim(core.index),
+        Roused::Itself => {
+            thread.claim(core.index);
+            if work {
+                // Not `start_search`: refused, it would come back here at once.
+                shared.idle.begin_search();
+                thread.searching.set(true);
+            }
+        }
         Roused::Notified => {
             thread.searching.set(true);
             thread.claim(core.index);
