@@ -19,13 +19,17 @@ const STRETCH: u32 = 4;
 const WARM: u32 = 2;
 const HOTTEST: u32 = 8;
 
-/// A region is about to run with the core lent.
+/// Whether there is nothing to decide: the ring is armed, or there is none to be had.
 #[inline]
+pub(crate) fn is_settled(thread: &Thread<'_>) -> bool {
+    thread.armed.get() || thread.ring_refused.get()
+}
+
+/// A region is about to run with the core lent.
 pub(crate) fn on_region(thread: &Thread<'_>) {
-    if thread.armed.get() || thread.ring_refused.get() {
-        return;
+    if !is_settled(thread) {
+        consider(thread);
     }
-    consider(thread);
 }
 
 fn consider(thread: &Thread<'_>) {

@@ -46,6 +46,11 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
 struct Exit<'t, 'a> {
     thread: &'t Thread<'a>,
     site: &'static Site,
+    /// What is not the common case: nothing to do at the end but to bump the number.
+    special: Option<Special>,
+}
+
+struct Special {
     how: How,
     watch: Watch,
     /// Given back when the region has ended.
@@ -78,8 +83,8 @@ impl Watch {
     fn begin(habit: Habit, nth: u64) -> Watch {
         match habit {
             Habit::Stays if !nth.is_multiple_of(SAMPLE) => Watch::No,
-            Habit::Stays => Watch::Wall(Instant::now()),
-            Habit::Doubtful | Habit::Loses => Watch::Full(Instant::now(), thread_cpu_time()),
+            Habit::Stays | Habit::Doubtful => Watch::Wall(Instant::now()),
+            Habit::Suspect | Habit::Loses => Watch::Full(Instant::now(), thread_cpu_time()),
         }
     }
 
@@ -89,10 +94,7 @@ impl Watch {
         match self {
             Watch::No => {}
             Watch::Wall(start) => {
-                if start.elapsed() >= BLOCKED {
-                    // From now on with both clocks.
-                    site.learn(true);
-                }
+                site.learn(start.elapsed() >= BLOCKED);
             }
             Watch::Full(start, cpu) => {
                 let (wall, cpu) = (start.elapsed(), thread_cpu_time().saturating_sub(cpu));
@@ -102,42 +104,47 @@ impl Watch {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
     fail_point!("region-enter");
     thread.in_region.set(true);
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
-    let habit = site.habit();
-    let ordinary = habit != Habit::Loses || nth.is_multiple_of(SAMPLE);
-    if ordinary && matches!(pass, Pass::Free) && !thread.is_coreless() {
-        arming::on_region(thread);
-        let watch = Watch::begin(habit, nth);
-        return Exit { thread, site, how: How::Lent, watch, _admission: None };
-    }
-    enter_slowly(thread, site, pass)
+    let common = site.habit() == Habit::Stays
+        && !nth.is_multiple_of(SAMPLE)
+        && matches!(pass, Pass::Free)
+        && !thread.is_coreless()
+        && arming::is_settled(thread);
+    let special = if common { None } else { Some(enter_slowly(thread, site, pass, nth)) };
+    Exit { thread, site, special }
 }
 
-/// The thread has no core, or the region is to hand over first, or to run without a permit in
-/// sight.
+/// Anything but the common case: the thread has no core, the call is to be watched, or the region
+/// is to hand over first, or to run without a permit in sight.
 #[cold]
-fn enter_slowly<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
-    let exit = |how, admission| Exit { thread, site, how, watch: Watch::No, _admission: admission };
+#[inline(never)]
+fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Special {
+    let special = |how, watch, _admission| Special { how, watch, _admission };
     if thread.is_coreless() {
-        return exit(How::Coreless, None);
+        return special(How::Coreless, Watch::No, None);
     }
+    let habit = site.habit();
     let ticket = match pass {
         Pass::Unprotected(admission) => {
             thread.shared.counters.unprotected.fetch_add(1, Ordering::Relaxed);
-            return exit(How::Lent, Some(admission));
+            return special(How::Lent, Watch::No, Some(admission));
         }
-        Pass::Inline => return exit(How::Lent, None),
+        Pass::Free if habit != Habit::Loses || nth.is_multiple_of(SAMPLE) => {
+            arming::on_region(thread);
+            return special(How::Lent, Watch::begin(habit, nth), None);
+        }
+        Pass::Inline => return special(How::Lent, Watch::No, None),
         // A future that has moved to another runtime since brings a permit of the old one.
         Pass::Granted(waiting) => waiting.into_ticket_of(thread.shared),
         Pass::Free | Pass::WillBlock => None,
     };
     let handed_over = hand_over_first(thread, ticket);
-    exit(if handed_over { How::HandedOver } else { How::Lent }, None)
+    special(if handed_over { How::HandedOver } else { How::Lent }, Watch::No, None)
 }
 
 fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
@@ -157,31 +164,36 @@ fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
 }
 
 impl Drop for Exit<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         fail_point!("region-exit");
-        let thread = self.thread;
-        thread.slot.site.set(None);
-        thread.in_region.set(false);
-        if self.how == How::Lent && thread.bump() {
-            self.watch.end(self.site);
-            return;
+        self.thread.slot.site.set(None);
+        self.thread.in_region.set(false);
+        if self.special.is_some() || !self.thread.bump() {
+            leave_slowly(self.thread, self.site, self.special.take());
         }
-        self.leave_slowly();
     }
 }
 
-impl Exit<'_, '_> {
-    #[cold]
-    fn leave_slowly(&self) {
-        if self.how != How::Coreless && !self.thread.forgotten.get() {
-            record(self.thread, self.site);
-            // A task that blocks again and again is better off staying where it is, on a thread of
-            // its own, than taking a core only to lose it.
-            if self.thread.losses.get() == 1 && self.site.habit() != Habit::Loses {
-                come_back(self.thread);
-            }
+#[cold]
+#[inline(never)]
+fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
+    if let Some(special) = &special {
+        match special.how {
+            How::Coreless => return,
+            How::HandedOver => {}
+            How::Lent if thread.bump() => return special.watch.end(site),
+            How::Lent => {}
         }
+    }
+    if thread.forgotten.get() {
+        return;
+    }
+    record(thread, site);
+    // A task that blocks again and again is better off staying where it is, on a thread of its own,
+    // than taking a core only to lose it.
+    if thread.losses.get() == 1 && site.habit() != Habit::Loses {
+        come_back(thread);
     }
 }
 

@@ -104,7 +104,8 @@ impl Site {
     pub(crate) fn habit(&self) -> Habit {
         match self.habit.load(Ordering::Relaxed) {
             0 => Habit::Stays,
-            score if score < PREDICTED => Habit::Doubtful,
+            score if score < SUSPECT => Habit::Doubtful,
+            score if score < PREDICTED => Habit::Suspect,
             _ => Habit::Loses,
         }
     }
@@ -135,12 +136,15 @@ impl Site {
 pub(crate) enum Habit {
     /// Nothing is on record: the common case, in which a call that keeps its core writes nothing.
     Stays,
-    /// Something is, and not enough.
+    /// A call or two took long: they may have blocked, or have been kept from the CPU.
     Doubtful,
+    /// Several did: they are told from computations by the CPU clock, which is a system call.
+    Suspect,
     /// It nearly always loses its core.
     Loses,
 }
 
+const SUSPECT: u8 = 3;
 const PREDICTED: u8 = 6;
 const CERTAIN: u8 = 8;
 const DISMAY: u8 = 3;
