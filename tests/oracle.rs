@@ -202,6 +202,27 @@ fn a_spinning_thread_that_others_preempt_is_not_handed_over() {
     });
 }
 
+/// A thread sleeps for a moment when it opens its ring, in its first regions. That was taken for a
+/// block, the core moved to a thread that had yet to open its own, and so on.
+#[test]
+fn a_thread_that_opens_its_ring_is_not_handed_over() {
+    for detector in detectors() {
+        within(LIMIT, move || {
+            for round in 0..500 {
+                let runtime = runtime(detector);
+                let task = runtime.spawn(async {
+                    for _ in 0..20 {
+                        threadlet!(());
+                    }
+                });
+                runtime.block_on(task).unwrap();
+                let metrics = runtime.metrics();
+                assert_eq!(metrics.handoffs_blocked, 0, "round {round}: {metrics:#?}");
+            }
+        });
+    }
+}
+
 #[test]
 fn a_hog_is_handed_over_and_counted_as_one() {
     for detector in detectors() {
