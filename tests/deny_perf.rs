@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
     deny();
     let error = Command::new(&command).args(arguments).exec();
-    eprintln!("deny_perf: {}: {error}", command.display());
+    eprintln!("deny_perf: {command:?}: {error}");
     ExitCode::from(2)
 }
 

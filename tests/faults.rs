@@ -43,7 +43,8 @@ fn a_block_is_seen(runtime: &Runtime) {
 
 #[test]
 fn a_count_of_zero_is_an_error_that_names_it() {
-    let cases: [(&str, fn(&mut Builder) -> &mut Builder); 6] = [
+    type Set = fn(&mut Builder) -> &mut Builder;
+    let cases: [(&str, Set); 6] = [
         ("worker_threads is 0", |b| b.worker_threads(0)),
         ("max_async_threads is 0", |b| b.max_async_threads(0)),
         ("min_spare_threads is 0", |b| b.min_spare_threads(0)),

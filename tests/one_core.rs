@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::io::{PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,8 +26,8 @@ fn each(case: fn(Detector)) {
 }
 
 /// A call that blocks until the writer is used or dropped.
-fn blocking_read() -> (impl FnOnce() -> u8 + Send + 'static, PipeWriter) {
-    let (mut reader, writer) = std::io::pipe().unwrap();
+fn blocking_read() -> (impl FnOnce() -> u8 + Send + 'static, File) {
+    let (mut reader, writer) = support::os::pipe();
     let read = move || {
         let mut byte = [0];
         let _ = reader.read(&mut byte).unwrap();

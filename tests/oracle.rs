@@ -49,7 +49,7 @@ fn each(case: fn(&Runtime)) {
 }
 
 fn pipe(runtime: &Runtime) {
-    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let (mut reader, mut writer) = os::pipe();
     let read = move || reader.read_exact(&mut [0]).unwrap();
     is_handed_over(runtime, read, || writer.write_all(&[7]).unwrap());
 }

@@ -191,7 +191,7 @@ fn after_a_fork_in_the_child() {
 fn after_a_fork_the_child_may_leave_the_region() {
     each(|detector| {
         let runtime = one_core(detector);
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = support::os::pipe();
         let task = runtime.spawn(async move {
             warm_up();
             for slept in [false, true] {

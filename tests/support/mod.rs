@@ -176,7 +176,7 @@ pub(crate) struct Ended {
 /// Runs a child to its end, for at most `limit`.
 #[track_caller]
 pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Ended {
-    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, writer) = os::pipe();
     command.stdin(Stdio::null()).stderr(writer.try_clone().expect("a pipe")).stdout(writer);
     let mut child = command.spawn().expect("the child starts");
     // The command holds the ends the child writes to.
