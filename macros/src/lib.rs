@@ -1,7 +1,7 @@
 //! The attribute macros of `threadlet`. Use them through the main crate.
 //!
-//! Three modules: [`options`] reads what stands in the attribute's parentheses, [`function`] reads
-//! and judges the function below it, [`entry`] puts both together. All of them work on
+//! Three modules: `options` reads what stands in the attribute's parentheses, `function` reads
+//! and judges the function below it, `entry` puts both together. All of them work on
 //! `proc_macro2` tokens, so that unit tests can call them; only this file knows the compiler.
 //!
 //! The expansion names one path of the main crate: `::threadlet::__private::Entry`.
