@@ -51,6 +51,9 @@ const PATIENCE: u32 = 64;
 /// millisecond all the same.
 const QUIET_AT_FIRST: u32 = PATIENCE + 3;
 
+/// The pause before the first look, and before the first spares are made.
+const FIRST_LOOK: Duration = Duration::from_micros(500);
+
 /// The longest pause while a core is awake.
 const TICK_MAX: Duration = Duration::from_millis(10);
 
@@ -134,6 +137,8 @@ struct Monitor<'a> {
 
 impl Monitor<'_> {
     fn run(&mut self) {
+        // A runtime may live for less than it takes to make its spares. A block that finds none rings.
+        self.shared.vigil.sleep(FIRST_LOOK);
         while !self.shared.is_shutdown() {
             self.make_spares();
             self.make_sentinel();

@@ -129,24 +129,33 @@ async fn work(duration: Duration) {
     }
 }
 
+/// What the other task does: it notes when it runs, and ends the block.
+async fn write(mut waker: UnixStream) -> u64 {
+    let now = now_ns();
+    waker.write_all(&[1]).expect("the other end is open");
+    now
+}
+
 /// Blocks once, after so many short regions, with another task waiting for the core. `None`: the
 /// core was handed over before the block.
 async fn one_block(short_regions: usize) -> Option<f64> {
-    let (mut blocked, mut waker) = UnixStream::pair().expect("a pair of sockets");
-    for nth in 0..short_regions {
-        threadlet!(std::hint::black_box(nth));
+    let (mut blocked, waker) = UnixStream::pair().expect("a pair of sockets");
+    let (mut waker, mut other, mut begun) = (Some(waker), None, 0);
+    // One site for the short regions and the one that blocks: a site that only ever blocked would
+    // hand its core over before the call, and there would be nothing to find out.
+    for left in (0..=short_regions).rev() {
+        if left == 0 {
+            other = waker.take().map(|waker| threadlet::spawn(write(waker)));
+        }
+        begun = threadlet!({
+            let now = now_ns();
+            if left == 0 {
+                blocked.read_exact(&mut [0]).expect("the other end writes one byte");
+            }
+            now
+        });
     }
-    let other = threadlet::spawn(async move {
-        let now = now_ns();
-        waker.write_all(&[1]).expect("the other end is open");
-        now
-    });
-    let begun = threadlet!({
-        let now = now_ns();
-        blocked.read_exact(&mut [0]).expect("the other end writes one byte");
-        now
-    });
-    let ran = other.await.expect("the task ends well");
+    let ran = other.expect("the last round made it").await.expect("the task ends well");
     (ran > begun).then(|| (ran - begun) as f64)
 }
 
