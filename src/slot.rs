@@ -9,6 +9,7 @@ use crate::park::Parker;
 use crate::primitive::{Mutex, Padded, StaticRef};
 use crate::scheduler::core::SlotId;
 use crate::site::{CallCounts, Site};
+use crate::sys::thread::{Affinity, bring_here};
 
 /// No seat.
 const NOWHERE: usize = usize::MAX;
@@ -30,6 +31,9 @@ pub(crate) struct Slot {
     pub(crate) spawned_at: StaticRef<Location<'static>>,
     /// That task's number.
     pub(crate) task: AtomicU64,
+    /// Where the thread may run, if it was brought to one CPU to start there.
+    brought_from: Mutex<Option<Affinity>>,
+    brought: AtomicBool,
     /// Calls per site, by this slot's threads.
     pub(crate) counts: CallCounts,
     /// The thread's ring, once it has opened one. It belongs to the slot: the thread leaves it
@@ -51,6 +55,8 @@ impl Slot {
             site: StaticRef::new(),
             spawned_at: StaticRef::new(),
             task: AtomicU64::new(0),
+            brought_from: Mutex::new(None),
+            brought: AtomicBool::new(false),
             counts: CallCounts::new(),
             ring: Mutex::new(None),
             armed: AtomicBool::new(false),
@@ -69,6 +75,26 @@ impl Slot {
     pub(crate) fn take_assigned(&self) -> Option<usize> {
         let seat = self.assigned.swap(NOWHERE, Ordering::Acquire);
         (seat != NOWHERE).then_some(seat)
+    }
+
+    /// By a thief, before it assigns a seat: the sleeping thread shall wake on the caller's CPU.
+    pub(crate) fn bring_here(&self) {
+        if let Some(before) = bring_here(self.tid.load(Ordering::Relaxed)) {
+            *self.brought_from.lock() = Some(before);
+            // Ordering: Release. Partner: the Acquire in `go_free`. `assign`, which comes after it,
+            // is what makes the thread look.
+            self.brought.store(true, Ordering::Release);
+        }
+    }
+
+    /// By the thread, awake with a seat: it may run anywhere again.
+    pub(crate) fn go_free(&self) {
+        if self.brought.load(Ordering::Acquire) {
+            self.brought.store(false, Ordering::Relaxed);
+            if let Some(before) = self.brought_from.lock().take() {
+                before.restore();
+            }
+        }
     }
 
     /// The thread says where it sits.

@@ -98,6 +98,8 @@ pub(crate) struct Shared {
     pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
+    /// No filter stands between us and `sched_setaffinity`.
+    can_move_threads: bool,
     pub(crate) sentinel: OnceLock<Arc<Sentinel>>,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
@@ -134,6 +136,7 @@ impl Shared {
             events: Mutex::new(HashMap::new()),
             counters: Counters::default(),
             threads: Threads::default(),
+            can_move_threads: detection.perf && !crate::sys::seccomp::filter_active(),
             sentinel: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
             vigil: Vigil::new(),
@@ -192,7 +195,17 @@ impl Shared {
 
     /// A thief's claim; returns what became of it.
     pub(crate) fn retake(&self, claim: Claim) -> Retake {
-        let mut todo = Todo::default();
+        self.retake_with(claim, Todo::default())
+    }
+
+    /// The same by a thread whose CPU has nothing better to do: the spare is woken on it. (Left to
+    /// itself the kernel picks another idle CPU, and the interrupt to wake that one costs more than
+    /// all the rest.)
+    pub(crate) fn retake_here(&self, claim: Claim) -> Retake {
+        self.retake_with(claim, Todo { here: self.can_move_threads, ..Todo::default() })
+    }
+
+    fn retake_with(&self, claim: Claim, mut todo: Todo) -> Retake {
         let answer = self.pool.retake(claim, &mut todo);
         self.carry_out(todo);
         if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
@@ -213,6 +226,9 @@ impl Shared {
     pub(crate) fn carry_out(&self, todo: Todo) {
         for (seat, spare, claim) in todo.handed {
             let slot = self.slots.get(spare);
+            if todo.here {
+                slot.bring_here();
+            }
             slot.assign(seat);
             self.unpark(slot);
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);

@@ -88,6 +88,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
     loop {
         if let Some(seat) = thread.slot.take_assigned() {
             listed = false;
+            thread.slot.go_free();
             thread.adopt(seat);
             worker::run(thread, &mut None);
             thread.release_permit();

@@ -83,6 +83,64 @@ pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
     Ok((0..libc::CPU_SETSIZE as usize).filter(allowed).collect())
 }
 
+/// The CPUs that a thread may run on.
+#[derive(Clone, Copy)]
+pub(crate) struct Affinity(libc::cpu_set_t);
+
+impl std::fmt::Debug for Affinity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Affinity").finish_non_exhaustive()
+    }
+}
+
+impl Affinity {
+    /// Lets the calling thread run there again. Refused (the set of the process has changed
+    /// meanwhile), it may run wherever the process may.
+    pub(crate) fn restore(self) {
+        if apply(0, &self.0).is_err() {
+            let mut everywhere = empty_cpu_set();
+            for cpu in 0..libc::CPU_SETSIZE as usize {
+                // SAFETY: `cpu` is within the set.
+                unsafe { libc::CPU_SET(cpu, &mut everywhere) };
+            }
+            // The kernel leaves out what is not allowed. Nothing else is left to try.
+            let _ = apply(0, &everywhere);
+        }
+    }
+}
+
+fn apply(tid: i32, set: &libc::cpu_set_t) -> io::Result<()> {
+    // SAFETY: the set is valid for its size and only read.
+    let answer = unsafe { libc::sched_setaffinity(tid, size_of_val(set), set) };
+    check(answer).map(drop)
+}
+
+/// Confines a sleeping thread of this process to the CPU that the caller runs on, and returns where
+/// it may run otherwise, for it to restore. `None`: nothing was changed, because there is no other
+/// CPU or the kernel refused.
+pub(crate) fn bring_here(tid: i32) -> Option<Affinity> {
+    // SAFETY: takes nothing and touches no memory of ours.
+    let cpu = usize::try_from(unsafe { libc::sched_getcpu() }).ok()?;
+    let mut before = empty_cpu_set();
+    // SAFETY: the set is ours to write, for its size.
+    let answer = unsafe { libc::sched_getaffinity(tid, size_of_val(&before), &raw mut before) };
+    check(answer).ok()?;
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return None;
+    }
+    // SAFETY: `cpu` is within the set.
+    let allowed = unsafe { libc::CPU_ISSET(cpu, &before) };
+    // SAFETY: the set is valid.
+    let count = unsafe { libc::CPU_COUNT(&before) };
+    if !allowed || count < 2 {
+        return None;
+    }
+    let mut here = empty_cpu_set();
+    // SAFETY: `cpu` is within the set.
+    unsafe { libc::CPU_SET(cpu, &mut here) };
+    apply(tid, &here).ok().map(|()| Affinity(before))
+}
+
 fn empty_cpu_set() -> libc::cpu_set_t {
     // SAFETY: a plain bit set, for which all zeros is the empty set.
     unsafe { std::mem::zeroed() }
@@ -92,6 +150,26 @@ fn empty_cpu_set() -> libc::cpu_set_t {
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn a_thread_that_was_brought_here_runs_here_and_can_go_back() {
+        if allowed_cpus().unwrap().len() < 2 {
+            return;
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<Affinity>();
+        let other = std::thread::spawn(move || {
+            tell.send(tid()).unwrap();
+            let before = wait.recv().unwrap();
+            let confined = allowed_cpus().unwrap();
+            before.restore();
+            (confined, allowed_cpus().unwrap())
+        });
+        let before = bring_here(told.recv().unwrap()).expect("there are two CPUs");
+        go.send(before).unwrap();
+        let (confined, restored) = other.join().unwrap();
+        assert_eq!((confined.len(), restored), (1, allowed_cpus().unwrap()));
+    }
 
     #[test]
     fn the_cpu_time_of_a_thread_can_be_read_from_another() {
