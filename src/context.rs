@@ -252,6 +252,7 @@ impl<'a> Thread<'a> {
     /// Gives the permit back; the thread has a core again, or is about to wait for one.
     pub(crate) fn release_permit(&self) {
         if self.holding.take().is_some() {
+            self.slot.speed_up();
             let mut todo = Todo::default();
             self.shared.pool.release(self.id, &mut todo);
             self.shared.carry_out(todo);

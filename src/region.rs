@@ -15,7 +15,7 @@ use crate::failpoint::fail_point;
 use crate::gate::{Admission, Pass};
 use crate::scheduler::pool::{Cause, Claim, Ticket, Todo};
 use crate::site::{Habit, Site};
-use crate::sys::thread::thread_cpu_time;
+use crate::sys::thread::sleeps;
 
 /// A call that came back sooner than this after its core was taken had not really blocked.
 const WASTED: Duration = Duration::from_micros(5);
@@ -74,8 +74,8 @@ enum Watch {
     No,
     /// The time it takes. No system call: the path that does not block makes none.
     Wall(Instant),
-    /// That, and how much of it is CPU time, at a site under suspicion.
-    Full(Instant, Duration),
+    /// That, and how often the thread goes to sleep, at a site under suspicion.
+    Full(Instant, u64),
 }
 
 impl Watch {
@@ -84,11 +84,12 @@ impl Watch {
         match habit {
             Habit::Stays if !nth.is_multiple_of(SAMPLE) => Watch::No,
             Habit::Stays | Habit::Doubtful => Watch::Wall(Instant::now()),
-            Habit::Suspect | Habit::Loses => Watch::Full(Instant::now(), thread_cpu_time()),
+            Habit::Suspect | Habit::Loses => Watch::Full(Instant::now(), sleeps()),
         }
     }
 
-    /// Tells the site what the call did: a computation is no block, however long.
+    /// Tells the site what the call did: a computation is no block, however long, and neither is a
+    /// wait for a CPU.
     #[inline]
     fn end(self, site: &'static Site) {
         match self {
@@ -96,9 +97,8 @@ impl Watch {
             Watch::Wall(start) => {
                 site.learn(start.elapsed() >= BLOCKED);
             }
-            Watch::Full(start, cpu) => {
-                let (wall, cpu) = (start.elapsed(), thread_cpu_time().saturating_sub(cpu));
-                site.learn(wall >= BLOCKED && wall.saturating_sub(cpu) > cpu);
+            Watch::Full(start, before) => {
+                site.learn(start.elapsed() >= BLOCKED && sleeps() > before);
             }
         }
     }

@@ -138,7 +138,7 @@ pub(crate) enum Habit {
     Stays,
     /// A call or two took long: they may have blocked, or have been kept from the CPU.
     Doubtful,
-    /// Several did: they are told from computations by the CPU clock, which is a system call.
+    /// Several did: whether the thread slept is asked of the kernel, which is a system call.
     Suspect,
     /// It nearly always loses its core.
     Loses,

@@ -3,13 +3,18 @@
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::detect::ring::Ring;
 use crate::park::Parker;
 use crate::primitive::{Mutex, Padded, StaticRef};
 use crate::scheduler::core::SlotId;
 use crate::site::{CallCounts, Site};
-use crate::sys::thread::{Affinity, bring_here};
+use crate::sys::thread::{Affinity, bring_here, set_slice};
+
+/// The time slice of a thread that lost its core as a hog. Several times the kernel's default; the
+/// longer, the later other hogs have their turn.
+const HOG_SLICE: Duration = Duration::from_millis(20);
 
 /// No seat.
 const NOWHERE: usize = usize::MAX;
@@ -31,9 +36,12 @@ pub(crate) struct Slot {
     pub(crate) spawned_at: StaticRef<Location<'static>>,
     /// That task's number.
     pub(crate) task: AtomicU64,
-    /// Where the thread may run, if it was brought to one CPU to start there.
-    brought_from: Mutex<Option<Affinity>>,
+    /// Where the thread may run, as it was when it last became a spare.
+    home: Mutex<Option<Affinity>>,
+    /// It has been brought to one CPU, to start there.
     brought: AtomicBool,
+    /// The thread was given long slices, as a hog.
+    slowed: AtomicBool,
     /// Calls per site, by this slot's threads.
     pub(crate) counts: CallCounts,
     /// The thread's ring, once it has opened one. It belongs to the slot: the thread leaves it
@@ -55,8 +63,9 @@ impl Slot {
             site: StaticRef::new(),
             spawned_at: StaticRef::new(),
             task: AtomicU64::new(0),
-            brought_from: Mutex::new(None),
+            home: Mutex::new(None),
             brought: AtomicBool::new(false),
+            slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
             ring: Mutex::new(None),
             armed: AtomicBool::new(false),
@@ -77,10 +86,16 @@ impl Slot {
         (seat != NOWHERE).then_some(seat)
     }
 
+    /// By the thread, before it becomes a spare: a thief may bring it elsewhere.
+    pub(crate) fn note_home(&self) {
+        *self.home.lock() = Affinity::current().ok();
+    }
+
     /// By a thief, before it assigns a seat: the sleeping thread shall wake on the caller's CPU.
     pub(crate) fn bring_here(&self) {
-        if let Some(before) = bring_here(self.tid.load(Ordering::Relaxed)) {
-            *self.brought_from.lock() = Some(before);
+        let home = self.home.lock();
+        let tid = self.tid.load(Ordering::Relaxed);
+        if home.as_ref().is_some_and(|home| bring_here(tid, home)) {
             // Ordering: Release. Partner: the Acquire in `go_free`. `assign`, which comes after it,
             // is what makes the thread look.
             self.brought.store(true, Ordering::Release);
@@ -91,9 +106,27 @@ impl Slot {
     pub(crate) fn go_free(&self) {
         if self.brought.load(Ordering::Acquire) {
             self.brought.store(false, Ordering::Relaxed);
-            if let Some(before) = self.brought_from.lock().take() {
-                before.restore();
+            if let Some(home) = *self.home.lock() {
+                home.restore();
             }
+        }
+    }
+
+    /// By the monitor, which has taken the core of a hog: the thread computes on, in slices so long
+    /// that a thread that wakes with work to do need not wait for their end.
+    pub(crate) fn slow_down(&self) {
+        self.slowed.store(true, Ordering::SeqCst);
+        set_slice(self.tid.load(Ordering::Relaxed), Some(HOG_SLICE));
+        // It may have returned, and looked, before the line above.
+        if !self.slowed.load(Ordering::SeqCst) {
+            set_slice(self.tid.load(Ordering::Relaxed), None);
+        }
+    }
+
+    /// By the thread, when its call has returned.
+    pub(crate) fn speed_up(&self) {
+        if self.slowed.load(Ordering::Relaxed) && self.slowed.swap(false, Ordering::SeqCst) {
+            set_slice(0, None);
         }
     }
 

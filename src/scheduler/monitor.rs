@@ -196,7 +196,12 @@ impl Monitor<'_> {
         let claim = Claim { seat, seen: word, observed: word.slot(), cause };
         match self.shared.retake(claim) {
             Retake::Stale => Found::Nothing,
-            Retake::Done => Found::Blocked,
+            Retake::Done => {
+                if cause == Cause::Hog {
+                    slot.slow_down();
+                }
+                Found::Blocked
+            }
             Retake::NoPermit | Retake::NoSpare => {
                 self.looks[seat].claimed = true;
                 Found::Blocked

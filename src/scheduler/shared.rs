@@ -99,7 +99,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
     /// No filter stands between us and `sched_setaffinity`.
-    can_move_threads: bool,
+    pub(crate) can_move_threads: bool,
     pub(crate) sentinel: OnceLock<Arc<Sentinel>>,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,

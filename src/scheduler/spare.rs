@@ -102,6 +102,9 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             fail_point!("add spare");
             listed = true;
             patience = keep_alive;
+            if thread.shared.can_move_threads {
+                thread.slot.note_home();
+            }
             let mut todo = Todo::default();
             pool.add_spare(thread.id, &mut todo);
             arrived(thread.shared, coming);

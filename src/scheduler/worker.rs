@@ -16,6 +16,9 @@ use crate::raw_task::{Runnable, quietly};
 /// its own queue is not empty. A prime, so that no regular pattern of tasks falls into step.
 const INTERVAL: u32 = 61;
 
+/// As how many polls a change of the thread counts towards the next such look.
+const TURN: u32 = 10;
+
 /// How many tasks in a row may come from the LIFO slot, before the queue has its turn.
 const LIFO_STREAK: u32 = 3;
 
@@ -32,8 +35,7 @@ pub(crate) trait Root {
 /// down. Afterwards the thread has no core.
 pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
     thread.shared.wake_monitor();
-    // A core that changes hands often never gets to its regular look at timers and I/O.
-    drive(thread, Instant::now());
+    begin_turn(thread);
     while !thread.is_coreless() {
         if thread.shared.is_shutdown() {
             break;
@@ -63,6 +65,17 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
         thread.disarm();
         thread.park_core(NO_SLOT);
     }
+}
+
+/// A core that changes hands often would never get to its regular look at timers and I/O: a change
+/// counts as several polls, and timers that are due have their turn at once.
+fn begin_turn(thread: &Thread<'_>) {
+    let Some(core) = thread.core() else { return };
+    let tick = core.seat.tick.load(Ordering::Relaxed);
+    core.seat.tick.store(tick + (INTERVAL - 1 - tick % INTERVAL).min(TURN), Ordering::Relaxed);
+    let mut ready = Vec::new();
+    thread.shared.driver_handle.expire(Instant::now(), &mut ready);
+    wake_all(thread, ready);
 }
 
 fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
