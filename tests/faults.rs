@@ -5,7 +5,9 @@ mod support;
 use std::io;
 use std::time::Duration;
 
-use support::{Barrier, child, os, passes, skip, ticker, wait_for_ticks, wait_until, within};
+use support::{
+    Barrier, child, os, passes, skip, ticker, unpredicted, wait_for_ticks, wait_until, within,
+};
 use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::{threadlet, time};
 
@@ -33,7 +35,7 @@ fn a_block_is_seen(runtime: &Runtime) {
     let (ticks, ticker) = ticker(runtime);
     let mine = barrier.clone();
     let before = runtime.metrics().handoffs_blocked;
-    let task = runtime.spawn(async move { threadlet!(mine.block()) });
+    let task = runtime.spawn(unpredicted(move || mine.block()));
     wait_until("the block is seen", || runtime.metrics().handoffs_blocked > before);
     wait_for_ticks("the ticker goes on", &ticks, 10);
     barrier.let_go(1);
@@ -137,7 +139,7 @@ fn alone_too_many_threads() {
             }
         }
     }
-    assert!(errors >= 5, "two workers, two spares and a monitor: {errors}");
+    assert!(errors >= 3, "two workers and a monitor: {errors}");
 }
 
 #[test]
@@ -301,16 +303,26 @@ fn perf_refused_to_one_thread_later_is_counted_and_the_monitor_takes_over() {
 
 fn refuse_later(call: libc::c_long, warm: bool) {
     let runtime = support::build(&mut one_core(), Detector::Perf);
+    let metrics = runtime.handle().clone();
     let task = runtime.spawn(async move {
-        let regions = || (0..20).for_each(|_| threadlet::run(|| ()));
+        // The ring is opened between two polls, once the sentinel is there.
+        let regions = async |polls| {
+            for _ in 0..polls {
+                (0..20).for_each(|_| threadlet::run(|| ()));
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        };
         if warm {
-            regions();
+            regions(50).await;
         }
         // For this thread alone, and for ever.
         os::filter(&os::deny(call, os::refuse(libc::EPERM))).unwrap();
-        regions();
-        time::sleep(Duration::from_millis(2)).await;
-        regions();
+        for _ in 0..1000 {
+            regions(1).await;
+            if metrics.metrics().ring_faults > 0 {
+                break;
+            }
+        }
     });
     runtime.block_on(task).unwrap();
     let metrics = runtime.metrics();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use support::{build, child, detectors, os, run_within, within};
 use threadlet::runtime::{Builder, Detector, Runtime};
-use threadlet::threadlet;
+use threadlet::{threadlet, time};
 
 const REGIONS: u64 = 10_000;
 
@@ -57,9 +57,14 @@ fn runtime(detector: Detector) -> Runtime {
     build(&mut builder, detector)
 }
 
-/// Regions on this thread until it has opened its ring (or given up) and knows the site.
-fn warm_up() {
-    (0..100).for_each(|_| regions(1));
+/// Regions until the thread has opened its ring (or given up), which it does between two polls, has
+/// armed it, and knows the site.
+async fn warm_up() {
+    for _ in 0..50 {
+        regions(100);
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    regions(100);
 }
 
 fn regions(count: u64) {
@@ -75,7 +80,7 @@ fn allocations() -> u64 {
 
 /// What 10,000 regions allocate, plain and with their gate, and what one box does.
 async fn count_allocations() -> (u64, u64, u64) {
-    warm_up();
+    warm_up().await;
     let since = |before| allocations().wrapping_sub(before);
     let before = allocations();
     regions(REGIONS);
@@ -131,7 +136,7 @@ fn alone(allowed: &[libc::c_long], run: impl Future<Output = ()> + Send + 'stati
     let runtime = runtime(detector);
     let filter = os::allow_only(&[&[libc::SYS_write, libc::SYS_exit_group], allowed].concat());
     let task = runtime.spawn(async move {
-        warm_up();
+        warm_up().await;
         os::filter(&filter).unwrap();
         run.await;
         let text = "\nalive\n";

@@ -31,7 +31,7 @@ fn is_handed_over(
     release: impl FnOnce(),
 ) {
     let before = runtime.metrics().handoffs_blocked;
-    let task = runtime.spawn(async move { threadlet!(block()) });
+    let task = runtime.spawn(support::unpredicted(block));
     wait_until("the call is handed over", || runtime.metrics().handoffs_blocked > before);
     let other = runtime.spawn(async { time::sleep(Duration::from_millis(1)).await });
     runtime.block_on(other).unwrap();

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use support::{Barrier, build, detectors, ticker, wait_for_ticks, wait_until, within};
+use support::{Barrier, build, detectors, ticker, unpredicted, wait_for_ticks, wait_until, within};
 use threadlet::runtime::{Builder, Runtime};
 use threadlet::task::JoinError;
 use threadlet::threadlet;
@@ -41,7 +41,7 @@ fn is_whole(runtime: &Runtime) {
     let barrier = Barrier::default();
     let mine = barrier.clone();
     let before = runtime.metrics().handoffs_blocked;
-    let task = runtime.spawn(async move { threadlet!(mine.block()) });
+    let task = runtime.spawn(unpredicted(move || mine.block()));
     wait_until("a block is seen", || runtime.metrics().handoffs_blocked > before);
     let (ticks, ticker) = ticker(runtime);
     wait_for_ticks("a ticker ticks beside it", &ticks, 3);

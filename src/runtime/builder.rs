@@ -115,7 +115,8 @@ impl Builder {
         self
     }
 
-    /// The size of the threads' stacks, in bytes. Default: the standard library's.
+    /// The size of the threads' stacks, in bytes. Default: the standard library's. One that cannot
+    /// be had is an error of [`build`](Self::build).
     pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
         self.config.stack_size = Some(bytes);
         self

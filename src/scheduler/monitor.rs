@@ -73,6 +73,9 @@ const UNMARKED_HOG: Duration = Duration::from_millis(10);
 /// No permit released for so long while calls wait: worth a report.
 const SATURATED: Duration = Duration::from_secs(1);
 
+/// What the monitor's own code and a hook need of a stack, whatever the workers may do with.
+const STACK_MIN: usize = 256 * 1024;
+
 /// Starts the monitor of `shared`.
 ///
 /// # Errors
@@ -81,17 +84,21 @@ const SATURATED: Duration = Duration::from_secs(1);
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let mine = shared.clone();
     shared.threads.starting(false);
-    let spawned = std::thread::Builder::new()
-        .name(format!("{}-monitor", shared.config.thread_name))
-        .spawn(move || {
-            let _vital = Vital;
-            crate::sys::thread::set_timer_slack(1);
-            let looks = mine.seats.iter().map(|_| LookedAt::default()).collect();
-            let (stats, quiet) = (HashMap::new(), QUIET_AT_FIRST);
-            let (spawn_retry, behind, paused) = (None, None, Duration::ZERO);
-            Monitor { shared: &mine, looks, stats, quiet, paused, spawn_retry, behind }.run();
-            super::shutdown::helper_ends(&mine);
-        });
+    let mut builder =
+        std::thread::Builder::new().name(format!("{}-monitor", shared.config.thread_name));
+    // A size that cannot be had is an error of `build`, though the first spare may come much later.
+    if let Some(size) = shared.config.stack_size {
+        builder = builder.stack_size(size.max(STACK_MIN));
+    }
+    let spawned = builder.spawn(move || {
+        let _vital = Vital;
+        crate::sys::thread::set_timer_slack(1);
+        let looks = mine.seats.iter().map(|_| LookedAt::default()).collect();
+        let (stats, quiet) = (HashMap::new(), QUIET_AT_FIRST);
+        let (spawn_retry, behind, paused) = (None, None, Duration::ZERO);
+        Monitor { shared: &mine, looks, stats, quiet, paused, spawn_retry, behind }.run();
+        super::shutdown::helper_ends(&mine);
+    });
     match spawned {
         Ok(handle) => shared.threads.started(handle),
         Err(error) => {

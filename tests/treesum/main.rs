@@ -376,6 +376,6 @@ fn on_a_terminal_there_is_a_bar_and_elsewhere_none() {
     let text = fs::read_to_string(&seen).unwrap();
     fs::remove_file(&seen).unwrap();
     assert_eq!(run.status, 0, "{text}");
-    assert!(text.contains("MiB/s"), "{text}");
+    assert!(text.contains("iB/s"), "{text}");
     assert!(text.contains(&dark.value("digest")), "{text}");
 }
