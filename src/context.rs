@@ -249,7 +249,7 @@ impl<'a> Thread<'a> {
         self.disarm();
     }
 
-    /// Gives the permit back; the thread has a core again, or is about to wait for one.
+    /// Gives the permit back; the thread has a core again, or ends.
     pub(crate) fn release_permit(&self) {
         if self.holding.take().is_some() {
             self.slot.speed_up();
@@ -257,6 +257,16 @@ impl<'a> Thread<'a> {
             self.shared.pool.release(self.id, &mut todo);
             self.shared.carry_out(todo);
         }
+    }
+
+    /// From here on the thread waits for a core, and gives back the permit it may hold.
+    pub(crate) fn become_spare(&self) {
+        if self.holding.take().is_some() {
+            self.slot.speed_up();
+        }
+        let mut todo = Todo::default();
+        self.shared.pool.add_spare(self.id, &mut todo);
+        self.shared.carry_out(todo);
     }
 
     /// Switches the ring off: around sleep, and while there is no core to lose.

@@ -315,28 +315,20 @@ impl Pool {
         *holding
     }
 
-    /// A coreless thread has a core again, or is about to be a spare: its permit is free.
+    /// A coreless thread has a core again, or ends: its permit is free.
     pub(crate) fn release(&self, slot: SlotId, todo: &mut Todo) {
         let mut state = self.state.lock();
-        let nth = state.holdings.iter().position(|(holder, _)| *holder == slot);
-        let (_, holding) = state.holdings.swap_remove(nth.expect("a coreless thread holds one"));
-        if holding.cause == Cause::Rescued {
-            state.rescued -= 1;
-        }
-        if holding.emergency {
-            state.emergency = false;
-            state.returned += 1;
-        } else if !cfg!(threadlet_break = "leak-permit") {
-            state.in_use -= 1;
-            state.returned += 1;
-        }
+        let held = state.release(slot);
+        debug_assert!(held, "a coreless thread holds one");
         self.serve(&mut state, todo);
     }
 
-    /// A thread without a core waits for one from here on.
+    /// A thread without a core waits for one from here on; the permit it may hold is free. Both at
+    /// once: between the two it would be in neither count, and another spare be made in its place.
     pub(crate) fn add_spare(&self, slot: SlotId, todo: &mut Todo) {
         let mut state = self.state.lock();
         debug_assert!(!state.spares.contains(&slot), "a thread is one spare");
+        state.release(slot);
         state.spares.push(slot);
         self.serve(&mut state, todo);
     }
@@ -557,6 +549,25 @@ impl Pool {
 impl State {
     fn free(&self) -> usize {
         self.cap.saturating_sub(self.in_use)
+    }
+
+    /// Takes back what the thread in `slot` holds, if it holds a permit.
+    fn release(&mut self, slot: SlotId) -> bool {
+        let Some(nth) = self.holdings.iter().position(|(holder, _)| *holder == slot) else {
+            return false;
+        };
+        let (_, holding) = self.holdings.swap_remove(nth);
+        if holding.cause == Cause::Rescued {
+            self.rescued -= 1;
+        }
+        if holding.emergency {
+            self.emergency = false;
+            self.returned += 1;
+        } else if !cfg!(threadlet_break = "leak-permit") {
+            self.in_use -= 1;
+            self.returned += 1;
+        }
+        true
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::core::SlotId;
-use super::pool::Todo;
 use super::shared::Shared;
 use super::threads::Vital;
 use super::{shutdown, worker};
@@ -91,11 +90,11 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             thread.slot.go_free();
             thread.adopt(seat);
             worker::run(thread, &mut None);
-            thread.release_permit();
         }
         let pool = &thread.shared.pool;
         let ends = thread.shared.is_shutdown();
         if ends && (!listed || pool.remove_spare(thread.id, false)) {
+            thread.release_permit();
             return;
         }
         if !listed {
@@ -105,10 +104,8 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             if thread.shared.can_move_threads {
                 thread.slot.note_home();
             }
-            let mut todo = Todo::default();
-            pool.add_spare(thread.id, &mut todo);
+            thread.become_spare();
             arrived(thread.shared, coming);
-            thread.shared.carry_out(todo);
             continue;
         }
         let woken = thread.slot.parker.park(patience);

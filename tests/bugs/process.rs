@@ -84,8 +84,8 @@ fn a_burst_of_slow_calls_does_not_leave_its_threads_behind() {
         calls.iter().all(|call| call.is_finished())
     });
     assert!(peak > cores + min_spare, "the burst did take threads: {peak}");
-    // A thread that has given its permit back and is not yet a spare is in neither count for a
-    // moment, and the next one may have been made meanwhile: twice the spares, not thousands.
+    // One that retires is in no count and not gone yet, and its like may have been made meanwhile:
+    // twice the spares, not thousands.
     assert!(peak <= cores + 2 * min_spare + cap + 1, "{peak} threads under a cap of {cap}");
     until("threads go", || threads_named("burst") == cores + min_spare);
     assert_eq!(runtime.metrics().permits_free, cap);
