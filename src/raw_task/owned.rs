@@ -1,6 +1,6 @@
 //! All tasks of a runtime that have not ended: so that shutdown can reach those that sleep.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use slab::Slab;
@@ -14,8 +14,10 @@ const SHARDS: usize = 16;
 pub(crate) struct Owned {
     shards: [Padded<Mutex<Shard>>; SHARDS],
     next: AtomicUsize,
-    /// For the invariant "spawned = finished + alive", at shutdown.
-    pub(crate) refused: AtomicU64,
+    /// Spawns between their first step and their last, for the check at shutdown only: a shared
+    /// cache line on the way of every spawn.
+    #[cfg(debug_assertions)]
+    under_way: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,8 @@ impl Owned {
         Owned {
             shards: [const { Padded(Mutex::new(Shard::EMPTY)) }; SHARDS],
             next: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
+            #[cfg(debug_assertions)]
+            under_way: AtomicUsize::new(0),
         }
     }
 
@@ -46,10 +49,10 @@ impl Owned {
     /// the shard: threads with different hints do not meet.
     pub(crate) fn reserve(&self, hint: Option<usize>) -> Option<Place> {
         let hint = hint.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+        #[cfg(debug_assertions)]
+        self.under_way.fetch_add(1, Ordering::SeqCst);
         let mut shard = self.shards[hint % SHARDS].lock();
         if shard.closed {
-            drop(shard);
-            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         shard.spawned += 1;
@@ -63,6 +66,21 @@ impl Owned {
         let mut shard = self.shards[place.shard].lock();
         shard.wakers[place.key] = Some(waker);
         !shard.closed
+    }
+
+    /// The spawn that began with `reserve` is over: the task is in a queue, or gone.
+    pub(crate) fn is_spawned(&self) {
+        #[cfg(debug_assertions)]
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// After `close`, with every thread out: whether a task lives that nobody will ever drop. One
+    /// that is being spawned by some other thread is dropped by that.
+    #[cfg(debug_assertions)]
+    pub(crate) fn anyone_stranded(&self) -> bool {
+        // In this order: a spawn that ends in between takes its task along.
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        self.alive() > under_way
     }
 
     /// The task has ended and its future is gone.
@@ -92,12 +110,11 @@ impl Owned {
         self.shards.iter().map(|shard| shard.lock().wakers.len()).sum()
     }
 
-    /// Tasks spawned, and tasks ended (finished, panicked or cancelled).
-    pub(crate) fn totals(&self) -> (u64, u64) {
-        self.shards
-            .iter()
-            .map(|shard| shard.lock())
-            .fold((0, 0), |(spawned, ended), shard| (spawned + shard.spawned, ended + shard.ended))
+    /// Whether tasks spawned = ended (finished, panicked or cancelled) + alive.
+    #[cfg(debug_assertions)]
+    pub(crate) fn adds_up(&self) -> bool {
+        let adds_up = |shard: &Shard| shard.spawned == shard.ended + shard.wakers.len() as u64;
+        self.shards.iter().all(|shard| adds_up(&shard.lock()))
     }
 }
 

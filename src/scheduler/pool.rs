@@ -513,9 +513,10 @@ impl Pool {
         self.state.lock().holdings.clone()
     }
 
-    /// The claims on the stalled list.
+    /// The claims on the stalled list whose threads have not moved on.
     pub(crate) fn stalled(&self) -> Vec<Claim> {
-        self.state.lock().stalled.iter().copied().collect()
+        let stands = |claim: &&Claim| self.word(claim.seat).load() == claim.seen;
+        self.state.lock().stalled.iter().filter(stands).copied().collect()
     }
 
     /// Shutdown: no core is handed over from here on. Returns the spares, which are to be woken.

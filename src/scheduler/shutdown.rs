@@ -48,6 +48,7 @@ pub(crate) fn wait(shared: &Arc<Shared>, limit: Option<Duration>) -> bool {
     let all = shared.threads.join_all(limit);
     if all {
         drop_tasks(shared);
+        #[cfg(debug_assertions)]
         check(shared);
     }
     all
@@ -94,17 +95,13 @@ pub(crate) fn drop_tasks(shared: &Shared) {
 }
 
 /// The invariants that must hold when every thread is out.
+#[cfg(debug_assertions)]
 fn check(shared: &Shared) {
-    let (spawned, ended) = shared.owned.totals();
-    debug_assert_eq!(
-        spawned,
-        ended + shared.owned.alive() as u64,
-        "tasks spawned = ended (finished or cancelled) + alive"
-    );
-    debug_assert!(
-        shared.owned.alive() == 0 || shared.config.current_thread,
+    assert!(shared.owned.adds_up(), "tasks spawned = ended (finished or cancelled) + alive");
+    assert!(
+        !shared.owned.anyone_stranded() || shared.config.current_thread,
         "no task outlives its runtime's threads (but one that a thread in `block_on` polls)"
     );
     let counts = shared.pool.counts();
-    debug_assert_eq!(counts.async_threads, 0, "every permit taken was returned");
+    assert_eq!(counts.async_threads, 0, "every permit taken was returned");
 }

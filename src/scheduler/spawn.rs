@@ -42,6 +42,7 @@ where
     } else {
         drop(runnable)
     }
+    shared.owned.is_spawned();
     handle
 }
 
