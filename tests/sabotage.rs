@@ -42,14 +42,27 @@ fn a_push_from_outside_wakes_a_sleeper() {
 fn a_push_between_look_and_sleep_is_found() {
     let runtime = runtime(1);
     let until = Instant::now() + Duration::from_secs(2);
-    let mut delay = 0u32;
-    while Instant::now() < until {
-        let (tell, told) = mpsc::channel();
-        runtime.spawn(async move { tell.send(()).unwrap() });
-        told.recv_timeout(PATIENCE).expect("the second look finds the task");
+    let ran = Arc::new(AtomicUsize::new(0));
+    for nth in 0.. {
+        let mine = ran.clone();
+        runtime.spawn(async move {
+            mine.store(nth, Ordering::Release);
+        });
+        // Not asleep itself: by the time it were awake again the worker would have been asleep long
+        // since.
+        let pushed = Instant::now();
+        while ran.load(Ordering::Acquire) != nth {
+            assert!(pushed.elapsed() < PATIENCE, "the second look finds the task");
+            (0..20).for_each(|_| std::hint::spin_loop());
+            if pushed.elapsed() > Duration::from_millis(1) {
+                std::thread::yield_now();
+            }
+        }
+        if Instant::now() >= until {
+            break;
+        }
         // Sweeps the next push over the time the worker needs to fall asleep.
-        delay = (delay + 7) % 2000;
-        (0..delay).for_each(|_| std::hint::spin_loop());
+        (0..nth % 300).for_each(|_| std::hint::spin_loop());
     }
     finish(runtime);
 }
