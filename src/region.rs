@@ -20,9 +20,13 @@ use crate::sys::thread::sleeps;
 /// A call that came back sooner than this after its core was taken had not really blocked.
 const WASTED: Duration = Duration::from_micros(5);
 
-/// One call in this many is watched: at a site that hands over first it runs the ordinary way, so
-/// that the site can show that it has changed; at one that keeps its core, the clock is read.
+/// One call in this many runs the ordinary way at a site that hands over first, so that the site can
+/// show that it has changed.
 const SAMPLE: u64 = 32;
+
+/// One call in this many is timed at a site that keeps its core: it may block for times too short
+/// for a detector. The clock, read twice, costs four times an ordinary region.
+const TIMED: u64 = 128;
 
 /// A call that waited for so long has blocked, whether or not its core was taken.
 const BLOCKED: Duration = Duration::from_micros(20);
@@ -82,7 +86,7 @@ impl Watch {
     #[inline]
     fn begin(habit: Habit, nth: u64) -> Watch {
         match habit {
-            Habit::Stays if !nth.is_multiple_of(SAMPLE) => Watch::No,
+            Habit::Stays if !nth.is_multiple_of(TIMED) => Watch::No,
             Habit::Stays | Habit::Doubtful => Watch::Wall(Instant::now()),
             Habit::Suspect | Habit::Loses => Watch::Full(Instant::now(), sleeps()),
         }
@@ -111,7 +115,7 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
     let common = site.habit() == Habit::Stays
-        && !nth.is_multiple_of(SAMPLE)
+        && !nth.is_multiple_of(TIMED)
         && matches!(pass, Pass::Free)
         && !thread.is_coreless()
         && arming::is_settled(thread);
