@@ -94,9 +94,12 @@ pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
     Ok((0..libc::CPU_SETSIZE as usize).filter(allowed).collect())
 }
 
-/// The CPUs that a thread may run on.
+/// The CPUs that a thread may run on, and the one on which it said so.
 #[derive(Clone, Copy)]
-pub(crate) struct Affinity(libc::cpu_set_t);
+pub(crate) struct Affinity {
+    allowed: libc::cpu_set_t,
+    last: Option<usize>,
+}
 
 impl std::fmt::Debug for Affinity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,13 +113,13 @@ impl Affinity {
         let mut set = empty_cpu_set();
         // SAFETY: the set is ours to write, for its size.
         let answer = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
-        check(answer).map(|_| Affinity(set))
+        check(answer).map(|_| Affinity { allowed: set, last: current_cpu() })
     }
 
     /// Lets the calling thread run there again. Refused (the set of the process has changed
     /// meanwhile), it may run wherever the process may.
     pub(crate) fn restore(self) {
-        if apply(0, &self.0).is_err() {
+        if apply(0, &self.allowed).is_err() {
             let mut everywhere = empty_cpu_set();
             for cpu in 0..libc::CPU_SETSIZE as usize {
                 // SAFETY: `cpu` is within the set.
@@ -165,18 +168,14 @@ fn apply(tid: i32, set: &libc::cpu_set_t) -> io::Result<()> {
 }
 
 /// Confines a sleeping thread of this process, which may run on `home`, to the CPU that the caller
-/// runs on. `false`: nothing was changed, because there is no other CPU or the kernel refused.
+/// runs on. `false`: nothing was changed, because it ran here last (the kernel will see that nothing
+/// of weight runs here now), there is no other CPU, or the kernel refused.
 pub(crate) fn bring_here(tid: i32, home: &Affinity) -> bool {
-    // SAFETY: takes nothing and touches no memory of ours.
-    let cpu = unsafe { libc::sched_getcpu() };
-    let Some(cpu) = usize::try_from(cpu).ok().filter(|cpu| *cpu < libc::CPU_SETSIZE as usize)
-    else {
-        return false;
-    };
+    let Some(cpu) = current_cpu().filter(|cpu| home.last != Some(*cpu)) else { return false };
     // SAFETY: `cpu` is within the set.
-    let allowed = unsafe { libc::CPU_ISSET(cpu, &home.0) };
+    let allowed = unsafe { libc::CPU_ISSET(cpu, &home.allowed) };
     // SAFETY: the set is valid.
-    let count = unsafe { libc::CPU_COUNT(&home.0) };
+    let count = unsafe { libc::CPU_COUNT(&home.allowed) };
     if !allowed || count < 2 {
         return false;
     }
@@ -184,6 +183,12 @@ pub(crate) fn bring_here(tid: i32, home: &Affinity) -> bool {
     // SAFETY: `cpu` is within the set.
     unsafe { libc::CPU_SET(cpu, &mut here) };
     apply(tid, &here).is_ok()
+}
+
+fn current_cpu() -> Option<usize> {
+    // SAFETY: takes nothing and touches no memory of ours.
+    let cpu = unsafe { libc::sched_getcpu() };
+    usize::try_from(cpu).ok().filter(|cpu| *cpu < libc::CPU_SETSIZE as usize)
 }
 
 fn empty_cpu_set() -> libc::cpu_set_t {
@@ -212,10 +217,21 @@ mod tests {
             (confined, allowed_cpus().unwrap())
         });
         let (tid, home) = told.recv().unwrap();
-        assert!(bring_here(tid, &home));
+        let from = |cpu: usize| {
+            let bring = move || {
+                pin_to(cpu).unwrap();
+                bring_here(tid, &home)
+            };
+            std::thread::spawn(bring).join().unwrap()
+        };
+        let last = home.last.unwrap();
+        let away = allowed_cpus().unwrap().into_iter().find(|cpu| *cpu != last).unwrap();
+        assert!(!from(last), "it ran there, and needs nothing");
+        assert!(from(away));
         go.send(()).unwrap();
         let (confined, restored) = other.join().unwrap();
-        assert_eq!((confined.len(), restored), (1, allowed_cpus().unwrap()));
+        assert_eq!(confined, [away]);
+        assert_eq!(restored, allowed_cpus().unwrap());
     }
 
     #[test]
