@@ -30,8 +30,15 @@ pub(crate) fn perf() -> &'static Result<(), String> {
     ANSWER.get_or_init(probe)
 }
 
+/// Whether this process had no seccomp filter when it was first asked. What is merely useful is not
+/// tried behind one: nobody asks a child for each such call.
+pub(crate) fn is_unfiltered() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| !seccomp::filter_active())
+}
+
 fn probe() -> Result<(), String> {
-    if seccomp::filter_active() {
+    if !is_unfiltered() {
         try_in_child()?;
     }
     try_here()

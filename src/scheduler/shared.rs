@@ -98,7 +98,7 @@ pub(crate) struct Shared {
     pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
-    /// No filter stands between us and `sched_setaffinity`.
+    /// No filter stood between us and `sched_setaffinity` when the process was asked.
     pub(crate) can_move_threads: bool,
     pub(crate) sentinel: OnceLock<Arc<Sentinel>>,
     /// Why there is no sentinel although the kernel would allow it.
@@ -136,7 +136,7 @@ impl Shared {
             events: Mutex::new(HashMap::new()),
             counters: Counters::default(),
             threads: Threads::default(),
-            can_move_threads: detection.perf && !crate::sys::seccomp::filter_active(),
+            can_move_threads: detection.perf && crate::detect::probe::is_unfiltered(),
             sentinel: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
             vigil: Vigil::new(),
