@@ -61,8 +61,10 @@ const TICK_MAX: Duration = Duration::from_millis(10);
 /// long behind.
 const TICK_SUSPECT: Duration = Duration::from_micros(250);
 
-/// The longest pause while a core is awake and tasks are queued.
-const TICK_BUSY: Duration = Duration::from_millis(1);
+/// The longest pause while a core is awake and tasks are queued. A look takes a CPU from a worker:
+/// one every millisecond costs tasks that fight for a lock a twentieth of their speed, because now
+/// and then it stops the one that holds it.
+const TICK_BUSY: Duration = Duration::from_millis(4);
 
 /// A pause so long that reading a thread's state at the first look costs nothing beside it.
 const LONG: Duration = Duration::from_micros(400);
