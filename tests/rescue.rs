@@ -1,23 +1,17 @@
 //! Blocking that nobody announced: found, bounded, reported, and cheap where it is short.
 
+mod support;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use support::wait_until;
 use threadlet::runtime::{Builder, Cause, Runtime};
 use threadlet::{task, threadlet, time};
 
 /// Far more than any of this takes; a test that gets there has found a bug.
 const LIMIT: Duration = Duration::from_secs(30);
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < LIMIT, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 fn builder(cores: usize) -> Builder {
     let mut builder = Builder::new_multi_thread();
@@ -40,13 +34,13 @@ fn others_go_on_while_a_task_waits_for_a_lock() {
             task::spawn(async {}).await.unwrap();
         }
     });
-    until("others go on", || other.is_finished());
+    wait_until("others go on", || other.is_finished());
     assert!(!waiting.is_finished());
     assert!(runtime.metrics().handoffs_rescued >= 1);
     assert!(runtime.metrics().async_threads >= 1);
     drop(held);
-    until("the lock is taken", || waiting.is_finished());
-    until("the permit comes back", || runtime.metrics().permits_free == 512);
+    wait_until("the lock is taken", || waiting.is_finished());
+    wait_until("the permit comes back", || runtime.metrics().permits_free == 512);
     assert_eq!(*lock.lock().unwrap(), 1);
 }
 
@@ -62,18 +56,18 @@ fn without_rescue_the_worker_waits() {
         says.store(true, Ordering::SeqCst);
         drop(mine.lock().unwrap());
     });
-    until("it waits for the lock", || started.load(Ordering::SeqCst));
+    wait_until("it waits for the lock", || started.load(Ordering::SeqCst));
     let other = runtime.spawn(async {});
     std::thread::sleep(Duration::from_millis(100));
     assert!(!other.is_finished() && !waiting.is_finished());
     assert_eq!(runtime.metrics().handoffs_rescued, 0);
     drop(held);
-    until("both go on", || other.is_finished() && waiting.is_finished());
+    wait_until("both go on", || other.is_finished() && waiting.is_finished());
     // Marked calls are handed over as ever.
     let (sender, receiver) = mpsc::channel::<()>();
     let blocked = runtime.spawn(async move { threadlet!(receiver.recv()).unwrap() });
     let other = runtime.spawn(async move { sender.send(()).unwrap() });
-    until("a marked call is handed over", || other.is_finished() && blocked.is_finished());
+    wait_until("a marked call is handed over", || other.is_finished() && blocked.is_finished());
 }
 
 /// A rescue costs a thread, two switches and a place at the end of some queue. For a lock that is
@@ -100,7 +94,7 @@ fn short_waits_are_not_rescued() {
             })
         })
         .collect();
-    until("all are through", || tasks.iter().all(|task| task.is_finished()));
+    wait_until("all are through", || tasks.iter().all(|task| task.is_finished()));
     assert_eq!(*lock.lock().unwrap(), 8000);
     // 8,000 short waits. On a machine with others on it a holder may lose its CPU for long, so a
     // few are allowed.
@@ -123,7 +117,7 @@ fn one_popular_lock_does_not_take_every_permit() {
         })
         .collect();
     // Two are rescued, and the last core that runs, on the emergency thread; the others stall.
-    until("the sub-cap is reached", || runtime.metrics().handoffs_rescued >= 2);
+    wait_until("the sub-cap is reached", || runtime.metrics().handoffs_rescued >= 2);
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(200) {
         let metrics = runtime.metrics();
@@ -132,8 +126,8 @@ fn one_popular_lock_does_not_take_every_permit() {
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(held);
-    until("all get the lock", || waiting.iter().all(|task| task.is_finished()));
-    until("permits come back", || runtime.metrics().permits_free == cap);
+    wait_until("all get the lock", || waiting.iter().all(|task| task.is_finished()));
+    wait_until("permits come back", || runtime.metrics().permits_free == cap);
 }
 
 /// The same lock beside marked calls: they are handed over at once, with the permits that are left.
@@ -149,19 +143,19 @@ fn marked_calls_get_permits_beside_a_popular_lock() {
             runtime.spawn(async move { drop(lock.lock().unwrap()) })
         })
         .collect();
-    until("two are rescued", || runtime.metrics().handoffs_rescued == 2);
+    wait_until("two are rescued", || runtime.metrics().handoffs_rescued == 2);
     let (senders, marked): (Vec<_>, Vec<_>) = (0..cap - 2)
         .map(|_| {
             let (sender, receiver) = mpsc::channel::<()>();
             (sender, runtime.spawn(async move { threadlet!(receiver.recv()).is_err() }))
         })
         .unzip();
-    until("all permits are used", || runtime.metrics().async_threads == cap);
+    wait_until("all permits are used", || runtime.metrics().async_threads == cap);
     assert_eq!(runtime.metrics().handoffs_rescued, 2);
     drop(senders);
-    until("marked calls return", || marked.iter().all(|task| task.is_finished()));
+    wait_until("marked calls return", || marked.iter().all(|task| task.is_finished()));
     drop(held);
-    until("all get the lock", || waiting.iter().all(|task| task.is_finished()));
+    wait_until("all get the lock", || waiting.iter().all(|task| task.is_finished()));
 }
 
 fn compute(time: Duration) {
@@ -185,10 +179,10 @@ fn a_poll_that_computes_for_long_is_handed_over() {
         }
     });
     let other = runtime.spawn(async {});
-    until("others go on", || other.is_finished());
+    wait_until("others go on", || other.is_finished());
     assert!(!computing.is_finished());
     over.store(true, Ordering::Relaxed);
-    until("it ends", || computing.is_finished());
+    wait_until("it ends", || computing.is_finished());
     assert!(runtime.metrics().handoffs_rescued >= 1);
 }
 
@@ -203,7 +197,7 @@ fn a_poll_that_computes_for_a_while_is_left_alone() {
             task::yield_now().await;
         }
     });
-    until("it ends", || task.is_finished());
+    wait_until("it ends", || task.is_finished());
     let rescued = runtime.metrics().handoffs_rescued;
     assert!(rescued <= 10, "{rescued} rescues");
 }
@@ -225,7 +219,7 @@ fn a_rescue_is_reported_with_the_place_of_the_spawn() {
     let (sender, receiver) = mpsc::channel::<()>();
     let line = line!() + 1;
     let blocked = runtime.spawn(async move { receiver.recv().unwrap() });
-    until("the hook is called", || rescued.load(Ordering::SeqCst) == 1);
+    wait_until("the hook is called", || rescued.load(Ordering::SeqCst) == 1);
     let list = runtime.handle().blocked();
     assert_eq!(list.len(), 1, "{list:?}");
     assert!(list[0].site.is_none(), "it had not said so");
@@ -234,6 +228,6 @@ fn a_rescue_is_reported_with_the_place_of_the_spawn() {
     assert_eq!(list[0].cause, Cause::Rescued);
     assert!(list[0].since.is_some() && list[0].thread > 0);
     sender.send(()).unwrap();
-    until("it returns", || blocked.is_finished());
-    until("nobody is blocked", || runtime.handle().blocked().is_empty());
+    wait_until("it returns", || blocked.is_finished());
+    wait_until("nobody is blocked", || runtime.handle().blocked().is_empty());
 }

@@ -220,4 +220,6 @@ fn judge(header: RecordHeader) -> Look {
 }
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;

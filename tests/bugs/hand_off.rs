@@ -10,7 +10,8 @@ use threadlet::net::TcpListener;
 use threadlet::runtime::Builder;
 use threadlet::{task, threadlet, time};
 
-use super::{LIMIT, in_time, one_core, until};
+use super::support::{in_time, wait_until};
+use super::{LIMIT, one_core};
 
 /// Blocks until something comes, marked or not.
 async fn receive(marked: bool, receiver: mpsc::Receiver<()>) {
@@ -115,7 +116,7 @@ fn some_thread_drives_the_sockets_when_the_one_that_did_blocks() {
         };
         let mut clients = [connect(), connect(), connect()];
         // Everybody sleeps, one in the driver, which makes the second one ready: it blocks.
-        until("all are accepted", || gates.lock().unwrap().len() == 3);
+        wait_until("all are accepted", || gates.lock().unwrap().len() == 3);
         std::thread::sleep(Duration::from_millis(20));
         clients[1].write_all(b"b").unwrap();
         let mut byte = [0];
@@ -149,8 +150,8 @@ fn some_thread_drives_the_timers_when_the_one_that_did_blocks() {
             sender.send(()).unwrap();
         });
         // Not `in_time`: its own timer would look after the driver.
-        until("timers go on", || ticker.is_finished());
-        until("the blocked task goes on", || blocked.is_finished());
+        wait_until("timers go on", || ticker.is_finished());
+        wait_until("the blocked task goes on", || blocked.is_finished());
     }
 }
 
@@ -189,6 +190,6 @@ fn callers_blocked_at_the_cap_do_not_keep_the_task_they_wait_for_from_running() 
             in_time(&runtime, "callers return", caller).unwrap();
         }
         assert!(runtime.metrics().async_threads_peak <= cap + 1, "one emergency thread, no more");
-        until("permits come back", || runtime.metrics().permits_free == cap);
+        wait_until("permits come back", || runtime.metrics().permits_free == cap);
     }
 }

@@ -10,7 +10,8 @@ use futures::channel::oneshot;
 use threadlet::runtime::{Builder, Handle, Runtime};
 use threadlet::{task, threadlet, time};
 
-use super::{in_time, one_core, until};
+use super::one_core;
+use super::support::{in_time, wait_until};
 
 /// A value whose `Drop` panics.
 struct Bomb;
@@ -90,7 +91,7 @@ fn goes_on(runtime: &Runtime, after: &str) {
     in_time(runtime, after, blocked).unwrap();
     in_time(runtime, after, free).unwrap();
     assert!(runtime.metrics().regions > before.regions, "{after}: still a region");
-    until(after, || {
+    wait_until(after, || {
         let now = runtime.metrics();
         now.async_threads == 0 && now.tasks_alive == 0 && now.permits_free == 512
     });
@@ -179,9 +180,9 @@ fn a_nested_runtime_lends_the_outer_core() {
             time::sleep(Duration::from_millis(5)).await;
             sender.send(5).unwrap();
         });
-        until("the outer runtime goes on", || other.is_finished());
-        until("the inner one ends", || waiting.is_finished());
+        wait_until("the outer runtime goes on", || other.is_finished());
+        wait_until("the inner one ends", || waiting.is_finished());
         assert_eq!(outer.block_on(waiting).unwrap(), 5);
     }
-    until("permits come back", || outer.metrics().permits_free == 512);
+    wait_until("permits come back", || outer.metrics().permits_free == 512);
 }

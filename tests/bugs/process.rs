@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::{Builder, Handle};
 use threadlet::{task, threadlet, time};
 
-use super::{LIMIT, in_time, one_core, until};
+use super::support::{in_time, os, threads_named, wait_until};
+use super::{LIMIT, one_core};
 
 const CHILD: &str = "THREADLET_TEST_CHILD";
 
@@ -53,15 +54,6 @@ fn wait(child: &mut std::process::Child, name: &str) -> std::process::ExitStatus
     }
 }
 
-/// The threads of this process whose name is `name`.
-fn threads_named(name: &str) -> usize {
-    std::fs::read_dir("/proc/self/task")
-        .unwrap()
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
-        .filter(|comm| comm.trim_end() == name)
-        .count()
-}
-
 /// Go issue 14592, and the head of `blocking` that was never released. A burst of slow calls made
 /// as many threads, and they stayed for as long as the process.
 #[test]
@@ -79,7 +71,7 @@ fn a_burst_of_slow_calls_does_not_leave_its_threads_behind() {
         .map(|_| runtime.spawn_blocking(|| std::thread::sleep(Duration::from_micros(500))))
         .collect();
     let mut peak = 0;
-    until("all calls return", || {
+    wait_until("all calls return", || {
         peak = peak.max(threads_named("burst"));
         calls.iter().all(|call| call.is_finished())
     });
@@ -87,7 +79,7 @@ fn a_burst_of_slow_calls_does_not_leave_its_threads_behind() {
     // One that retires is in no count and not gone yet, and its like may have been made meanwhile:
     // twice the spares, not thousands.
     assert!(peak <= cores + 2 * min_spare + cap + 1, "{peak} threads under a cap of {cap}");
-    until("threads go", || threads_named("burst") == cores + min_spare);
+    wait_until("threads go", || threads_named("burst") == cores + min_spare);
     assert_eq!(runtime.metrics().permits_free, cap);
 }
 
@@ -101,10 +93,11 @@ fn a_thread_that_cannot_be_created_later_loses_nothing() {
     }
     let runtime =
         Builder::new_multi_thread().worker_threads(1).min_spare_threads(2).build().unwrap();
-    until("spares are there", || runtime.metrics().spares == 2);
-    become_nobody();
+    wait_until("spares are there", || runtime.metrics().spares == 2);
+    // To root, the limit of threads does not apply.
+    os::become_nobody();
     for round in 1..=3 {
-        allow_threads(false);
+        let limit = os::set_thread_limit(1);
         let failures = runtime.metrics().thread_spawn_failures;
         let (senders, calls): (Vec<_>, Vec<_>) = (0..6)
             .map(|nth| {
@@ -116,7 +109,9 @@ fn a_thread_that_cannot_be_created_later_loses_nothing() {
                 (sender, call)
             })
             .unzip();
-        until("the refusals are counted", || runtime.metrics().thread_spawn_failures > failures);
+        wait_until("the refusals are counted", || {
+            runtime.metrics().thread_spawn_failures > failures
+        });
         // Two spares and the worker are blocked; nobody is left.
         let stranded = runtime.spawn(async { 7 });
         for sender in senders {
@@ -126,29 +121,10 @@ fn a_thread_that_cannot_be_created_later_loses_nothing() {
             assert_eq!(in_time(&runtime, "the calls return", call).unwrap(), nth);
         }
         assert_eq!(in_time(&runtime, "the task runs", stranded).unwrap(), 7, "round {round}");
-        allow_threads(true);
-        until("spares are made again", || runtime.metrics().spares >= 2);
-        until("permits come back", || runtime.metrics().async_threads == 0);
+        os::set_thread_limit(limit);
+        wait_until("spares are made again", || runtime.metrics().spares >= 2);
+        wait_until("permits come back", || runtime.metrics().async_threads == 0);
     }
-}
-
-/// To root, the limit of threads does not apply.
-fn become_nobody() {
-    // SAFETY: no memory is involved.
-    let root = unsafe { libc::geteuid() } == 0;
-    if root {
-        // SAFETY: as above; glibc changes all threads of this process, which has none of others.
-        assert_eq!(unsafe { libc::setuid(65534) }, 0);
-    }
-}
-
-fn allow_threads(allow: bool) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the struct outlives the call.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
-    limit.rlim_cur = if allow { limit.rlim_max } else { 1 };
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
 }
 
 fn cpu_time() -> Duration {
@@ -186,7 +162,7 @@ fn a_quiescent_process_uses_no_cpu() {
     for runtime in [&idle, &brief] {
         in_time(runtime, "tasks run", runtime.spawn(async {})).unwrap();
     }
-    until("eight threads are blocked", || blocked.metrics().async_threads == 8);
+    wait_until("eight threads are blocked", || blocked.metrics().async_threads == 8);
     // Until the last who had something to do sleeps.
     std::thread::sleep(Duration::from_millis(500));
     let (before, span) = (cpu_time(), Duration::from_secs(2));
@@ -229,17 +205,17 @@ fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
     // First: a block is seen.
     let (sender, receiver) = mpsc::channel::<()>();
     let blocked = runtime.spawn(async move { threadlet!(receiver.recv()).unwrap() });
-    until("a block is seen", || runtime.metrics().handoffs_blocked == 1);
+    wait_until("a block is seen", || runtime.metrics().handoffs_blocked == 1);
     sender.send(()).unwrap();
     in_time(&runtime, "it returns", blocked).unwrap();
-    until("its permit comes back", || runtime.metrics().async_threads == 0);
+    wait_until("its permit comes back", || runtime.metrics().async_threads == 0);
     let before = runtime.metrics();
     let computing = runtime.spawn(async move {
         for _ in 0..30 {
             threadlet!(spin(Duration::from_millis(20)));
         }
     });
-    until("it computes to its end", || computing.is_finished());
+    wait_until("it computes to its end", || computing.is_finished());
     let after = runtime.metrics();
     // It was pushed off its CPU a hundred times and more; a page fault that waits for a lock of the
     // process is a block, and may happen.
@@ -274,14 +250,14 @@ fn a_pending_read_of_stdin_does_not_hold_up_the_end() {
         assert_eq!(main_that_reads(), 3);
         let runtime = one_core();
         let reading = runtime.spawn_blocking(read_stdin);
-        until("the read blocks", || runtime.metrics().async_threads == 1);
+        wait_until("the read blocks", || runtime.metrics().async_threads == 1);
         let start = Instant::now();
         runtime.shutdown_timeout(Duration::from_millis(50));
         assert!(start.elapsed() < LIMIT);
         assert!(!reading.is_finished());
         let runtime = one_core();
         runtime.spawn_blocking(read_stdin);
-        until("the read blocks", || runtime.metrics().async_threads == 1);
+        wait_until("the read blocks", || runtime.metrics().async_threads == 1);
         runtime.shutdown_background();
         return;
     }

@@ -72,6 +72,18 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Awaits `future` in `runtime`, but not for ever.
+#[track_caller]
+pub(crate) fn in_time<F: Future>(runtime: &Runtime, what: &str, future: F) -> F::Output {
+    let done = runtime.block_on(async { threadlet::time::timeout(PATIENCE, future).await });
+    done.unwrap_or_else(|_| panic!("{what}: {:#?}", runtime.metrics()))
+}
+
+/// How many threads of this process have that name.
+pub(crate) fn threads_named(name: &str) -> usize {
+    os::thread_names().iter().filter(|other| *other == name).count()
+}
+
 /// Waits until `tick` has grown by `more`.
 #[track_caller]
 pub(crate) fn wait_for_ticks(what: &str, ticks: &AtomicUsize, more: usize) {

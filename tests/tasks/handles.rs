@@ -8,7 +8,8 @@ use futures::channel::oneshot;
 use threadlet::runtime::Builder;
 use threadlet::{task, threadlet, time};
 
-use super::{LIMIT, cores, dropped, in_time, until};
+use super::support::{in_time, wait_until};
+use super::{LIMIT, cores, dropped};
 
 #[test]
 fn a_dropped_handle_detaches() {
@@ -83,21 +84,21 @@ fn abort_during_a_region() {
         task::yield_now().await;
         counts.fetch_add(10, Ordering::SeqCst);
     });
-    until("it blocks", || entered.load(Ordering::SeqCst));
+    wait_until("it blocks", || entered.load(Ordering::SeqCst));
     blocked.abort();
     std::thread::sleep(Duration::from_millis(10));
     assert!(!blocked.is_finished(), "a call that has started is not interrupted");
     open.send(()).unwrap();
     assert!(in_time(&runtime, "abort", blocked).unwrap_err().is_cancelled());
     assert_eq!(after.load(Ordering::SeqCst), 1);
-    until("the permit comes back", || runtime.metrics().permits_free == 512);
+    wait_until("the permit comes back", || runtime.metrics().permits_free == 512);
 }
 
 #[test]
 fn abort_after_the_end_keeps_the_result() {
     let runtime = cores(1);
     let done = runtime.spawn(async { 5 });
-    until("it ends", || done.is_finished());
+    wait_until("it ends", || done.is_finished());
     done.abort();
     assert!(done.abort_handle().is_finished());
     assert_eq!(in_time(&runtime, "the result", done).unwrap(), 5);

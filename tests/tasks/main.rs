@@ -3,35 +3,20 @@
 mod handles;
 mod runtimes;
 mod shutdown;
+#[path = "../support/mod.rs"]
+mod support;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use threadlet::runtime::{Builder, Runtime};
-use threadlet::time;
 
 /// Far more than any of this takes; a test that gets there has found a bug.
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn cores(count: usize) -> Runtime {
     Builder::new_multi_thread().worker_threads(count).build().unwrap()
-}
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < LIMIT, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-#[track_caller]
-fn in_time<F: Future>(runtime: &Runtime, what: &str, future: F) -> F::Output {
-    let done = runtime.block_on(async { time::timeout(LIMIT, future).await });
-    done.unwrap_or_else(|_| panic!("{what}: {:#?}", runtime.metrics()))
 }
 
 /// Says when it is dropped.

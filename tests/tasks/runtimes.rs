@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::{Builder, Cause, Handle};
 use threadlet::{task, threadlet, time};
 
-use super::{cores, in_time, until};
+use super::cores;
+use super::support::{in_time, threads_named, wait_until};
 
 /// Outside any runtime there is a global one for calls that block.
 #[test]
@@ -79,7 +80,7 @@ fn at_rest_the_figures_add_up() {
     for task in tasks {
         in_time(&runtime, "tasks end", task).unwrap();
     }
-    until("all is at rest", || {
+    wait_until("all is at rest", || {
         let now = runtime.metrics();
         now.async_threads == 0 && now.tasks_alive == 0 && now.spares == min_spare
     });
@@ -95,15 +96,7 @@ fn at_rest_the_figures_add_up() {
     assert_eq!(site.inline + site.handed_over, site.calls);
     assert!(site.handed_over > 0 && site.longest_block > Duration::ZERO);
     // The threads that are: two with a core, the spares, and those that watch.
-    until("threads running + spare = spawned", || threads_named("figures") == 2 + min_spare);
-}
-
-fn threads_named(name: &str) -> usize {
-    std::fs::read_dir("/proc/self/task")
-        .unwrap()
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
-        .filter(|comm| comm.trim_end() == name)
-        .count()
+    wait_until("threads running + spare = spawned", || threads_named("figures") == 2 + min_spare);
 }
 
 #[test]
@@ -116,7 +109,7 @@ fn the_blocked_are_listed_with_site_and_place() {
         threadlet!(receiver.recv()).unwrap();
     });
     let site_line = place + 1;
-    until("it is listed", || !runtime.handle().blocked().is_empty());
+    wait_until("it is listed", || !runtime.handle().blocked().is_empty());
     let list = runtime.handle().blocked();
     let site = list[0].site.expect("it said so");
     assert_eq!((site.file(), site.line(), site.text()), (file!(), site_line, "receiver.recv()"));
@@ -126,7 +119,7 @@ fn the_blocked_are_listed_with_site_and_place() {
     assert!(list[0].since.unwrap() >= before);
     sender.send(()).unwrap();
     in_time(&runtime, "it returns", blocked).unwrap();
-    until("nobody is listed", || runtime.handle().blocked().is_empty());
+    wait_until("nobody is listed", || runtime.handle().blocked().is_empty());
 }
 
 /// Hooks are called on the threads they speak of; one that panics does no harm.
@@ -170,7 +163,7 @@ fn hooks_are_called_and_may_panic() {
     let [starts, stops, hand_offs] = counts;
     let seen = runtime.metrics();
     assert!(seen.handoffs_blocked >= 3);
-    until("each hand-off is told", || {
+    wait_until("each hand-off is told", || {
         hand_offs.load(Ordering::SeqCst) as u64 == runtime.metrics().spare_wakeups
     });
     assert!(starts.load(Ordering::SeqCst) >= 2);
@@ -186,7 +179,7 @@ fn threads_have_their_name() {
         .thread_name("my-own-name")
         .build()
         .unwrap();
-    until("two workers and a spare", || threads_named("my-own-name") == 3);
+    wait_until("two workers and a spare", || threads_named("my-own-name") == 3);
     drop(runtime);
     assert_eq!(threads_named("my-own-name"), 0);
 }
@@ -207,13 +200,13 @@ fn spares_retire_to_the_least() {
                 (sender, runtime.spawn_blocking(move || receiver.recv().is_err()))
             })
             .unzip();
-        until("twelve are blocked", || runtime.metrics().async_threads == 12);
+        wait_until("twelve are blocked", || runtime.metrics().async_threads == 12);
         assert!(threads_named("retire") >= 13);
         drop(senders);
         for call in calls {
             assert!(in_time(&runtime, "calls return", call).unwrap());
         }
-        until("spares retire", || threads_named("retire") == 3);
+        wait_until("spares retire", || threads_named("retire") == 3);
         assert_eq!(runtime.metrics().spares, 2);
     }
 }
@@ -231,12 +224,12 @@ fn the_cap_can_be_changed_while_it_is_used() {
         .unzip();
     // The other six are at the gate, but for one per core that had passed it when the last permit
     // went: it stalls its core.
-    until("the cap is reached", || {
+    wait_until("the cap is reached", || {
         let now = runtime.metrics();
         now.async_threads >= 2 && now.permits_free == 0 && now.gate_waiters >= 4
     });
     runtime.set_max_async_threads(5);
-    until("others are served", || {
+    wait_until("others are served", || {
         let now = runtime.metrics();
         now.async_threads == 5 && now.gate_waiters == 3
     });
@@ -246,7 +239,7 @@ fn the_cap_can_be_changed_while_it_is_used() {
     for call in calls {
         assert!(in_time(&runtime, "calls return", call).unwrap());
     }
-    until("one permit is left", || runtime.metrics().permits_free == 1);
+    wait_until("one permit is left", || runtime.metrics().permits_free == 1);
     assert!(std::panic::catch_unwind(|| cores(1).set_max_async_threads(0)).is_err());
 }
 
@@ -285,7 +278,7 @@ fn one_core_runs_in_block_on_and_moves_when_it_blocks() {
     assert_eq!(seen, 0, "the other task went on on another thread");
     // From here on the core lives on a spare: tasks run without anybody in `block_on`.
     let alone = runtime.spawn(async {});
-    until("it runs by itself", || alone.is_finished());
+    wait_until("it runs by itself", || alone.is_finished());
     assert_eq!(runtime.block_on(async { task::spawn(async { 3 }).await.unwrap() }), 3);
 }
 

@@ -8,7 +8,8 @@ use futures::channel::oneshot;
 use threadlet::runtime::Runtime;
 use threadlet::{threadlet, time};
 
-use super::{LIMIT, cores, dropped, until};
+use super::support::wait_until;
+use super::{LIMIT, cores, dropped};
 
 #[test]
 fn shutdown_drops_futures_and_cancels_handles() {
@@ -25,7 +26,7 @@ fn shutdown_drops_futures_and_cancels_handles() {
     });
     let sleeping = runtime.spawn(time::sleep(Duration::from_secs(3600)));
     let done = runtime.spawn(async { 8 });
-    until("one is done", || done.is_finished());
+    wait_until("one is done", || done.is_finished());
     drop(runtime);
     assert_eq!(count.load(Ordering::SeqCst), 1, "the future is gone when the runtime is");
     let late = handle.spawn(async { panic!("it must not run") });
@@ -56,7 +57,7 @@ fn a_spawn_may_meet_the_shutdown() {
             }
             handles
         });
-        until("it has begun", || go.load(Ordering::SeqCst));
+        wait_until("it has begun", || go.load(Ordering::SeqCst));
         drop(runtime);
         let handles = spawner.join().unwrap();
         threadlet::block_on(async {
@@ -83,9 +84,9 @@ fn a_runtime_may_be_dropped_inside_a_task() {
         let (give, take) = oneshot::channel::<Runtime>();
         let dropper = runtime.spawn(async move { drop(take.await.unwrap()) });
         assert!(give.send(runtime).is_ok());
-        until("futures are dropped", || count.load(Ordering::SeqCst) == 1);
-        until("the dropper ends", || dropper.is_finished());
-        until("no task is left", || handle.metrics().tasks_alive == 0);
+        wait_until("futures are dropped", || count.load(Ordering::SeqCst) == 1);
+        wait_until("the dropper ends", || dropper.is_finished());
+        wait_until("no task is left", || handle.metrics().tasks_alive == 0);
     }
 }
 
@@ -95,7 +96,7 @@ fn shutdown_timeout_is_bounded() {
     let runtime = cores(1);
     let (sender, receiver) = mpsc::channel::<()>();
     let blocked = runtime.spawn(async move { threadlet!(receiver.recv()).unwrap() });
-    until("it blocks", || runtime.metrics().async_threads == 1);
+    wait_until("it blocks", || runtime.metrics().async_threads == 1);
     let start = Instant::now();
     runtime.shutdown_timeout(Duration::from_millis(20));
     let took = start.elapsed();
@@ -103,6 +104,6 @@ fn shutdown_timeout_is_bounded() {
     assert!(!blocked.is_finished());
     sender.send(()).unwrap();
     // The poll that was in the call runs to its end.
-    until("it ends by itself", || blocked.is_finished());
+    wait_until("it ends by itself", || blocked.is_finished());
     assert!(threadlet::block_on(blocked).is_ok());
 }
