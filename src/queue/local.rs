@@ -139,6 +139,10 @@ impl<T: Item> LocalQueue<T> {
             // in `push`); Acquire on failure as for the first load.
             match self.head.compare_exchange(head, head + len, Ordering::AcqRel, Ordering::Acquire)
             {
+                Ok(_) if cfg!(threadlet_break = "copy-late") => {
+                    copy(0, self.slot(head).load(Ordering::Relaxed));
+                    return len;
+                }
                 Ok(_) => return len,
                 Err(now) => head = now,
             }
