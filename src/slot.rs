@@ -112,15 +112,29 @@ impl Slot {
         }
     }
 
+    /// By the monitor, before it takes the core of a hog; `slow_down` or `unmark_slow` follows.
+    ///
+    /// The thread that has lost its core looks at the mark when its call has returned. It learns of
+    /// the loss by the swap of its word, which comes after this store, so it sees the mark. From
+    /// there on there are two orders. The thread takes the mark away before the monitor's second
+    /// look below: then the monitor undoes what it did. Or after it: then what the monitor did is
+    /// done, and the thread undoes it.
+    pub(crate) fn mark_slow(&self) {
+        self.slowed.store(true, Ordering::SeqCst);
+    }
+
     /// By the monitor, which has taken the core of a hog: the thread computes on, in slices so long
     /// that a thread that wakes with work to do need not wait for their end.
     pub(crate) fn slow_down(&self) {
-        self.slowed.store(true, Ordering::SeqCst);
         set_slice(self.tid.load(Ordering::Relaxed), Some(HOG_SLICE));
-        // It may have returned, and looked, before the line above.
         if !self.slowed.load(Ordering::SeqCst) {
             set_slice(self.tid.load(Ordering::Relaxed), None);
         }
+    }
+
+    /// By the monitor, which could not take the core after all.
+    pub(crate) fn unmark_slow(&self) {
+        self.slowed.store(false, Ordering::SeqCst);
     }
 
     /// By the thread, when its call has returned.

@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{build, detectors, os, ticker, wait_for_ticks, wait_until, within};
 use threadlet::runtime::Builder;
@@ -46,6 +46,32 @@ fn a_ticker_ticks_beside_four_closures_that_spin_for_a_second_on_two_cores() {
                 let metrics = runtime.metrics();
                 (metrics.async_threads, metrics.permits_free) == (0, 512)
             });
+        });
+    }
+}
+
+/// Long slices for who computes, so that who wakes with work to do need not wait for their end; and
+/// not for longer than it computes.
+#[test]
+fn a_hog_has_long_slices_until_it_returns() {
+    let usual = os::slice_of(0);
+    if usual == 0 {
+        support::say("the kernel tells no slices: nothing to see");
+        return;
+    }
+    for detector in detectors() {
+        within(Duration::from_secs(120), move || {
+            let runtime = build(Builder::new_multi_thread().worker_threads(1), detector);
+            let hog = runtime.spawn_blocking(move || {
+                let start = Instant::now();
+                while os::slice_of(0) == usual && start.elapsed() < Duration::from_secs(20) {
+                    (0..10_000).for_each(|_| std::hint::spin_loop());
+                }
+                (os::tid(), os::slice_of(0))
+            });
+            let (thread, slice) = runtime.block_on(hog).unwrap();
+            assert_eq!(slice, 20_000_000, "ns, while it computes");
+            wait_until("its slices are as usual again", || os::slice_of(thread) == usual);
         });
     }
 }

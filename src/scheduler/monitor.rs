@@ -197,20 +197,23 @@ impl Monitor<'_> {
         let Some(cause) = self.verdict(seat, slot, in_region, since) else {
             return if first { Found::Nothing } else { Found::Suspect };
         };
-        if cause == Cause::Hog {
+        let hog = cause == Cause::Hog;
+        if hog {
             // Now, not when it returns: others of its kind may start meanwhile.
             slot.site.get().inspect(|site| site.learn_hog());
+            slot.mark_slow();
         }
         fail_point!("observed");
         let claim = Claim { seat, seen: word, observed: word.slot(), cause };
-        match self.shared.retake(claim) {
+        let retake = self.shared.retake(claim);
+        if hog && retake == Retake::Done && self.shared.unfiltered {
+            slot.slow_down();
+        } else if hog {
+            slot.unmark_slow();
+        }
+        match retake {
             Retake::Stale => Found::Nothing,
-            Retake::Done => {
-                if cause == Cause::Hog {
-                    slot.slow_down();
-                }
-                Found::Blocked
-            }
+            Retake::Done => Found::Blocked,
             Retake::NoPermit | Retake::NoSpare => {
                 self.looks[seat].claimed = true;
                 Found::Blocked

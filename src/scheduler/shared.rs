@@ -98,8 +98,9 @@ pub(crate) struct Shared {
     pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
-    /// No filter stood between us and `sched_setaffinity` when the process was asked.
-    pub(crate) can_move_threads: bool,
+    /// No filter stood between us and the kernel when the process was asked: threads may be given
+    /// long slices, and under perf be moved to another CPU.
+    pub(crate) unfiltered: bool,
     pub(crate) sentinel: OnceLock<Arc<Sentinel>>,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
@@ -136,7 +137,7 @@ impl Shared {
             events: Mutex::new(HashMap::new()),
             counters: Counters::default(),
             threads: Threads::default(),
-            can_move_threads: detection.perf && crate::detect::probe::is_unfiltered(),
+            unfiltered: crate::detect::probe::is_unfiltered(),
             sentinel: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
             vigil: Vigil::new(),
@@ -202,7 +203,7 @@ impl Shared {
     /// itself the kernel picks another idle CPU, and the interrupt to wake that one costs more than
     /// all the rest.)
     pub(crate) fn retake_here(&self, claim: Claim) -> Retake {
-        self.retake_with(claim, Todo { here: self.can_move_threads, ..Todo::default() })
+        self.retake_with(claim, Todo { here: self.unfiltered, ..Todo::default() })
     }
 
     fn retake_with(&self, claim: Claim, mut todo: Todo) -> Retake {

@@ -101,7 +101,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             fail_point!("add spare");
             listed = true;
             patience = keep_alive;
-            if thread.shared.can_move_threads {
+            if thread.shared.detection.perf && thread.shared.unfiltered {
                 thread.slot.note_home();
             }
             thread.become_spare();

@@ -73,6 +73,24 @@ pub(crate) fn preemptions() -> i64 {
     usage.ru_nivcsw
 }
 
+/// The number of the calling thread.
+pub(crate) fn tid() -> i32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// How long a thread may run before others have their turn, as the kernel says since Linux 6.12; 0
+/// before that.
+pub(crate) fn slice_of(tid: i32) -> u64 {
+    // The first version of the kernel's `sched_attr`, in words: the seventh and eighth are the slice.
+    let mut attr = [0_u32; 12];
+    let size = size_of_val(&attr);
+    // SAFETY: the words are ours to write, for the size given.
+    let got = unsafe { libc::syscall(libc::SYS_sched_getattr, tid, attr.as_mut_ptr(), size, 0) };
+    assert_eq!(got, 0, "{}", io::Error::last_os_error());
+    u64::from(attr[6]) | u64::from(attr[7]) << 32
+}
+
 /// The names of this process's threads.
 pub(crate) fn thread_names() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
