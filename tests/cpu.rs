@@ -55,8 +55,8 @@ fn a_ticker_ticks_beside_four_closures_that_spin_for_a_second_on_two_cores() {
 #[test]
 fn a_hog_has_long_slices_until_it_returns() {
     let usual = os::slice_of(0);
-    if usual == 0 {
-        support::say("the kernel tells no slices: nothing to see");
+    if usual == 0 || os::is_filtered() {
+        support::say("the kernel tells no slices, or a filter keeps us from changing them");
         return;
     }
     for detector in detectors() {

@@ -91,6 +91,12 @@ pub(crate) fn slice_of(tid: i32) -> u64 {
     u64::from(attr[6]) | u64::from(attr[7]) << 32
 }
 
+/// Whether this process has a seccomp filter.
+pub(crate) fn is_filtered() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
+}
+
 /// The names of this process's threads.
 pub(crate) fn thread_names() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
