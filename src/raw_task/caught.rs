@@ -20,8 +20,8 @@ pub(crate) trait Life {
     fn end(self);
 }
 
-/// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached) does not unwind: a value
-/// whose `Drop` panics must not take a worker with it.
+/// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached) does
+/// not unwind: a value whose `Drop` panics must not take a worker with it.
 #[derive(Debug)]
 pub(crate) struct Outcome<T>(Option<Result<T, Payload>>);
 
@@ -93,9 +93,9 @@ impl<F: Future, L: Life> Future for Caught<F, L> {
         // before the word. Here the task counts as running. Either the wake came before it began to
         // run, and the word is seen; or it comes later, and the task will be polled again.
         if self.life.as_ref().is_some_and(Life::is_over) {
+            // That it was stopped is no reason to keep a panic from whoever waits for it.
             let panicked = self.finish();
-            quietly(|| drop(panicked));
-            return Poll::Ready(Outcome(None));
+            return Poll::Ready(Outcome(panicked.map(Err)));
         }
         let future = self.as_mut().project().future.as_pin_mut();
         let future = future.expect("a task is not polled after its end");

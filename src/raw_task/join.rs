@@ -39,7 +39,8 @@ impl<T> JoinHandle<T> {
     }
 
     /// Stops the task at its next `.await`: it is not polled again, its future is dropped by the
-    /// runtime, and the handle returns a [`JoinError`] that [`is_cancelled`].
+    /// runtime, and the handle returns a [`JoinError`] that [`is_cancelled`] (or that has the panic, if
+    /// dropping the future panicked).
     ///
     /// A call inside `threadlet!` or `spawn_blocking` that has started is not interrupted: it runs
     /// to its end, and so does the rest of that poll; one that has not started never will. A task
