@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::detect::ring::Ring;
 use crate::driver;
@@ -312,8 +312,16 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
     f(unsafe { thread.as_ref() })
 }
 
+/// How many forks lie between the first process and this one, since runtimes are built.
+static FORKS: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn forks() -> usize {
+    FORKS.load(Ordering::Relaxed)
+}
+
 /// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
 pub(crate) extern "C" fn forget_after_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
     let thread = THREAD.replace(ptr::null());
     // SAFETY: as in `with`: not null only while the value lives, on this thread.
     if let Some(thread) = unsafe { thread.as_ref() } {

@@ -8,7 +8,7 @@ mod metrics;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 pub use builder::{Builder, Detector};
@@ -16,6 +16,7 @@ pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::{Blocked, Metrics, SiteStats};
 
 use crate::context;
+use crate::primitive::StaticRef;
 pub use crate::scheduler::pool::Cause;
 use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::{Config, Detection, Shared};
@@ -160,11 +161,25 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The runtime for calls from outside any: started once, and never shut down.
+/// The runtime for calls from outside any: started once, and never shut down. A child of `fork` has
+/// none of its threads, and starts one of its own.
 pub(crate) fn global() -> Handle {
-    static GLOBAL: OnceLock<Runtime> = OnceLock::new();
-    let start = || Builder::new_multi_thread().thread_name("threadlet-global").build();
-    GLOBAL.get_or_init(|| start().expect("the global runtime cannot be started")).handle.clone()
+    static GLOBAL: StaticRef<(usize, Runtime)> = StaticRef::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    let forks = context::forks();
+    let started = || GLOBAL.get().filter(|(before, _)| *before == forks);
+    if let Some((_, runtime)) = started() {
+        return runtime.handle.clone();
+    }
+    let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, runtime) = started().unwrap_or_else(|| {
+        let runtime = Builder::new_multi_thread().thread_name("threadlet-global").build();
+        let runtime = runtime.expect("the global runtime cannot be started");
+        let kept: &'static _ = Box::leak(Box::new((forks, runtime)));
+        GLOBAL.set(Some(kept));
+        kept
+    });
+    runtime.handle.clone()
 }
 
 /// Starts everything a runtime consists of, or nothing.
