@@ -18,13 +18,16 @@
 
 #[cfg(all(test, not(threadlet_loom)))]
 mod tests;
+mod waiters;
 
 use std::collections::VecDeque;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Instant;
 
 use slab::Slab;
 
+pub(crate) use self::waiters::Ticket;
+use self::waiters::Waiter;
 use super::core::{CoreWord, SlotId, Stale, Word};
 use crate::failpoint::fail_point;
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -99,17 +102,6 @@ pub(crate) struct Todo {
     /// The caller's CPU falls free: the spares had best run there.
     pub(crate) here: bool,
 }
-
-#[derive(Debug)]
-enum Waiter {
-    Waiting(Waker),
-    Granted,
-}
-
-/// A waiter's place at the gate.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Ticket(usize);
 
 #[derive(Debug)]
 struct State {
@@ -370,20 +362,6 @@ impl Pool {
         self.publish(state);
     }
 
-    /// Permits beyond `kept` for those at the gate, first in, first out.
-    fn grant(&self, state: &mut State, kept: usize, todo: &mut Todo) {
-        while state.free() > kept {
-            let Some(key) = state.queue.pop_front() else { break };
-            state.in_use += 1;
-            state.taken += 1;
-            if let Waiter::Waiting(waker) =
-                std::mem::replace(&mut state.waiters[key], Waiter::Granted)
-            {
-                todo.granted.push(waker);
-            }
-        }
-    }
-
     /// Looks at the stalled list once more: drops those that run again, serves the others if
     /// anything has become free. The monitor calls it while the list is not empty.
     pub(crate) fn look_again(&self, todo: &mut Todo) {
@@ -397,59 +375,6 @@ impl Pool {
         state.cap = cap;
         state.rescue_cap = rescue_cap(cap);
         self.serve(&mut state, todo);
-    }
-
-    /// At the gate, at the cap: a place in the queue, or a permit if one has come free.
-    pub(crate) fn wait(&self, waker: &Waker) -> Ticket {
-        // A clone is foreign code: not under the lock.
-        let waker = waker.clone();
-        let mut state = self.state.lock();
-        let waiter = if state.free() > 0 && state.queue.is_empty() {
-            state.in_use += 1;
-            state.taken += 1;
-            Waiter::Granted
-        } else {
-            Waiter::Waiting(waker)
-        };
-        let granted = matches!(waiter, Waiter::Granted);
-        let key = state.waiters.insert(waiter);
-        if !granted {
-            state.queue.push_back(key);
-        }
-        self.publish(&state);
-        Ticket(key)
-    }
-
-    /// Whether the wait is over. `Ready`: a permit is held until `hand_over_first` or `give_back`.
-    pub(crate) fn poll_wait(&self, ticket: &Ticket, waker: &Waker) -> Poll<()> {
-        // Wakers are foreign code, and so is their clone and drop: not under the lock.
-        let fresh = waker.clone();
-        let mut state = self.state.lock();
-        let (answer, stale) = match &mut state.waiters[ticket.0] {
-            Waiter::Granted => (Poll::Ready(()), fresh),
-            Waiter::Waiting(old) => (Poll::Pending, std::mem::replace(old, fresh)),
-        };
-        drop(state);
-        drop(stale);
-        answer
-    }
-
-    /// Leaves the queue, or gives the permit back unused.
-    pub(crate) fn give_back(&self, ticket: Ticket, todo: &mut Todo) {
-        let mut state = self.state.lock();
-        let gone = state.waiters.remove(ticket.0);
-        match &gone {
-            Waiter::Waiting(_) => state.queue.retain(|key| *key != ticket.0),
-            Waiter::Granted if cfg!(threadlet_break = "leak-grant") => {}
-            Waiter::Granted => {
-                state.in_use -= 1;
-                state.returned += 1;
-            }
-        }
-        self.serve(&mut state, todo);
-        drop(state);
-        // Its waker is foreign code: not under the lock.
-        drop(gone);
     }
 
     /// The lender itself hands its core over before the call, with the permit of `ticket` or, if
@@ -475,27 +400,6 @@ impl Pool {
         }
         self.serve(&mut state, todo);
         done
-    }
-
-    /// At the cap, a call that seldom blocks: it may run without a permit in sight, on at most all
-    /// cores but one at once (or on the only one while the emergency permit is free).
-    pub(crate) fn admit_unprotected(&self) -> bool {
-        let state = self.state.lock();
-        let limit = match self.words.len() {
-            1 => usize::from(!state.emergency),
-            cores => cores - 1,
-        };
-        if self.unprotected.load(Ordering::Relaxed) >= limit {
-            return false;
-        }
-        self.unprotected.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-
-    /// The unprotected call has returned.
-    pub(crate) fn end_unprotected(&self) {
-        let before = self.unprotected.fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0);
     }
 
     /// How many spares the monitor should make now.
