@@ -193,3 +193,24 @@ fn callers_blocked_at_the_cap_do_not_keep_the_task_they_wait_for_from_running() 
         wait_until("permits come back", || runtime.metrics().permits_free == cap);
     }
 }
+
+/// tokio issue 4296. A file was written to and dropped, without a flush, and read again: the data was
+/// still on its way, in a buffer and on another thread. A write that returned has been written.
+#[test]
+fn what_was_written_and_dropped_is_there() {
+    let path = std::env::temp_dir().join(format!("threadlet-bugs-{}", std::process::id()));
+    let runtime = one_core();
+    for round in 0..200_u32 {
+        let (path, data) = (path.clone(), round.to_le_bytes().repeat(round as usize));
+        let task = runtime.spawn(async move {
+            let mut file = threadlet!(std::fs::File::create(&path))?;
+            threadlet!(file.write_all(&data))?;
+            drop(file);
+            let read = threadlet!(std::fs::read(&path))?;
+            std::io::Result::Ok(read == data)
+        });
+        let is_there = in_time(&runtime, "it is read", task).unwrap();
+        assert!(is_there.unwrap(), "round {round}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
