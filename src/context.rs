@@ -20,7 +20,7 @@ use crate::slot::Slot;
 
 /// In-place calls in one poll before the task goes back through the queue: with its core in hand
 /// (others wait for the core), and without (the thread is the task's own, but its CPU is not).
-pub(crate) const BUDGET_WITH_CORE: u32 = 32;
+pub(crate) const BUDGET_WITH_CORE: u32 = 64;
 pub(crate) const BUDGET_CORELESS: u32 = 128;
 
 thread_local! {

@@ -12,9 +12,10 @@ use crate::scheduler::core::SlotId;
 use crate::site::{CallCounts, Site};
 use crate::sys::thread::{Affinity, bring_here, set_slice};
 
-/// The time slice of a thread that lost its core as a hog. Several times the kernel's default; the
-/// longer, the later other hogs have their turn.
-const HOG_SLICE: Duration = Duration::from_millis(20);
+/// The time slice of a thread that lost its core as a hog. Many times the kernel's default: where one
+/// hog follows another on a CPU, a thread that wakes can be some milliseconds late, and that is to
+/// happen seldom. The longer, the later other hogs have their turn.
+const HOG_SLICE: Duration = Duration::from_millis(50);
 
 /// No seat.
 const NOWHERE: usize = usize::MAX;

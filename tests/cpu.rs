@@ -70,7 +70,7 @@ fn a_hog_has_long_slices_until_it_returns() {
                 (os::tid(), os::slice_of(0))
             });
             let (thread, slice) = runtime.block_on(hog).unwrap();
-            assert_eq!(slice, 20_000_000, "ns, while it computes");
+            assert_eq!(slice, 50_000_000, "ns, while it computes");
             wait_until("its slices are as usual again", || os::slice_of(thread) == usual);
         });
     }
