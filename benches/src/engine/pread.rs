@@ -1,7 +1,8 @@
 //! A 4 KiB `pread` of a cached page: through `threadlet!`, bare, and the two ways tokio has.
 //!
 //! All sides read the same file, page after page, from one spawned task, into a buffer that is not
-//! allocated per call (`spawn_blocking` sends it there and back, as its users do).
+//! allocated per call (`spawn_blocking` sends it there and back, as its users do) and begins at a page's
+//! edge: how fast the kernel copies depends on where it copies to, by more than a region costs.
 //!
 //! tokio's `block_in_place` gives its core away at the first call of a poll and has nothing left to
 //! give at the next ones: a loop of it that never yields measures a plain call. So it yields after
@@ -21,6 +22,16 @@ use crate::report::{Bar, Row, Unit};
 
 /// Short enough that a chunk of bare reads in one poll is no hog, and is seldom preempted.
 const CHUNK: usize = 200;
+
+/// A buffer at a page's edge.
+#[repr(align(4096))]
+struct Page([u8; PAGE]);
+
+impl Page {
+    fn new() -> Box<Page> {
+        Box::new(Page([0; PAGE]))
+    }
+}
 
 /// Nanoseconds per read; a sample a chunk, or a round of tokio.
 #[derive(Default)]
@@ -64,11 +75,11 @@ fn ours(plan: &Plan, file: &Arc<File>, chunks: usize, measured: &mut Measured) {
     let runtime = plan.runtime();
     let file = file.clone();
     let times = runtime.run(async move {
-        let mut times = Vec::new();
+        let (mut times, mut page) = (Vec::new(), Page::new());
         for _ in 0..chunks {
-            let marked = marked_reads::<false>(&file, CHUNK).await;
-            let bare = bare_reads(&file, CHUNK).await;
-            times.push((marked, bare, marked_reads::<true>(&file, CHUNK).await));
+            let marked = marked_reads::<false>(&file, CHUNK, &mut page).await;
+            let bare = bare_reads(&file, CHUNK, &mut page).await;
+            times.push((marked, bare, marked_reads::<true>(&file, CHUNK, &mut page).await));
         }
         times
     });
@@ -81,12 +92,11 @@ fn ours(plan: &Plan, file: &Arc<File>, chunks: usize, measured: &mut Measured) {
     }
 }
 
-async fn marked_reads<const YIELDS: bool>(file: &File, count: usize) -> Duration {
-    let mut page = [0; PAGE];
+async fn marked_reads<const YIELDS: bool>(file: &File, count: usize, page: &mut Page) -> Duration {
     threadlet::task::yield_now().await;
     let begin = Instant::now();
     for nth in 0..count {
-        threadlet!(read_page(file, nth, &mut page));
+        threadlet!(read_page(file, nth, &mut page.0));
         if YIELDS {
             threadlet::task::yield_now().await;
         }
@@ -94,12 +104,11 @@ async fn marked_reads<const YIELDS: bool>(file: &File, count: usize) -> Duration
     begin.elapsed()
 }
 
-async fn bare_reads(file: &File, count: usize) -> Duration {
-    let mut page = [0; PAGE];
+async fn bare_reads(file: &File, count: usize, page: &mut Page) -> Duration {
     threadlet::task::yield_now().await;
     let begin = Instant::now();
     for nth in 0..count {
-        read_page(file, nth, &mut page);
+        read_page(file, nth, &mut page.0);
     }
     begin.elapsed()
 }
@@ -120,12 +129,12 @@ fn tokio(plan: &Plan, file: &Arc<File>, count: usize, measured: &mut Measured) {
 }
 
 async fn spawned_reads(file: &Arc<File>, count: usize) -> Duration {
-    let mut page = Box::new([0; PAGE]);
+    let mut page = Page::new();
     let begin = Instant::now();
     for nth in 0..count {
         let file = file.clone();
         let read = tokio::task::spawn_blocking(move || {
-            read_page(&file, nth, &mut page);
+            read_page(&file, nth, &mut page.0);
             page
         });
         page = read.await.expect("the closure ends well");
@@ -134,10 +143,10 @@ async fn spawned_reads(file: &Arc<File>, count: usize) -> Duration {
 }
 
 async fn in_place_reads(file: &File, count: usize) -> Duration {
-    let mut page = [0; PAGE];
+    let mut page = Page::new();
     let begin = Instant::now();
     for nth in 0..count {
-        tokio::task::block_in_place(|| read_page(file, nth, &mut page));
+        tokio::task::block_in_place(|| read_page(file, nth, &mut page.0));
         tokio::task::yield_now().await;
     }
     begin.elapsed()
