@@ -44,7 +44,7 @@ pub(crate) struct Thread<'a> {
     pub(crate) slot: &'a Slot,
     core: Cell<Option<Core<'a>>>,
     /// The word as this thread left it. Only means something while it has a core.
-    word: Cell<Option<Word>>,
+    word: Cell<Word>,
     /// Set from the loss of a core until the permit is given back.
     holding: Cell<Option<Holding>>,
     pub(crate) in_poll: Cell<bool>,
@@ -74,7 +74,7 @@ impl<'a> Thread<'a> {
             id,
             slot: shared.slots.get(id),
             core: Cell::new(None),
-            word: Cell::new(None),
+            word: Cell::new(Word::NONE),
             holding: Cell::new(None),
             in_poll: Cell::new(false),
             in_region: Cell::new(false),
@@ -126,17 +126,18 @@ impl<'a> Thread<'a> {
 
     #[inline]
     fn lent_word(&self) -> Word {
-        self.word.get().expect("a thread with a core knows its word")
+        debug_assert!(self.core.get().is_some(), "a thread with a core knows its word");
+        self.word.get()
     }
 
     /// The thread's view of its core's word; `None` without a core.
     pub(crate) fn word(&self) -> Option<Word> {
-        self.core.get().and(self.word.get())
+        self.core.get().map(|_| self.word.get())
     }
 
     fn take_core(&self, index: usize, word: &'a CoreWord, held: Word) {
         self.core.set(Some(Core { index, seat: &self.shared.seats[index], word }));
-        self.word.set(Some(held));
+        self.word.set(held);
         self.slot.set_seat(Some(index));
     }
 
@@ -166,7 +167,6 @@ impl<'a> Thread<'a> {
 
     fn drop_core(&self) {
         self.core.set(None);
-        self.word.set(None);
         self.slot.set_seat(None);
     }
 
@@ -174,7 +174,7 @@ impl<'a> Thread<'a> {
     #[inline]
     pub(crate) fn lend(&self) {
         if let Some(core) = self.core.get() {
-            self.word.set(Some(core.word.lend(self.lent_word())));
+            self.word.set(core.word.lend(self.lent_word()));
         }
     }
 
@@ -183,7 +183,7 @@ impl<'a> Thread<'a> {
     pub(crate) fn reclaim(&self) {
         if let Some(core) = self.core.get() {
             match core.word.reclaim(self.lent_word()) {
-                Ok(held) => self.word.set(Some(held)),
+                Ok(held) => self.word.set(held),
                 Err(Lost) => self.lose(),
             }
         }
@@ -196,7 +196,7 @@ impl<'a> Thread<'a> {
         fail_point!("bump");
         match core.word.bump(self.lent_word()) {
             Ok(lent) => {
-                self.word.set(Some(lent));
+                self.word.set(lent);
                 true
             }
             Err(Lost) => {
@@ -232,7 +232,6 @@ impl<'a> Thread<'a> {
     fn forget(&self) {
         self.forgotten.set(true);
         self.core.set(None);
-        self.word.set(None);
         self.holding.set(None);
         self.armed.set(false);
         self.ring_refused.set(true);

@@ -26,7 +26,7 @@ const SAMPLE: u64 = 32;
 
 /// One call in this many is timed at a site that keeps its core: it may block for times too short
 /// for a detector. The clock, read twice, costs four times an ordinary region.
-const TIMED: u64 = 128;
+const TIMED: u64 = 256;
 
 /// A call that waited for so long has blocked, whether or not its core was taken.
 const BLOCKED: Duration = Duration::from_micros(20);

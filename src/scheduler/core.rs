@@ -39,6 +39,9 @@ pub(crate) enum State {
 pub(crate) struct Word(u64);
 
 impl Word {
+    /// The view of a thread that has no core.
+    pub(crate) const NONE: Word = Word(0);
+
     fn new(state: State, slot: SlotId, number: u64) -> Self {
         debug_assert!(slot <= NO_SLOT);
         Word(number << NUMBER_SHIFT | u64::from(slot) << SLOT_SHIFT | state as u64)
