@@ -263,12 +263,39 @@ fn perf_refused_by_a_filter_is_a_reason_and_the_monitor_takes_over() {
 
 #[test]
 fn perf_forbidden_on_pain_of_death_is_never_tried() {
-    for detector in ["perf", "auto"] {
-        let mut child = child("alone_without_perf");
-        child.env("THREADLET_DETECTOR", detector);
-        let kill = libc::SECCOMP_RET_KILL_PROCESS;
-        passes(LIMIT, os::filtered(&mut child, libc::SYS_perf_event_open, kill));
+    // The second is what the sentinel needs beside it.
+    for call in [libc::SYS_perf_event_open, libc::SYS_sched_setscheduler] {
+        for detector in ["perf", "auto"] {
+            let mut child = child("alone_without_perf");
+            child.env("THREADLET_DETECTOR", detector);
+            passes(LIMIT, os::filtered(&mut child, call, libc::SECCOMP_RET_KILL_PROCESS));
+        }
     }
+}
+
+/// What is merely useful (spares moved to a CPU, long slices for hogs) is no reason to die.
+#[test]
+fn what_is_merely_useful_is_not_tried_behind_a_filter() {
+    let calls = [libc::SYS_sched_setaffinity, libc::SYS_sched_setattr, libc::SYS_sched_getattr];
+    for call in calls {
+        let mut child = child("alone_blocks_and_hogs");
+        passes(LIMIT, os::filtered(&mut child, call, libc::SECCOMP_RET_KILL_PROCESS));
+    }
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_blocks_and_hogs() {
+    let runtime = one_core().build().unwrap();
+    (0..20).for_each(|_| a_block_is_seen(&runtime));
+    let hog = runtime.spawn_blocking(|| {
+        let end = os::thread_cpu_time() + Duration::from_millis(100);
+        while os::thread_cpu_time() < end {
+            std::hint::spin_loop();
+        }
+    });
+    runtime.block_on(hog).unwrap();
+    assert!(runtime.metrics().handoffs_hog >= 1);
 }
 
 #[test]
