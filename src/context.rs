@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::detect::ring::Ring;
 use crate::driver;
@@ -17,11 +18,19 @@ use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Word};
 use crate::scheduler::pool::{Holding, Todo};
 use crate::scheduler::shared::{Seat, Shared};
 use crate::slot::Slot;
+use crate::sys::thread::sleeps;
 
 /// In-place calls in one poll before the task goes back through the queue: with its core in hand
 /// (others wait for the core), and without (the thread is the task's own, but its CPU is not).
 pub(crate) const BUDGET_WITH_CORE: u32 = 64;
 pub(crate) const BUDGET_CORELESS: u32 = 128;
+
+/// A coreless task that does not yield gets a new budget as long as it has blocked in one of its
+/// last so many. (At 1 % of calls that block, one budget in four has none of them.)
+const LULLS: u32 = 4;
+
+/// After so many budgets without a core a thread gives up its ring.
+const RENEWALS_WITH_RING: u32 = 8;
 
 thread_local! {
     static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
@@ -53,6 +62,19 @@ pub(crate) struct Thread<'a> {
     pub(crate) losses: Cell<u32>,
     /// Calls left before the gate sends the task back through the queue.
     pub(crate) budget: Cell<u32>,
+    /// When the thread, with a core, is to look at timers and I/O.
+    pub(crate) drive_at: Cell<Instant>,
+    /// How often the thread had slept when the budget was last renewed, how many budgets ago it
+    /// last did, and how many there were since it lost its core.
+    sleeps: Cell<u64>,
+    lull: Cell<u32>,
+    renewals: Cell<u32>,
+    /// This poll has made a call without the core.
+    pub(crate) glued: Cell<bool>,
+    /// The task that has yielded here and goes on here, without the core; see [`Thread::keep`].
+    kept: RefCell<Option<Runnable>>,
+    /// Nobody but tasks waits for this thread.
+    pub(crate) keeps: Cell<bool>,
     pub(crate) searching: Cell<bool>,
     pub(crate) lifo_streak: Cell<u32>,
     pub(crate) seed: Cell<u32>,
@@ -80,6 +102,13 @@ impl<'a> Thread<'a> {
             in_region: Cell::new(false),
             losses: Cell::new(0),
             budget: Cell::new(0),
+            drive_at: Cell::new(Instant::now()),
+            sleeps: Cell::new(0),
+            renewals: Cell::new(0),
+            lull: Cell::new(0),
+            glued: Cell::new(false),
+            kept: RefCell::new(None),
+            keeps: Cell::new(false),
             searching: Cell::new(false),
             lifo_streak: Cell::new(0),
             seed: Cell::new(id.wrapping_mul(0x9E37_79B9) | 1),
@@ -227,6 +256,50 @@ impl<'a> Thread<'a> {
         Some(result)
     }
 
+    /// A task yields on this thread, which has lost the core, after a call: the thread keeps the
+    /// task, and polls it again as soon as this poll has returned, for as long as its budget lasts.
+    /// The others have a core and a thread to run on, so they lose nothing; by way of the queue, this
+    /// task would cost its next core a hand-off at its next call.
+    ///
+    /// `async_task` hands over a task that was woken in its own poll as the last step of that poll,
+    /// so between this and [`Thread::take_kept`] no foreign code runs.
+    fn keep(&self, task: Runnable) -> Option<Runnable> {
+        let spent = self.budget.get() == 0 || self.shared.pool.anyone_behind();
+        if !self.is_coreless() || !self.glued.get() || !self.keeps.get() || spent {
+            return Some(task);
+        }
+        *self.kept.borrow_mut() = Some(task);
+        None
+    }
+
+    /// The budget is spent, at the gate: a task whose calls still block, and leave their CPU by
+    /// that, may go on without a core.
+    pub(crate) fn renew_budget(&self) -> bool {
+        if !self.is_coreless() || self.shared.pool.anyone_behind() || !self.keeps.get() {
+            return false;
+        }
+        let now = sleeps();
+        let slept = now.wrapping_sub(self.sleeps.replace(now));
+        let lull = if slept > 0 { 0 } else { self.lull.get() + 1 };
+        self.lull.set(lull);
+        if lull >= LULLS {
+            return false;
+        }
+        self.budget.set(BUDGET_CORELESS);
+        self.renewals.set(self.renewals.get() + 1);
+        if self.renewals.get() == RENEWALS_WITH_RING {
+            // An event costs each switch of its thread a little even while it is disabled.
+            self.ring.borrow_mut().take();
+            self.close_slot_ring();
+        }
+        true
+    }
+
+    /// The task that goes on here.
+    pub(crate) fn take_kept(&self) -> Option<Runnable> {
+        self.kept.borrow_mut().take()
+    }
+
     /// In a child of `fork`: the core, the permit and the ring are the parent's. Reading the ring is
     /// a `SIGSEGV` here, and a lock may be held by a thread that was not copied. Only stores.
     fn forget(&self) {
@@ -244,6 +317,8 @@ impl<'a> Thread<'a> {
         self.drop_core();
         self.losses.set(self.losses.get() + 1);
         self.budget.set(BUDGET_CORELESS);
+        self.lull.set(0);
+        self.renewals.set(0);
         self.holding.set(Some(self.shared.pool.holding(self.id)));
         self.disarm();
     }
@@ -345,6 +420,9 @@ pub(crate) fn schedule(shared: &Shared, task: Runnable, yielded: bool) {
                 push(thread, core, task, yielded);
             }
         });
+        if yielded {
+            task.set(task.take().and_then(|task| thread.keep(task)));
+        }
     });
     if let Some(task) = task.take() {
         shared.inject(task);

@@ -186,6 +186,7 @@ impl Gate {
             return self.poll_waiting(waiting, cx);
         }
         let pool = &thread.shared.pool;
+        let spent = spent && !thread.renew_budget();
         if spent || (thread.is_coreless() && !self.yielded && pool.anyone_behind()) {
             self.yielded = true;
             cx.waker().wake_by_ref();

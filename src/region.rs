@@ -130,6 +130,7 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
 fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Special {
     let special = |how, watch, _admission| Special { how, watch, _admission };
     if thread.is_coreless() {
+        thread.glued.set(true);
         return special(How::Coreless, Watch::No, None);
     }
     let habit = site.habit();
@@ -193,6 +194,7 @@ fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Specia
     if thread.forgotten.get() {
         return;
     }
+    thread.glued.set(true);
     record(thread, site);
     // A task that blocks again and again is better off staying where it is, on a thread of its own,
     // than taking a core only to lose it.

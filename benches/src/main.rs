@@ -1,7 +1,8 @@
 //! threadlet beside its peers, in one process and one run.
 //!
-//! `cargo run --release -p threadlet-bench -- engine` prints one table: each figure, its bar, what
-//! was measured with `Detector::Perf` and with `Detector::Monitor`, and whether the bar was met.
+//! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict` another): each
+//! figure, its bar, what was measured with `Detector::Perf` and with `Detector::Monitor`, and
+//! whether the bar was met.
 //!
 //! What is the same for all figures: peers run in the same process with their default settings and
 //! as many workers as we have (one for each CPU); rounds are interleaved (ours, peer, ours,
@@ -14,9 +15,12 @@
 mod engine;
 mod harness;
 mod peer;
+mod predict;
 mod report;
+mod suite;
 #[allow(unsafe_code, reason = "the one seam to the operating system")]
 mod sys;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -34,14 +38,19 @@ struct Arguments {
 enum Command {
     /// The engine: regions, hand-off, scheduler, idle.
     Engine(engine::Options),
+    /// Calls that block often or seldom; files.
+    Predict(predict::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Engine(options) = Arguments::parse().command;
+    let command = Arguments::parse().command;
     if let Err(error) = sys::tighten_timers() {
         eprintln!("the timer slack stays as it is: {error}");
     }
-    engine::run(&options)
+    match command {
+        Command::Engine(options) => engine::run(&options),
+        Command::Predict(options) => predict::run(&options),
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,21 @@ pub(crate) fn process_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Sleeps in one system call, which is one block.
+pub(crate) fn nanosleep(duration: Duration) {
+    let time = libc::timespec {
+        tv_sec: duration.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(duration.subsec_nanos() as i32),
+    };
+    // SAFETY: `time` outlives the call; the place for the remaining time may be null.
+    let _early = unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
 /// The first version (64 bytes) of the kernel's `perf_event_attr`.
 #[repr(C)]
 #[derive(Default)]

@@ -16,6 +16,9 @@ use crate::raw_task::{Runnable, quietly};
 /// its own queue is not empty. A prime, so that no regular pattern of tasks falls into step.
 const INTERVAL: u32 = 61;
 
+/// And every so often when polls are long.
+const DRIVE_AFTER: Duration = Duration::from_micros(200);
+
 /// As how many polls a change of the thread counts towards the next such look.
 const TURN: u32 = 10;
 
@@ -35,6 +38,7 @@ pub(crate) trait Root {
 /// down. Afterwards the thread has no core.
 pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
     thread.shared.wake_monitor();
+    thread.keeps.set(root.is_none());
     begin_turn(thread);
     while !thread.is_coreless() {
         if thread.shared.is_shutdown() {
@@ -73,6 +77,7 @@ fn begin_turn(thread: &Thread<'_>) {
     let Some(core) = thread.core() else { return };
     let tick = core.seat.tick.load(Ordering::Relaxed);
     core.seat.tick.store(tick + (INTERVAL - 1 - tick % INTERVAL).min(TURN), Ordering::Relaxed);
+    thread.budget.set(BUDGET_WITH_CORE);
     let mut ready = Vec::new();
     thread.shared.driver_handle.expire(Instant::now(), &mut ready);
     wake_all(thread, ready);
@@ -82,11 +87,14 @@ fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
     let core = thread.core()?;
     let tick = core.seat.tick.load(Ordering::Relaxed).wrapping_add(1);
     core.seat.tick.store(tick, Ordering::Relaxed);
-    if tick % INTERVAL == 0 {
+    let regular = tick % INTERVAL == 0;
+    if regular || is_drive_due(thread) {
         drive(thread, Instant::now());
         if thread.is_coreless() {
             return None;
         }
+    }
+    if regular {
         if let Some(task) = thread.shared.injector.pop() {
             return Some(task);
         }
@@ -94,6 +102,11 @@ fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
     // Asked again: in `drive` the thread may have lost one core and claimed another.
     let core = thread.core()?;
     own_task(thread, core).or_else(|| injected(thread, core)).or_else(|| steal(thread, core))
+}
+
+/// Whether the last poll has made so many calls that timers and I/O may have waited for long.
+fn is_drive_due(thread: &Thread<'_>) -> bool {
+    thread.budget.get() <= BUDGET_WITH_CORE / 2 && Instant::now() >= thread.drive_at.get()
 }
 
 fn own_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
@@ -180,6 +193,14 @@ fn run_task(thread: &Thread<'_>, task: Runnable) {
             task.run();
         });
     });
+    while let Some(task) = thread.take_kept() {
+        thread.budget.set(thread.budget.get().saturating_sub(1));
+        poll(thread, || {
+            quietly(|| {
+                task.run();
+            });
+        });
+    }
     thread.slot.spawned_at.set(None);
 }
 
@@ -187,6 +208,11 @@ fn run_task(thread: &Thread<'_>, task: Runnable) {
 pub(crate) fn in_poll<R>(thread: &Thread<'_>, f: impl FnOnce() -> R) -> R {
     thread.losses.set(0);
     thread.budget.set(BUDGET_WITH_CORE);
+    poll(thread, f)
+}
+
+fn poll<R>(thread: &Thread<'_>, f: impl FnOnce() -> R) -> R {
+    thread.glued.set(false);
     thread.lend();
     fail_point!("lent");
     thread.in_poll.set(true);
@@ -199,6 +225,7 @@ pub(crate) fn in_poll<R>(thread: &Thread<'_>, f: impl FnOnce() -> R) -> R {
 
 /// In passing: timers that are due, and I/O that is ready, if nobody else is at it.
 fn drive(thread: &Thread<'_>, now: Instant) {
+    thread.drive_at.set(now + DRIVE_AFTER);
     let mut ready = Vec::new();
     thread.shared.driver_handle.expire(now, &mut ready);
     if let Some(mut driver) = thread.shared.driver.try_lock() {

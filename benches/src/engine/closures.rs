@@ -8,10 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::workload::late_us;
 use crate::harness::{Plan, Samples, interleave, spin};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
+use crate::workload::late_us;
 
 const CLOSURES: usize = 4;
 const PERIOD: Duration = Duration::from_millis(1);

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use threadlet::threadlet;
 
-use super::workload::{PAGE, cached_file, read_page, tick_on_thread};
 use crate::harness::{Plan, Samples, interleave};
 use crate::report::{Bar, Row, Unit};
+use crate::workload::{PAGE, cached_file, read_page, tick_on_thread};
 
 const PERIOD: Duration = Duration::from_millis(1);
 

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use threadlet::threadlet;
 
-use super::workload::{PAGE, cached_file, read_page};
 use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
+use crate::workload::{PAGE, cached_file, read_page};
 
 /// Short enough that a chunk of bare reads in one poll is no hog, and is seldom preempted.
 const CHUNK: usize = 200;
