@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::context::{self, Thread};
-use crate::scheduler::pool::{Ticket, Todo};
+use crate::queue::Ticket;
+use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::Shared;
 use crate::site::Site;
 
@@ -62,17 +63,41 @@ impl Options {
     pub const DEFAULT: Options = Options { will_block: false, at_cap: AtCap::Wait };
 }
 
-/// No permit was free, and the call was not to wait for one.
+/// No permit was free, or no place in the group, and the call was not to wait for one.
 ///
 /// Returned by `threadlet!(or_fail; ...)`. The call has not been made: make it later, or raise the
-/// cap (`max_async_threads`).
+/// cap (`max_async_threads`) or the group's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Saturated;
+pub struct Saturated {
+    group: Option<&'static str>,
+}
+
+impl Saturated {
+    /// The runtime's cap is reached.
+    const CAP: Saturated = Saturated { group: None };
+
+    /// The group of that name is full.
+    pub(crate) fn of(group: &'static str) -> Self {
+        Saturated { group: Some(group) }
+    }
+
+    /// The name of the [`Group`](crate::Group) that is full; `None` if it is the runtime's cap that
+    /// is reached.
+    pub fn group(&self) -> Option<&'static str> {
+        self.group
+    }
+}
 
 impl fmt::Display for Saturated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("all permits for blocked threads are taken (see `max_async_threads`)")
+        match self.group {
+            Some(name) => {
+                write!(f, "all places in the group {name:?} are taken (see `Group::set_limit`)")
+            }
+            None => {
+                f.write_str("all permits for blocked threads are taken (see `max_async_threads`)")
+            }
+        }
     }
 }
 
@@ -217,7 +242,7 @@ impl Gate {
         }
         match self.options.at_cap {
             AtCap::Inline => Poll::Ready(Ok(Pass::Inline)),
-            AtCap::Fail => Poll::Ready(Err(Saturated)),
+            AtCap::Fail => Poll::Ready(Err(Saturated::CAP)),
             AtCap::Wait => {
                 let ticket = Some(shared.pool.wait(cx.waker()));
                 self.poll_waiting(Waiting { shared: shared.clone(), ticket }, cx)

@@ -56,6 +56,8 @@ mod failpoint;
 #[cfg(not(threadlet_loom))]
 mod gate;
 #[cfg(not(threadlet_loom))]
+mod group;
+#[cfg(not(threadlet_loom))]
 mod macros;
 #[cfg(not(threadlet_loom))]
 mod private;
@@ -90,6 +92,7 @@ mod surface {
     pub use threadlet_macros::{main, test};
 
     pub use crate::gate::Saturated;
+    pub use crate::group::Group;
     pub use crate::macros::run;
     pub use crate::runtime::block_on;
     pub use crate::task::spawn;
@@ -98,6 +101,7 @@ mod surface {
     #[doc(hidden)]
     pub mod __private {
         pub use crate::gate::{AtCap, Options, Pass, gate};
+        pub use crate::group::enter;
         pub use crate::private::Entry;
         pub use crate::region::run_at;
         pub use crate::site::Site;

@@ -38,8 +38,9 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
 /// | option | meaning |
 /// |---|---|
 /// | `will_block` | hand the core over before the call |
-/// | `or_inline` | never wait: with no permit free, run all the same and perhaps stall the core |
-/// | `or_fail` | never wait: with no permit free, give `Err(`[`Saturated`](crate::Saturated)`)`, otherwise `Ok` of the expression's value |
+/// | `in &group` | wait for a place in that [`Group`](crate::Group) first, and keep it during the call |
+/// | `or_inline` | never wait: with no permit free, run all the same and perhaps stall the core; with no place in the group, run beyond its limit |
+/// | `or_fail` | never wait: with no permit free, or no place in the group, give `Err(`[`Saturated`](crate::Saturated)`)`, otherwise `Ok` of the expression's value |
 ///
 /// Outside a runtime, in another runtime's task, in a thread-local destructor, in a child of `fork`
 /// and inside another `threadlet!` it is a plain call. While the call blocks its own task is stuck,
@@ -73,47 +74,58 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
 #[macro_export]
 macro_rules! threadlet {
     ($($tokens:tt)+) => {
-        $crate::__threadlet!(@options [false Wait plain] $($tokens)+)
+        $crate::__threadlet!(@options [false Wait plain ()] $($tokens)+)
     };
     () => {
         ::core::compile_error!("threadlet! needs an expression: `threadlet!(file.sync_all())`")
     };
 }
 
-/// The parser behind [`threadlet!`]: reads options one by one into `[will_block at_cap result]`.
+/// The parser behind [`threadlet!`]: reads options one by one into `[will_block at_cap result group]`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __threadlet {
-    // An option, with more behind it.
-    (@options [$will:ident $cap:ident $how:ident] will_block, $($rest:tt)+) => {
-        $crate::__threadlet!(@option $will will_block [true $cap $how] $($rest)+)
+    // A group. What stands behind `in` is an expression, up to a comma or a semicolon.
+    (@options [$will:ident $cap:ident $how:ident ()] in $group:expr, $($rest:tt)+) => {
+        $crate::__threadlet!(@options [$will $cap $how ($group)] $($rest)+)
     };
-    (@options [$will:ident Wait plain] or_inline, $($rest:tt)+) => {
-        $crate::__threadlet!(@options [$will Inline plain] $($rest)+)
+    (@options [$will:ident $cap:ident $how:ident ()] in $group:expr; $($body:tt)+) => {
+        $crate::__threadlet!(@call [$will $cap $how ($group)] $($body)+)
     };
-    (@options [$will:ident Wait plain] or_fail, $($rest:tt)+) => {
-        $crate::__threadlet!(@options [$will Fail result] $($rest)+)
+    (@options [$will:ident $cap:ident $how:ident ($($group:tt)+)] in $($rest:tt)+) => {
+        ::core::compile_error!("threadlet!: `in` stands twice: a call has one group")
+    };
+    // Another option, with more behind it.
+    (@options [$will:ident $cap:ident $how:ident $group:tt] will_block, $($rest:tt)+) => {
+        $crate::__threadlet!(@option $will will_block [true $cap $how $group] $($rest)+)
+    };
+    (@options [$will:ident Wait plain $group:tt] or_inline, $($rest:tt)+) => {
+        $crate::__threadlet!(@options [$will Inline plain $group] $($rest)+)
+    };
+    (@options [$will:ident Wait plain $group:tt] or_fail, $($rest:tt)+) => {
+        $crate::__threadlet!(@options [$will Fail result $group] $($rest)+)
     };
     // The last option.
-    (@options [$will:ident $cap:ident $how:ident] will_block; $($body:tt)+) => {
-        $crate::__threadlet!(@last $will will_block [true $cap $how] $($body)+)
+    (@options [$will:ident $cap:ident $how:ident $group:tt] will_block; $($body:tt)+) => {
+        $crate::__threadlet!(@last $will will_block [true $cap $how $group] $($body)+)
     };
-    (@options [$will:ident Wait plain] or_inline; $($body:tt)+) => {
-        $crate::__threadlet!(@call [$will Inline plain] $($body)+)
+    (@options [$will:ident Wait plain $group:tt] or_inline; $($body:tt)+) => {
+        $crate::__threadlet!(@call [$will Inline plain $group] $($body)+)
     };
-    (@options [$will:ident Wait plain] or_fail; $($body:tt)+) => {
-        $crate::__threadlet!(@call [$will Fail result] $($body)+)
+    (@options [$will:ident Wait plain $group:tt] or_fail; $($body:tt)+) => {
+        $crate::__threadlet!(@call [$will Fail result $group] $($body)+)
     };
     // Something that looks like an option and is none, or one too many.
-    (@options [$will:ident $cap:ident $how:ident] $bad:ident; $($body:tt)*) => {
+    (@options [$will:ident $cap:ident $how:ident $group:tt] $bad:ident; $($body:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "threadlet!: `", ::core::stringify!($bad), "` is no option here: the options are ",
-            "`will_block` and one of `or_inline`, `or_fail`, each once, before a semicolon"
+            "`in &group`, `will_block` and one of `or_inline`, `or_fail`, each once, before a ",
+            "semicolon"
         ))
     };
     // No option: an expression.
-    (@options [false Wait plain] $body:expr $(,)?) => {
-        $crate::__threadlet!(@call [false Wait plain] $body)
+    (@options [false Wait plain ()] $body:expr $(,)?) => {
+        $crate::__threadlet!(@call [false Wait plain ()] $body)
     };
     (@option false will_block $state:tt $($rest:tt)+) => {
         $crate::__threadlet!(@options $state $($rest)+)
@@ -127,33 +139,54 @@ macro_rules! __threadlet {
     (@last true will_block $state:tt $($body:tt)+) => {
         ::core::compile_error!("threadlet!: `will_block` stands twice")
     };
-    (@call [$will:ident $cap:ident plain] $body:expr $(,)?) => {{
-        static SITE: $crate::__private::Site = $crate::__private::Site::new(
-            ::core::file!(), ::core::line!(), ::core::column!(), ::core::stringify!($body),
-        );
-        let options = $crate::__private::Options {
-            will_block: $will,
-            at_cap: $crate::__private::AtCap::$cap,
-        };
-        // Only a call that asked for it is refused.
-        let pass = $crate::__private::gate(&SITE, options)
-            .await
-            .unwrap_or($crate::__private::Pass::Inline);
-        $crate::__private::run_at(&SITE, pass, || $body)
+    (@call [$will:ident $cap:ident $how:ident ()] $body:expr $(,)?) => {{
+        static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        let options = $crate::__threadlet!(@packed $will $cap);
+        $crate::__threadlet!(@run $how SITE options $body)
     }};
-    (@call [$will:ident $cap:ident result] $body:expr $(,)?) => {{
-        static SITE: $crate::__private::Site = $crate::__private::Site::new(
-            ::core::file!(), ::core::line!(), ::core::column!(), ::core::stringify!($body),
-        );
-        let options = $crate::__private::Options {
-            will_block: $will,
-            at_cap: $crate::__private::AtCap::$cap,
-        };
-        match $crate::__private::gate(&SITE, options).await {
-            ::core::result::Result::Ok(pass) => {
-                ::core::result::Result::Ok($crate::__private::run_at(&SITE, pass, || $body))
+    // A place in the group first, kept until the call has returned.
+    (@call [$will:ident $cap:ident plain ($group:expr)] $body:expr $(,)?) => {{
+        static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        let options = $crate::__threadlet!(@packed $will $cap);
+        // Only a call that asked for it is refused.
+        let _place = $crate::__private::enter($group, options).await.ok();
+        $crate::__threadlet!(@run plain SITE options $body)
+    }};
+    (@call [$will:ident $cap:ident result ($group:expr)] $body:expr $(,)?) => {{
+        static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        let options = $crate::__threadlet!(@packed $will $cap);
+        match $crate::__private::enter($group, options).await {
+            ::core::result::Result::Ok(_place) => {
+                $crate::__threadlet!(@run result SITE options $body)
             }
             ::core::result::Result::Err(saturated) => ::core::result::Result::Err(saturated),
         }
     }};
+    // The gate, and the region.
+    (@run plain $site:ident $options:ident $body:expr) => {{
+        // Only a call that asked for it is refused.
+        let pass = $crate::__private::gate(&$site, $options)
+            .await
+            .unwrap_or($crate::__private::Pass::Inline);
+        $crate::__private::run_at(&$site, pass, || $body)
+    }};
+    (@run result $site:ident $options:ident $body:expr) => {
+        match $crate::__private::gate(&$site, $options).await {
+            ::core::result::Result::Ok(pass) => {
+                ::core::result::Result::Ok($crate::__private::run_at(&$site, pass, || $body))
+            }
+            ::core::result::Result::Err(saturated) => ::core::result::Result::Err(saturated),
+        }
+    };
+    (@site $body:expr) => {
+        $crate::__private::Site::new(
+            ::core::file!(), ::core::line!(), ::core::column!(), ::core::stringify!($body),
+        )
+    };
+    (@packed $will:ident $cap:ident) => {
+        $crate::__private::Options {
+            will_block: $will,
+            at_cap: $crate::__private::AtCap::$cap,
+        }
+    };
 }

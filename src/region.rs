@@ -13,7 +13,8 @@ use crate::arming;
 use crate::context::{self, Thread};
 use crate::failpoint::fail_point;
 use crate::gate::{Admission, Pass};
-use crate::scheduler::pool::{Cause, Claim, Ticket, Todo};
+use crate::queue::Ticket;
+use crate::scheduler::pool::{Cause, Claim, Todo};
 use crate::site::{Habit, Site};
 use crate::sys::thread::sleeps;
 

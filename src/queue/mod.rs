@@ -1,11 +1,14 @@
-//! Where tasks wait: a seat's own queue, and the injector that everybody shares.
+//! Where tasks wait: a seat's own queue, the injector that everybody shares, and the line in front
+//! of something scarce.
 
 mod injector;
 mod lifo;
+mod line;
 mod local;
 
 pub(crate) use injector::Injector;
 pub(crate) use lifo::Lifo;
+pub(crate) use line::{Left, Line, Ticket};
 pub(crate) use local::LocalQueue;
 
 use std::ptr::NonNull;

@@ -24,13 +24,10 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
-use slab::Slab;
-
-pub(crate) use self::waiters::Ticket;
-use self::waiters::Waiter;
 use super::core::{CoreWord, SlotId, Stale, Word};
 use crate::failpoint::fail_point;
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::queue::{Left, Line, Ticket};
 
 /// Why a core was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,8 +111,7 @@ struct State {
     spares: Vec<SlotId>,
     min_spares: usize,
     stalled: VecDeque<Claim>,
-    waiters: Slab<Waiter>,
-    queue: VecDeque<usize>,
+    gate: Line,
     holdings: Vec<(SlotId, Holding)>,
     handoffs: [u64; 4],
     stalled_total: u64,
@@ -168,8 +164,7 @@ impl Pool {
                 spares: Vec::new(),
                 min_spares,
                 stalled: VecDeque::new(),
-                waiters: Slab::new(),
-                queue: VecDeque::new(),
+                gate: Line::new(),
                 holdings: Vec::new(),
                 handoffs: [0; 4],
                 stalled_total: 0,
@@ -200,7 +195,7 @@ impl Pool {
 
     fn publish(&self, state: &State) {
         self.free.store(state.free(), Ordering::Relaxed);
-        self.behind.store(state.stalled.len() + state.queue.len(), Ordering::Relaxed);
+        self.behind.store(state.stalled.len() + state.gate.len(), Ordering::Relaxed);
         debug_assert_eq!(
             state.taken - state.returned,
             (state.in_use + usize::from(state.emergency)) as u64,
@@ -388,8 +383,8 @@ impl Pool {
         todo: &mut Todo,
     ) -> bool {
         let mut state = self.state.lock();
-        if let Some(Ticket(key)) = ticket {
-            let granted = matches!(state.waiters.remove(key), Waiter::Granted);
+        if let Some(ticket) = ticket {
+            let granted = matches!(state.gate.leave(ticket), Left::Granted);
             assert!(granted, "only a granted ticket leads here");
             state.in_use -= 1;
             state.returned += 1;
@@ -442,7 +437,7 @@ impl Pool {
             async_threads: state.holdings.len(),
             peak: state.peak,
             free: state.free(),
-            gate: state.queue.len(),
+            gate: state.gate.len(),
             stalled_now: state.stalled.len(),
             stalled_total: state.stalled_total,
             spares: state.spares.len(),

@@ -4,30 +4,16 @@ use std::task::{Poll, Waker};
 
 use super::{Pool, State, Todo};
 use crate::primitive::Ordering;
-
-#[derive(Debug)]
-pub(super) enum Waiter {
-    Waiting(Waker),
-    Granted,
-}
-
-/// A waiter's place at the gate.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Ticket(pub(super) usize);
+use crate::queue::{Left, Ticket};
 
 impl Pool {
     /// Permits beyond `kept` for those at the gate, first in, first out.
     pub(super) fn grant(&self, state: &mut State, kept: usize, todo: &mut Todo) {
         while state.free() > kept {
-            let Some(key) = state.queue.pop_front() else { break };
+            let Some(waker) = state.gate.grant() else { break };
             state.in_use += 1;
             state.taken += 1;
-            if let Waiter::Waiting(waker) =
-                std::mem::replace(&mut state.waiters[key], Waiter::Granted)
-            {
-                todo.granted.push(waker);
-            }
+            todo.granted.push(waker);
         }
     }
 
@@ -36,32 +22,24 @@ impl Pool {
         // A clone is foreign code: not under the lock.
         let waker = waker.clone();
         let mut state = self.state.lock();
-        let waiter = if state.free() > 0 && state.queue.is_empty() {
+        let (ticket, unused) = if state.free() > 0 && state.gate.is_empty() {
             state.in_use += 1;
             state.taken += 1;
-            Waiter::Granted
+            (state.gate.join_granted(), Some(waker))
         } else {
-            Waiter::Waiting(waker)
+            (state.gate.join(waker), None)
         };
-        let granted = matches!(waiter, Waiter::Granted);
-        let key = state.waiters.insert(waiter);
-        if !granted {
-            state.queue.push_back(key);
-        }
         self.publish(&state);
-        Ticket(key)
+        drop(state);
+        drop(unused);
+        ticket
     }
 
     /// Whether the wait is over. `Ready`: a permit is held until `hand_over_first` or `give_back`.
     pub(crate) fn poll_wait(&self, ticket: &Ticket, waker: &Waker) -> Poll<()> {
         // Wakers are foreign code, and so is their clone and drop: not under the lock.
         let fresh = waker.clone();
-        let mut state = self.state.lock();
-        let (answer, stale) = match &mut state.waiters[ticket.0] {
-            Waiter::Granted => (Poll::Ready(()), fresh),
-            Waiter::Waiting(old) => (Poll::Pending, std::mem::replace(old, fresh)),
-        };
-        drop(state);
+        let (answer, stale) = self.state.lock().gate.poll(ticket, fresh);
         drop(stale);
         answer
     }
@@ -69,19 +47,15 @@ impl Pool {
     /// Leaves the queue, or gives the permit back unused.
     pub(crate) fn give_back(&self, ticket: Ticket, todo: &mut Todo) {
         let mut state = self.state.lock();
-        let gone = state.waiters.remove(ticket.0);
-        match &gone {
-            Waiter::Waiting(_) => state.queue.retain(|key| *key != ticket.0),
-            Waiter::Granted if cfg!(threadlet_break = "leak-grant") => {}
-            Waiter::Granted => {
-                state.in_use -= 1;
-                state.returned += 1;
-            }
+        let left = state.gate.leave(ticket);
+        if matches!(left, Left::Granted) && !cfg!(threadlet_break = "leak-grant") {
+            state.in_use -= 1;
+            state.returned += 1;
         }
         self.serve(&mut state, todo);
         drop(state);
         // Its waker is foreign code: not under the lock.
-        drop(gone);
+        drop(left);
     }
 
     /// At the cap, a call that seldom blocks: it may run without a permit in sight, on at most all

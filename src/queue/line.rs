@@ -1,0 +1,125 @@
+//! Tasks in line for a unit of something scarce, first in, first out.
+//!
+//! A line has no lock of its own: whoever counts the units keeps it beside them, under theirs. No
+//! waker is cloned, woken or dropped in here, because that is foreign code: they come and go by
+//! value, for the caller to deal with after it has left its lock.
+
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+use slab::Slab;
+
+/// Those who wait, in order, and those who have been granted a unit and have not taken it yet.
+#[derive(Debug)]
+pub(crate) struct Line {
+    places: Slab<Place>,
+    queue: VecDeque<usize>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Waiting(Waker),
+    Granted,
+}
+
+/// A place in the line. Whoever has it leaves the line with it, by [`Line::leave`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Ticket(usize);
+
+/// How a place was left.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Left {
+    /// Before its turn. The waker is the caller's to drop.
+    Waiting(#[allow(dead_code, reason = "nobody needs it but to drop it elsewhere")] Waker),
+    /// With a unit, which the caller now has.
+    Granted,
+}
+
+impl Line {
+    pub(crate) const fn new() -> Self {
+        Line { places: Slab::new(), queue: VecDeque::new() }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// A place at the end.
+    pub(crate) fn join(&mut self, waker: Waker) -> Ticket {
+        let key = self.places.insert(Place::Waiting(waker));
+        self.queue.push_back(key);
+        Ticket(key)
+    }
+
+    /// A place that has its unit already.
+    pub(crate) fn join_granted(&mut self) -> Ticket {
+        Ticket(self.places.insert(Place::Granted))
+    }
+
+    /// Grants a unit to the first in line, if there is one; its waker is to be woken.
+    pub(crate) fn grant(&mut self) -> Option<Waker> {
+        let key = self.queue.pop_front()?;
+        match std::mem::replace(&mut self.places[key], Place::Granted) {
+            Place::Waiting(waker) => Some(waker),
+            Place::Granted => unreachable!("who has a unit is not in the queue"),
+        }
+    }
+
+    /// Whether the unit is there. `waker` replaces the one that waits; the answer holds whichever of
+    /// the two is not needed any more.
+    pub(crate) fn poll(&mut self, ticket: &Ticket, waker: Waker) -> (Poll<()>, Waker) {
+        match &mut self.places[ticket.0] {
+            Place::Granted => (Poll::Ready(()), waker),
+            Place::Waiting(old) => (Poll::Pending, std::mem::replace(old, waker)),
+        }
+    }
+
+    /// Gives the place up.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Left {
+        match self.places.remove(ticket.0) {
+            Place::Granted => Left::Granted,
+            Place::Waiting(waker) => {
+                self.queue.retain(|key| *key != ticket.0);
+                Left::Waiting(waker)
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(threadlet_loom)))]
+mod tests {
+    use super::*;
+
+    fn is_granted(line: &mut Line, ticket: &Ticket) -> bool {
+        line.poll(ticket, Waker::noop().clone()).0.is_ready()
+    }
+
+    #[test]
+    fn the_first_in_line_is_the_first_served() {
+        let mut line = Line::new();
+        let [first, second] = [(); 2].map(|()| line.join(Waker::noop().clone()));
+        assert!(line.grant().is_some());
+        assert!(is_granted(&mut line, &first) && !is_granted(&mut line, &second));
+        assert!(matches!(line.leave(first), Left::Granted));
+        assert!(matches!(line.leave(second), Left::Waiting(_)));
+        assert!(line.is_empty() && line.grant().is_none());
+    }
+
+    #[test]
+    fn who_leaves_early_is_not_served() {
+        let mut line = Line::new();
+        let [first, second] = [(); 2].map(|()| line.join(Waker::noop().clone()));
+        assert!(matches!(line.leave(first), Left::Waiting(_)));
+        assert_eq!(line.len(), 1);
+        assert!(line.grant().is_some() && is_granted(&mut line, &second));
+        assert!(matches!(line.leave(second), Left::Granted));
+    }
+}
