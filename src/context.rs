@@ -15,8 +15,9 @@ use crate::driver;
 use crate::failpoint::fail_point;
 use crate::raw_task::Runnable;
 use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Word};
-use crate::scheduler::pool::{Holding, Todo};
+use crate::scheduler::pool::{Cause, Holding, Todo};
 use crate::scheduler::shared::{Seat, Shared};
+use crate::site::Site;
 use crate::slot::Slot;
 use crate::sys::thread::sleeps;
 
@@ -31,6 +32,9 @@ const LULLS: u32 = 4;
 
 /// After so many budgets without a core a thread gives up its ring.
 const RENEWALS_WITH_RING: u32 = 8;
+
+/// The text of the site that a rescued poll counts at, which stands where its task was spawned.
+pub(crate) const UNMARKED: &str = "(a poll that did not say so)";
 
 thread_local! {
     static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
@@ -319,8 +323,20 @@ impl<'a> Thread<'a> {
         self.budget.set(BUDGET_CORELESS);
         self.lull.set(0);
         self.renewals.set(0);
-        self.holding.set(Some(self.shared.pool.holding(self.id)));
+        let holding = self.shared.pool.holding(self.id);
+        self.holding.set(Some(holding));
+        if holding.cause == Cause::Rescued {
+            self.note_rescue(&holding);
+        }
         self.disarm();
+    }
+
+    /// A poll that had not said so blocked (or computed): that is put down to the place where its
+    /// task was spawned.
+    fn note_rescue(&self, holding: &Holding) {
+        let Some(place) = self.slot.spawned_at.get() else { return };
+        let (lasted, id) = (holding.since.elapsed(), Site::at(place, UNMARKED).id());
+        self.shared.with_events(id, |events| events.handed_over(Cause::Rescued, lasted, 0));
     }
 
     /// Gives the permit back; the thread has a core again, or ends.

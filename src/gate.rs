@@ -13,6 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use crate::context::{self, Thread};
 use crate::queue::Ticket;
@@ -125,6 +126,7 @@ impl Drop for Admission {
 #[derive(Debug)]
 pub struct Waiting {
     shared: Arc<Shared>,
+    since: Instant,
     // `None` once it has been used.
     ticket: Option<Ticket>,
 }
@@ -245,7 +247,8 @@ impl Gate {
             AtCap::Fail => Poll::Ready(Err(Saturated::CAP)),
             AtCap::Wait => {
                 let ticket = Some(shared.pool.wait(cx.waker()));
-                self.poll_waiting(Waiting { shared: shared.clone(), ticket }, cx)
+                let (shared, since) = (shared.clone(), Instant::now());
+                self.poll_waiting(Waiting { shared, since, ticket }, cx)
             }
         }
     }
@@ -257,7 +260,11 @@ impl Gate {
     ) -> Poll<Result<Pass, Saturated>> {
         let ticket = waiting.ticket.as_ref().expect("not used yet");
         match waiting.shared.pool.poll_wait(ticket, cx.waker()) {
-            Poll::Ready(()) => Poll::Ready(Ok(Pass::Granted(waiting))),
+            Poll::Ready(()) => {
+                let waited = waiting.since.elapsed();
+                waiting.shared.with_events(self.site.id(), |events| events.waits.note(waited));
+                Poll::Ready(Ok(Pass::Granted(waiting)))
+            }
             Poll::Pending => {
                 self.waiting = Some(waiting);
                 Poll::Pending

@@ -7,11 +7,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
+use crate::context;
 use crate::gate::{AtCap, Options, Saturated};
 use crate::primitive::Mutex;
 use crate::queue::{Left, Line, Ticket};
 use crate::raw_task::quietly;
+use crate::site::Site;
 
 /// A bound on the calls that use one resource at once: a database, a device, a server.
 ///
@@ -163,17 +166,19 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Enter<'g> {
+    site: &'static Site,
     group: &'g Group,
     options: Options,
-    ticket: Option<Ticket>,
+    /// Its place in the line, and since when.
+    waiting: Option<(Ticket, Instant)>,
 }
 
 /// Enters a group: waits for a place, or does as the options say where there is none.
 ///
 /// Dropping it leaves the line: the call has not been made.
 #[doc(hidden)]
-pub fn enter(group: &Group, options: Options) -> Enter<'_> {
-    Enter { group, options, ticket: None }
+pub fn enter<'g>(site: &'static Site, group: &'g Group, options: Options) -> Enter<'g> {
+    Enter { site, group, options, waiting: None }
 }
 
 impl<'g> Future for Enter<'g> {
@@ -181,33 +186,41 @@ impl<'g> Future for Enter<'g> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let group = self.group;
-        if self.ticket.is_none() {
+        if self.waiting.is_none() {
             if let Some(place) = group.try_enter() {
                 return Poll::Ready(Ok(place));
             }
             match self.options.at_cap {
                 AtCap::Inline => return Poll::Ready(Ok(Place(None))),
                 AtCap::Fail => return Poll::Ready(Err(Saturated::of(group.name))),
-                AtCap::Wait => self.ticket = Some(group.wait(cx.waker().clone())),
+                AtCap::Wait => {
+                    self.waiting = Some((group.wait(cx.waker().clone()), Instant::now()));
+                }
             }
         }
-        let Some(ticket) = self.ticket.take() else { unreachable!("taken a line above") };
+        let Some((ticket, since)) = self.waiting.take() else { unreachable!("set a line above") };
         let fresh = cx.waker().clone();
         let (answer, stale) = group.state.lock().line.poll(&ticket, fresh);
         drop(stale);
         if answer.is_pending() {
-            self.ticket = Some(ticket);
+            self.waiting = Some((ticket, since));
             return Poll::Pending;
         }
         // With a place granted, leaving the line wakes nobody and drops no waker.
         let _ = group.state.lock().line.leave(ticket);
+        context::with_shared(|shared| {
+            if let Some(shared) = shared {
+                let waited = since.elapsed();
+                shared.with_events(self.site.id(), |events| events.waits.note(waited));
+            }
+        });
         Poll::Ready(Ok(Place(Some(group))))
     }
 }
 
 impl Drop for Enter<'_> {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
+        let Some((ticket, _)) = self.waiting.take() else { return };
         let left = self.group.change(|state| {
             let left = state.line.leave(ticket);
             state.running -= usize::from(matches!(left, Left::Granted));

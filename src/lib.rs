@@ -62,6 +62,8 @@ mod macros;
 #[cfg(not(threadlet_loom))]
 mod private;
 #[cfg(not(threadlet_loom))]
+mod profile;
+#[cfg(not(threadlet_loom))]
 #[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
 mod raw_task;
 #[cfg(not(threadlet_loom))]
@@ -94,7 +96,7 @@ mod surface {
     pub use crate::gate::Saturated;
     pub use crate::group::Group;
     pub use crate::macros::run;
-    pub use crate::runtime::block_on;
+    pub use crate::runtime::{block_on, report};
     pub use crate::task::spawn;
 
     /// What the macros of this crate expand to. Not for people.

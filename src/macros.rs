@@ -149,13 +149,13 @@ macro_rules! __threadlet {
         static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
         // Only a call that asked for it is refused.
-        let _place = $crate::__private::enter($group, options).await.ok();
+        let _place = $crate::__private::enter(&SITE, $group, options).await.ok();
         $crate::__threadlet!(@run plain SITE options $body)
     }};
     (@call [$will:ident $cap:ident result ($group:expr)] $body:expr $(,)?) => {{
         static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
-        match $crate::__private::enter($group, options).await {
+        match $crate::__private::enter(&SITE, $group, options).await {
             ::core::result::Result::Ok(_place) => {
                 $crate::__threadlet!(@run result SITE options $body)
             }

@@ -107,6 +107,17 @@ impl Watch {
             }
         }
     }
+
+    /// The same for a call on a thread that had no core to lose: what is learnt is for the profile.
+    fn end_coreless(self, thread: &Thread<'_>, site: &'static Site) {
+        let Watch::Wall(start) = self else { return };
+        let lasted = start.elapsed();
+        if lasted >= BLOCKED && !thread.forgotten.get() {
+            let (shared, id) = (thread.shared, site.id());
+            let calls = shared.calls(id);
+            shared.with_events(id, |events| events.blocked_coreless(lasted, calls));
+        }
+    }
 }
 
 #[inline(always)]
@@ -130,11 +141,13 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
 #[inline(never)]
 fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Special {
     let special = |how, watch, _admission| Special { how, watch, _admission };
+    let habit = site.habit();
     if thread.is_coreless() {
         thread.glued.set(true);
-        return special(How::Coreless, Watch::No, None);
+        // For the profile alone: there is no core to be saved.
+        let watch = if habit == Habit::Stays { Watch::No } else { Watch::Wall(Instant::now()) };
+        return special(How::Coreless, watch, None);
     }
-    let habit = site.habit();
     let ticket = match pass {
         Pass::Unprotected(admission) => {
             thread.shared.counters.unprotected.fetch_add(1, Ordering::Relaxed);
@@ -186,7 +199,7 @@ impl Drop for Exit<'_, '_> {
 fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
     if let Some(special) = &special {
         match special.how {
-            How::Coreless => return,
+            How::Coreless => return special.watch.end_coreless(thread, site),
             How::HandedOver => {}
             How::Lent if thread.bump() => return special.watch.end(site),
             How::Lent => {}
@@ -215,18 +228,14 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
     match holding.cause {
         Cause::Blocked => site.learn(lasted >= WASTED),
         Cause::Predicted => site.learn(lasted >= BLOCKED),
-        // The monitor has said so already, or it was not the call's doing.
-        Cause::Hog | Cause::Rescued => {}
+        // The monitor has said so already.
+        Cause::Hog => {}
+        // The poll blocked before it came to this call; `Thread::lose` has noted it.
+        Cause::Rescued => return,
     }
     let id = site.id();
     let calls = shared.calls(id);
-    shared.with_events(id, |events| {
-        events.handoffs[holding.cause as usize] += 1;
-        events.longest = events.longest.max(lasted);
-        if holding.cause != Cause::Hog {
-            events.calls_at_block = calls + 1;
-        }
-    });
+    shared.with_events(id, |events| events.handed_over(holding.cause, lasted, calls));
 }
 
 /// The call is over and the core is gone: take an idle one, or go on without.

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use crate::primitive::Mutex;
 
@@ -186,15 +185,4 @@ impl CallCounts {
         let chunks = self.chunks.iter().filter_map(OnceLock::get);
         chunks.flat_map(|chunk| chunk.iter()).map(|count| count.load(Ordering::Relaxed)).sum()
     }
-}
-
-/// What happened at a site that is rare enough to be kept under a lock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SiteEvents {
-    /// Hand-offs, by [`Cause`](crate::runtime::Cause).
-    pub(crate) handoffs: [u64; 4],
-    /// The longest time from a hand-off to the return of the call.
-    pub(crate) longest: Duration,
-    /// The sum of all calls of the site when it last blocked, plus one; 0 if it never did.
-    pub(crate) calls_at_block: u64,
 }

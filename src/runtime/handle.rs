@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::metrics::{self, Blocked, Metrics, SiteStats};
-use super::{NO_RUNTIME, block_on};
+use super::{NO_RUNTIME, Report, block_on};
 use crate::context;
 use crate::scheduler::shared::Shared;
 use crate::task::JoinHandle;
@@ -91,6 +91,11 @@ impl Handle {
     /// What is known of each site that made a call in this runtime.
     pub fn sites(&self) -> Vec<SiteStats> {
         metrics::sites(&self.shared)
+    }
+
+    /// The same as a table to be printed; [`report`](crate::report) has all runtimes in one.
+    pub fn report(&self) -> Report {
+        Report::of(&self.shared)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Cause;
+use crate::profile::{BlockTimes, SiteEvents};
 use crate::raw_task::Id;
 use crate::scheduler::shared::Shared;
 use crate::site::Site;
@@ -78,8 +79,11 @@ pub struct Blocked {
     pub cause: Cause,
 }
 
-/// What is known of one site of a runtime.
-#[derive(Clone, Debug)]
+/// What is known of one site of a runtime: a row of the blocking profiler, which is always on.
+///
+/// The rows of unmarked polls that were rescued stand at the place where their task was spawned, and
+/// have no calls.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SiteStats {
     /// The file, as the compiler names it.
@@ -92,10 +96,71 @@ pub struct SiteStats {
     pub calls: u64,
     /// Of those, the ones whose thread kept its core (or had none to lose).
     pub inline: u64,
-    /// Of those, the ones whose core was handed over.
+    /// Of those, the ones whose core was handed over, for whatever cause.
     pub handed_over: u64,
-    /// The longest time from a hand-off to the return of the call.
+    /// Hand-offs because the call was seen to block.
+    pub blocked: u64,
+    /// Hand-offs because the call computed for long.
+    pub hogged: u64,
+    /// Hand-offs before the call.
+    pub predicted: u64,
+    /// Hand-offs of unmarked polls.
+    pub rescued: u64,
+    /// Calls that blocked on a thread that had no core to lose: noted at sites that block often.
+    pub coreless: u64,
+    /// Waits in front of the call, for a permit or for a place in a group.
+    pub waits: u64,
+    /// All these waits together.
+    pub waited: Duration,
+    /// The longest of them.
+    pub longest_wait: Duration,
+    /// For how long the calls blocked. Hogs are in none of it.
+    pub block_times: BlockTimes,
+    /// The longest time from a hand-off to the return of the call, hogs included.
     pub longest_block: Duration,
+}
+
+impl SiteStats {
+    fn new(site: &'static Site, calls: u64, events: &SiteEvents) -> Self {
+        let [blocked, hogged, predicted, rescued] =
+            Cause::ALL.map(|cause| events.handoffs[cause as usize]);
+        let handed_over = blocked + hogged + predicted + rescued;
+        SiteStats {
+            file: site.file(),
+            line: site.line(),
+            text: site.text(),
+            calls,
+            inline: calls.saturating_sub(handed_over),
+            handed_over,
+            blocked,
+            hogged,
+            predicted,
+            rescued,
+            coreless: events.coreless,
+            waits: events.waits.count,
+            waited: events.waits.total,
+            longest_wait: events.waits.longest,
+            block_times: events.blocks.clone(),
+            longest_block: events.blocks.longest().max(events.longest_hog),
+        }
+    }
+
+    /// Adds what another runtime knows of the same site.
+    pub(crate) fn add(&mut self, other: &SiteStats) {
+        self.calls += other.calls;
+        self.inline += other.inline;
+        self.handed_over += other.handed_over;
+        self.blocked += other.blocked;
+        self.hogged += other.hogged;
+        self.predicted += other.predicted;
+        self.rescued += other.rescued;
+        self.coreless += other.coreless;
+        self.waits += other.waits;
+        self.waited = self.waited.saturating_add(other.waited);
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        self.block_times.add(&other.block_times);
+        self.longest_block = self.longest_block.max(other.longest_block);
+    }
 }
 
 pub(crate) fn metrics(shared: &Shared) -> Metrics {
@@ -157,19 +222,12 @@ pub(crate) fn blocked(shared: &Shared) -> Vec<Blocked> {
 
 pub(crate) fn sites(shared: &Shared) -> Vec<SiteStats> {
     let events = shared.events.lock().clone();
+    let nothing = SiteEvents::default();
     let stats = Site::all().into_iter().filter_map(|site| {
+        let known = events.get(&site.id());
         let calls = shared.calls(site.id());
-        let events = events.get(&site.id()).copied().unwrap_or_default();
-        let handed_over = events.handoffs.iter().sum::<u64>();
-        (calls > 0).then(|| SiteStats {
-            file: site.file(),
-            line: site.line(),
-            text: site.text(),
-            calls,
-            inline: calls.saturating_sub(handed_over),
-            handed_over,
-            longest_block: events.longest,
-        })
+        (calls > 0 || known.is_some())
+            .then(|| SiteStats::new(site, calls, known.unwrap_or(&nothing)))
     });
     stats.collect()
 }

@@ -4,6 +4,7 @@ mod block_on;
 mod builder;
 mod handle;
 mod metrics;
+mod report;
 
 use std::future::Future;
 use std::io;
@@ -14,9 +15,11 @@ use std::time::Duration;
 pub use builder::{Builder, Detector};
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::{Blocked, Metrics, SiteStats};
+pub use report::{Report, report};
 
 use crate::context;
 use crate::primitive::StaticRef;
+pub use crate::profile::BlockTimes;
 pub use crate::scheduler::pool::Cause;
 use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::{Config, Detection, Shared};
@@ -134,6 +137,7 @@ impl Drop for Runtime {
         if !on_a_runtime_thread() {
             shutdown::wait(&self.handle.shared, self.patience);
         }
+        report::ended(&self.handle.shared);
     }
 }
 
@@ -204,6 +208,7 @@ fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
     }
     // It makes the spares.
     monitor::start(shared).map_err(|error| not_created("the monitor's thread", &error))?;
+    report::began(shared);
     Ok(runtime)
 }
 

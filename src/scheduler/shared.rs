@@ -15,9 +15,9 @@ use super::vigil::Vigil;
 use crate::driver::{self, Driver};
 use crate::park::Unparked;
 use crate::primitive::{Mutex, Padded};
+use crate::profile::SiteEvents;
 use crate::queue::{Injector, Lifo, LocalQueue};
 use crate::raw_task::{Owned, Runnable};
-use crate::site::SiteEvents;
 use crate::slot::{Slot, Slots};
 
 /// A function that the user wants called.

@@ -5,6 +5,7 @@
 //! the standard library, not from `primitive`: the kernel is the partner here, and no model has one.
 
 pub(crate) mod epoll;
+pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod perf;
