@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::detect::ring::Ring;
@@ -38,8 +38,11 @@ pub(crate) const UNMARKED: &str = "(a poll that did not say so)";
 
 thread_local! {
     static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
-    static ENTERED: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
+    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
 }
+
+/// A runtime that was entered, and by which guard.
+type Entered = (u64, Arc<Shared>);
 
 /// A core in the hands of this thread (held, or lent by it).
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +64,8 @@ pub(crate) struct Thread<'a> {
     /// Set from the loss of a core until the permit is given back.
     holding: Cell<Option<Holding>>,
     pub(crate) in_poll: Cell<bool>,
+    /// What is polled is a task of the runtime, which is dropped when the runtime ends.
+    pub(crate) in_task: Cell<bool>,
     pub(crate) in_region: Cell<bool>,
     /// How often this poll has lost a core.
     pub(crate) losses: Cell<u32>,
@@ -91,6 +96,8 @@ pub(crate) struct Thread<'a> {
     pub(crate) wants_ring: Cell<bool>,
     /// This is the copy in a child of `fork`: regions it was made in are still to be left.
     pub(crate) forgotten: Cell<bool>,
+    /// What the thread was before it became this, in a `block_on` inside a task.
+    outer: Cell<*const Thread<'static>>,
 }
 
 impl<'a> Thread<'a> {
@@ -103,6 +110,7 @@ impl<'a> Thread<'a> {
             word: Cell::new(Word::NONE),
             holding: Cell::new(None),
             in_poll: Cell::new(false),
+            in_task: Cell::new(false),
             in_region: Cell::new(false),
             losses: Cell::new(0),
             budget: Cell::new(0),
@@ -123,6 +131,7 @@ impl<'a> Thread<'a> {
             ring_refused: Cell::new(!shared.detection.perf),
             wants_ring: Cell::new(false),
             forgotten: Cell::new(false),
+            outer: Cell::new(ptr::null()),
         }
     }
 
@@ -136,7 +145,9 @@ impl<'a> Thread<'a> {
         }
         // The lifetime is erased here and bounded again in `with`, whose closure cannot let the
         // reference out; the guard puts the old value back before `self` can go.
-        let _restore = Restore(THREAD.replace(ptr::from_ref(self).cast()));
+        let outer = THREAD.replace(ptr::from_ref(self).cast());
+        let _restore = Restore(outer);
+        self.outer.set(outer);
         f()
     }
 
@@ -384,6 +395,9 @@ impl<'a> Thread<'a> {
 
     /// Takes the ring out of the slot and out of the sentinel's epoll.
     pub(crate) fn close_slot_ring(&self) {
+        if self.forgotten.get() {
+            return;
+        }
         let ring = self.slot.ring.lock().take();
         if let (Some(ring), Some(sentinel)) = (ring, self.shared.sentinel.get()) {
             sentinel.remove(&ring);
@@ -412,10 +426,12 @@ pub(crate) fn forks() -> usize {
 /// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
 pub(crate) extern "C" fn forget_after_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
-    let thread = THREAD.replace(ptr::null());
-    // SAFETY: as in `with`: not null only while the value lives, on this thread.
-    if let Some(thread) = unsafe { thread.as_ref() } {
-        thread.forget();
+    let mut thread = THREAD.replace(ptr::null());
+    // SAFETY: as in `with`: not null only while the value lives, on this thread; and each was
+    // installed while the one outside it lived.
+    while let Some(inner) = unsafe { thread.as_ref() } {
+        inner.forget();
+        thread = inner.outer.get();
     }
     // Not dropped: the last reference would shut a runtime down that is not there.
     let entered = ENTERED
@@ -474,17 +490,15 @@ fn overflow(thread: &Thread<'_>, core: Core<'_>, task: Runnable) {
 /// The runtime that `spawn` and timers use on this thread: the one entered last, or the one the
 /// thread belongs to.
 pub(crate) fn with_shared<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
-    let mut f = Some(f);
-    // In a thread-local destructor the list may be gone: then nothing is entered.
+    // In a thread-local destructor the list may be gone: then nothing is entered. The list is not
+    // borrowed while `f` runs, which may run a destructor of the user's that enters a runtime.
     let entered = ENTERED.try_with(|entered| {
         let entered = entered.borrow();
-        let shared = entered.last()?;
-        f.take().map(|f| f(Some(shared)))
+        entered.last().map(|(_, shared)| shared.clone())
     });
-    match (entered.ok().flatten(), f) {
-        (Some(result), _) => result,
-        (None, Some(f)) => with(|thread| f(thread.map(|thread| thread.shared))),
-        (None, None) => unreachable!("`f` is taken only to make a result"),
+    match entered.ok().flatten() {
+        Some(shared) => f(Some(&shared)),
+        None => with(|thread| f(thread.map(|thread| thread.shared))),
     }
 }
 
@@ -497,13 +511,35 @@ pub(crate) fn driver() -> Option<driver::Handle> {
     with_shared(|shared| shared.map(|shared| shared.driver_handle.clone()))
 }
 
-/// Whether this is a thread of the runtime with that driver.
-pub(crate) fn is_thread_of(handle: &driver::Handle) -> bool {
+/// Whether this is the poll of a task of the runtime with that driver: a task that is dropped when
+/// the runtime ends. The future of a `block_on` inside a task is none.
+pub(crate) fn is_task_of(handle: &driver::Handle) -> bool {
     #[cfg(test)]
     if TEST_DRIVER.with_borrow(|entered| entered.as_ref().is_some_and(|it| it.is_same(handle))) {
         return true;
     }
-    with(|thread| thread.is_some_and(|thread| thread.shared.driver_handle.is_same(handle)))
+    with(|thread| {
+        thread.is_some_and(|thread| {
+            thread.in_task.get() && thread.shared.driver_handle.is_same(handle)
+        })
+    })
+}
+
+/// Runs `f`, which polls something that is no task, perhaps inside a task's poll.
+pub(crate) fn outside_task<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore<'t>(Option<&'t Cell<bool>>, bool);
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            if let Some(cell) = self.0 {
+                cell.set(self.1);
+            }
+        }
+    }
+    with(|thread| {
+        let cell = thread.map(|thread| &thread.in_task);
+        let _restore = Restore(cell, cell.is_some_and(|cell| cell.replace(false)));
+        f()
+    })
 }
 
 #[cfg(test)]
@@ -518,20 +554,21 @@ pub(crate) fn set_driver(handle: Option<driver::Handle>) -> Option<driver::Handl
     TEST_DRIVER.with(|entered| entered.replace(handle))
 }
 
-/// Enters a runtime on this thread; [`leave`] undoes it. Returns how deep it is now.
-pub(crate) fn enter(shared: Arc<Shared>) -> usize {
-    ENTERED.with_borrow_mut(|entered| {
-        entered.push(shared);
-        entered.len()
-    })
+/// Enters a runtime on this thread; [`leave`] undoes it. Returns the name of this entry.
+pub(crate) fn enter(shared: Arc<Shared>) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = NEXT.fetch_add(1, Ordering::Relaxed);
+    ENTERED.with_borrow_mut(|entered| entered.push((name, shared)));
+    name
 }
 
-/// Leaves the runtime entered at `depth`.
-pub(crate) fn leave(depth: usize) {
+/// Undoes an entry, whether or not it is the last one.
+pub(crate) fn leave(name: u64) {
     // A guard that outlives the thread-local has nothing to undo.
     let left = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();
-        if entered.len() == depth { entered.pop() } else { None }
+        let nth = entered.iter().rposition(|(other, _)| *other == name)?;
+        Some(entered.remove(nth))
     });
     drop(left);
 }

@@ -5,17 +5,47 @@
 //! use std::os::unix::fs::FileExt;
 //! use threadlet::threadlet;
 //!
-//! #[threadlet::main]
-//! async fn main() -> std::io::Result<()> {
-//!     let file = std::fs::File::open("/etc/hosts")?;
-//!     let mut page = [0u8; 4096];
-//!     // Runs right here. Borrows. No 'static, no Send, no copy, no allocation, no thread hop.
-//!     // If the page is not in memory, a spare thread takes over this worker's other tasks.
+//! async fn head(path: &str) -> std::io::Result<Vec<u8>> {
+//!     let file = threadlet!(std::fs::File::open(path))?;
+//!     let mut page = vec![0; 4096];
+//!     // Runs right here, and borrows. If it has to wait for the disk, this worker's other tasks go
+//!     // on, on a spare thread.
 //!     let n = threadlet!(file.read_at(&mut page, 0))?;
-//!     println!("{n}");
-//!     Ok(())
+//!     page.truncate(n);
+//!     Ok(page)
+//! }
+//!
+//! #[threadlet::main]
+//! async fn main() {
+//!     let hosts = threadlet::spawn(head("/etc/hosts")).await.unwrap();
+//!     println!("{} bytes", hosts.unwrap().len());
 //! }
 //! ```
+//!
+//! # Which call to use
+//!
+//! | call | use it when |
+//! |---|---|
+//! | [`threadlet!(expr)`](threadlet) | you are in async code, and the task has nothing better to do than to wait for this call. It borrows; at the cap on blocked threads it waits for its turn. |
+//! | [`run(\|\| expr)`](run) | the call is deep in synchronous code. The same, without the wait at the cap. |
+//! | [`task::spawn_blocking`] | the *rest of your task* has to go on meanwhile (`select!`, `join!`, `timeout`), or the closure computes for long. |
+//! | nothing | you do not know that it blocks: such a poll is *rescued*, some milliseconds later, and counted. |
+//!
+//! # What is guarded
+//!
+//! Spawned tasks. In the future that is given to `block_on` of a multi-thread runtime, which is also
+//! that of [`#[threadlet::main]`](main), calls are plain calls: the thread that polls it has no core
+//! that others would wait for. (That of a current-thread runtime has, and is guarded.)
+//!
+//! While a call blocks, its own task is stuck, with all that it polls. A call that has started is not
+//! cancelled, by nothing.
+//!
+//! # How a block is noticed
+//!
+//! By the kernel's own records of context switches where they are allowed, and by looking where not:
+//! see [`runtime::Detector`], which the environment variable `THREADLET_DETECTOR` overrides
+//! (`auto`, `perf`, `monitor`, `off`). [`report`] and `THREADLET_REPORT=1` tell which line of a
+//! program blocks.
 #![deny(unsafe_code)]
 #![cfg_attr(
     threadlet_loom,

@@ -6,8 +6,9 @@ use std::panic::Location;
 ///
 /// For synchronous code deep in a call chain. In async code [`threadlet!`](crate::threadlet) is
 /// better: it can wait for its turn when too many threads are blocked already, where `run` goes
-/// ahead. Outside a runtime, on a thread of another runtime, or inside another such call it is a
-/// plain call, and it never panics for the flavour of the runtime.
+/// ahead. Outside a runtime, on a thread of another runtime, in the future that `block_on` of a
+/// multi-thread runtime polls, or inside another such call it is a plain call, and it never panics for
+/// the flavour of the runtime.
 ///
 /// While `f` blocks, the task it is called in is stuck, with all that it polls (`join!`,
 /// `select!`, `timeout`); a call that has started cannot be cancelled.
@@ -28,10 +29,13 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
 /// Runs an expression right here, borrowing what it likes; only if it blocks, a spare thread takes
 /// over this worker's other tasks.
 ///
-/// For async code: it contains its `.await`, which waits only when too many threads are blocked
-/// already. What the expression captures never crosses an await, so a `Cell`, a lock's guard or a
-/// `&Connection` may be used in a spawned task. The expression is the body of a closure: `return`
-/// and `?` end the expression, not the function around it, and `.await` in it is a compile error.
+/// For async code: it contains its `.await`, which waits when too many threads are blocked already
+/// (and lets other tasks run for once after 64 calls in one poll). References that the expression
+/// takes, and what it makes, never cross an await: a task that owns a `Cell` or a `Connection` uses
+/// `&Connection`s or a lock's guard inside of the expression, and is `Send` all the same. (What is
+/// borrowed or locked *before* does cross it, like any local variable.) The expression is the body of a
+/// closure: `return` and `?` end the expression, not the function around it, and `.await` in it is a
+/// compile error. More than one statement goes in braces.
 ///
 /// Options stand before a semicolon, separated by commas:
 ///
@@ -39,19 +43,22 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
 /// |---|---|
 /// | `will_block` | hand the core over before the call |
 /// | `in &group` | wait for a place in that [`Group`](crate::Group) first, and keep it during the call |
-/// | `or_inline` | never wait: with no permit free, run all the same and perhaps stall the core; with no place in the group, run beyond its limit |
-/// | `or_fail` | never wait: with no permit free, or no place in the group, give `Err(`[`Saturated`](crate::Saturated)`)`, otherwise `Ok` of the expression's value |
+/// | `or_inline` | never wait for a turn: with no permit free, run all the same and perhaps stall the core; with no place in the group, run beyond its limit |
+/// | `or_fail` | never wait for a turn: with no permit free, or no place in the group, give `Err(`[`Saturated`](crate::Saturated)`)`, otherwise `Ok` of the expression's value |
 ///
-/// Outside a runtime, in another runtime's task, in a thread-local destructor, in a child of `fork`
-/// and inside another `threadlet!` it is a plain call. While the call blocks its own task is stuck,
-/// and with it the siblings in a `join!`, `select!` or `timeout`:
+/// Outside a runtime, in another runtime's task, in the future that `block_on` of a multi-thread
+/// runtime polls (the body of [`#[threadlet::main]`](crate::main)), in a thread-local destructor, in a
+/// child of `fork` and inside another `threadlet!` it is a plain call. While the call blocks its own
+/// task is stuck, and with it the siblings in a `join!`, `select!` or `timeout`:
 /// [`spawn_blocking`](crate::task::spawn_blocking) is for those. A call that has started cannot be
-/// cancelled: a `timeout` around it is noticed when the call returns.
+/// cancelled: `timeout` and `abort` take effect at the next `.await` behind it that has to wait, and
+/// have none if there is no such.
 ///
 /// # Cancel safety
 ///
 /// Dropped while it waits for its turn, the call has not been made. A call that was made has
-/// returned.
+/// returned. Its turn, once it has come, is kept until the future is polled or dropped: do not leave
+/// one behind that is neither.
 ///
 /// # Examples
 ///

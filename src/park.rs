@@ -12,7 +12,7 @@
 //! | `FUTEX` | asleep on the futex | a waker, to `TOKEN` |
 //! | `DRIVER` | asleep in the I/O driver | a waker, to `TOKEN` |
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::primitive::{AtomicU32, Ordering, Sleep, weakened};
 
@@ -50,8 +50,12 @@ impl Parker {
         if !self.fall_asleep(FUTEX) {
             return true;
         }
+        // A signal, or a wake-up that was meant for another, ends a wait early.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut left = timeout;
         loop {
-            let in_time = self.sleep.wait(&self.state, FUTEX, timeout);
+            let in_time = self.sleep.wait(&self.state, FUTEX, left);
+            left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             // Ordering: Acquire, on both paths below. Partner: the Release of `unpark`.
             if self.state.load(Ordering::Acquire) == TOKEN || !in_time {
                 return self.state.swap(EMPTY, Ordering::Acquire) == TOKEN;

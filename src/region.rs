@@ -153,6 +153,10 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
             thread.shared.counters.unprotected.fetch_add(1, Ordering::Relaxed);
             return special(How::Lent, Watch::No, Some(admission));
         }
+        // Without a detector nothing is predicted either: only who says so hands over.
+        Pass::Free if !thread.shared.detection.monitor => {
+            return special(How::Lent, Watch::No, None);
+        }
         Pass::Free if habit != Habit::Loses || nth.is_multiple_of(SAMPLE) => {
             arming::on_region(thread);
             return special(How::Lent, Watch::begin(habit, nth), None);

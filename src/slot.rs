@@ -20,13 +20,11 @@ const HOG_SLICE: Duration = Duration::from_millis(50);
 /// No seat.
 const NOWHERE: usize = usize::MAX;
 
-/// A thread's place in the table. The thread owns it; the others look, assign a seat, unpark.
+/// A thread's place in the table. The thread owns it; the others look, and unpark.
 #[derive(Debug)]
 pub(crate) struct Slot {
     /// How the thread sleeps.
     pub(crate) parker: Parker,
-    /// The seat whose core was retaken for this thread; written by the thief after the retake.
-    assigned: AtomicUsize,
     /// The thread's id; 0 while the slot is free.
     pub(crate) tid: AtomicI32,
     /// The seat the thread believes it has; a hint for the sentinel, which compares words.
@@ -39,7 +37,7 @@ pub(crate) struct Slot {
     pub(crate) task: AtomicU64,
     /// Where the thread may run, as it was when it last became a spare.
     home: Mutex<Option<Affinity>>,
-    /// It has been brought to one CPU, to start there.
+    /// It has been brought to one CPU, to start there; under the lock of `home`.
     brought: AtomicBool,
     /// The thread was given long slices, as a hog.
     slowed: AtomicBool,
@@ -58,7 +56,6 @@ impl Slot {
     fn new() -> Self {
         Slot {
             parker: Parker::new(),
-            assigned: AtomicUsize::new(NOWHERE),
             tid: AtomicI32::new(0),
             seat: AtomicUsize::new(NOWHERE),
             site: StaticRef::new(),
@@ -74,40 +71,30 @@ impl Slot {
         }
     }
 
-    /// A core has been retaken for this thread, which is then unparked.
-    pub(crate) fn assign(&self, seat: usize) {
-        // Ordering: Release. Partner: the Acquire in `take_assigned`.
-        let before = self.assigned.swap(seat, Ordering::AcqRel);
-        debug_assert_eq!(before, NOWHERE, "a spare adopts one core at a time");
-    }
-
-    /// The seat assigned to this thread, if there is one.
-    pub(crate) fn take_assigned(&self) -> Option<usize> {
-        let seat = self.assigned.swap(NOWHERE, Ordering::Acquire);
-        (seat != NOWHERE).then_some(seat)
-    }
-
     /// By the thread, before it becomes a spare: a thief may bring it elsewhere.
     pub(crate) fn note_home(&self) {
         *self.home.lock() = Affinity::current().ok();
     }
 
-    /// By a thief, before it assigns a seat: the sleeping thread shall wake on the caller's CPU.
-    pub(crate) fn bring_here(&self) {
+    /// By a thief, before it unparks the thread: it shall wake on the caller's CPU. Unless it has
+    /// woken by itself meanwhile and runs: `still_sleeps` says whether the core still waits for it.
+    ///
+    /// The thread adopts its core first and comes to `go_free` then, both sides under one lock. So
+    /// either this comes first there, and is undone; or `go_free` does, and this sees the core adopted.
+    pub(crate) fn bring_here(&self, still_sleeps: impl FnOnce() -> bool) {
         let home = self.home.lock();
         let tid = self.tid.load(Ordering::Relaxed);
-        if home.as_ref().is_some_and(|home| bring_here(tid, home)) {
-            // Ordering: Release. Partner: the Acquire in `go_free`. `assign`, which comes after it,
-            // is what makes the thread look.
-            self.brought.store(true, Ordering::Release);
+        if home.as_ref().is_some_and(|home| still_sleeps() && bring_here(tid, home)) {
+            self.brought.store(true, Ordering::Relaxed);
         }
     }
 
-    /// By the thread, awake with a seat: it may run anywhere again.
+    /// By the thread, awake with a core: it may run anywhere again.
     pub(crate) fn go_free(&self) {
-        if self.brought.load(Ordering::Acquire) {
+        let home = self.home.lock();
+        if self.brought.load(Ordering::Relaxed) {
             self.brought.store(false, Ordering::Relaxed);
-            if let Some(home) = *self.home.lock() {
+            if let Some(home) = *home {
                 home.restore();
             }
         }

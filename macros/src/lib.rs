@@ -25,7 +25,8 @@ use entry::Kind;
 /// still blocked in a call does not keep the program from ending.
 ///
 /// The body is the *root future*. On a multi-thread runtime the thread that called `main` polls it
-/// and holds no core, so a blocking call in it disturbs no other task.
+/// and holds no core, so a blocking call in it disturbs no other task: a `threadlet!` there is a plain
+/// call. What is to be guarded is spawned.
 ///
 /// # Options
 ///
@@ -40,7 +41,8 @@ use entry::Kind;
 ///
 /// # Panics
 ///
-/// The function panics if the runtime cannot be built, as when no thread can be created.
+/// The function panics if the runtime cannot be built, as when no thread can be created or
+/// `THREADLET_DETECTOR` is none of its words.
 ///
 /// # Examples
 ///

@@ -41,6 +41,7 @@ use self::parking::{Begin, Notify, Parking};
 use self::scheduled_io::{Edges, ScheduledIo};
 use self::timers::{Inserted, Timers};
 use crate::primitive::{Arc, Mutex};
+use crate::raw_task::quietly;
 use crate::sys;
 
 /// The token of the eventfd behind [`Handle::unpark`]; no slab grows that far.
@@ -273,7 +274,8 @@ impl Handle {
             }
         }
         for waker in wakers {
-            waker.wake();
+            // Foreign code: what it panics with must not keep the others from being told.
+            quietly(|| waker.wake());
         }
         self.unpark();
     }

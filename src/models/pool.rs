@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::{Private, explore};
 use crate::park::Parker;
-use crate::primitive::{Arc, AtomicBool, AtomicUsize, Ordering};
+use crate::primitive::{Arc, AtomicBool, Ordering};
 use crate::scheduler::core::SlotId;
 use crate::scheduler::pool::{Cause, Claim, Pool, Retake, Todo};
 
@@ -31,7 +31,8 @@ fn spares(pool: &Pool, slots: impl Iterator<Item = SlotId>) {
 /// returned permit may hand over the next. Returns how many cores were handed over.
 fn calls_return(pool: &Pool, mut todo: Todo, cap: usize) -> usize {
     let mut handed = 0;
-    while let Some((seat, spare, claim)) = todo.handed.pop() {
+    while let Some((spare, claim)) = todo.handed.pop() {
+        let seat = pool.taken_for(spare).expect("its core waits for it");
         let _ = pool.word(seat).adopt(spare);
         handed += 1;
         assert!(pool.counts().async_threads <= cap, "more threads without a core than permits");
@@ -136,14 +137,12 @@ fn a_dropped_ticket_keeps_no_permit() {
 }
 
 const SPARE: SlotId = 20;
-const NOWHERE: usize = usize::MAX;
 
-/// A spare as `scheduler::spare` has it: it adopts what it is assigned, and ends when it may.
+/// A spare as `scheduler::spare` has it: it adopts the core taken for it, and ends when it may.
 struct SpareThread {
     pool: Pool,
     data: Private,
     parker: Parker,
-    assigned: AtomicUsize,
     shutdown: AtomicBool,
 }
 
@@ -162,15 +161,13 @@ impl SpareThread {
             pool,
             data: Private::new(),
             parker: Parker::new(),
-            assigned: AtomicUsize::new(NOWHERE),
             shutdown: AtomicBool::new(false),
         })
     }
 
     fn live(&self, keep_alive: Option<Duration>) -> End {
         loop {
-            let seat = self.assigned.swap(NOWHERE, Ordering::Acquire);
-            if seat != NOWHERE {
+            if let Some(seat) = self.pool.taken_for(SPARE) {
                 let _ = self.pool.word(seat).adopt(SPARE);
                 self.data.touch();
                 return End::Adopted;
@@ -189,12 +186,11 @@ impl SpareThread {
     fn hand_over(&self, claim: Claim) -> bool {
         let mut todo = Todo::default();
         let _ = self.pool.retake(claim, &mut todo);
-        let mine = todo.handed.iter().find(|(_, spare, _)| *spare == SPARE);
-        if let Some((seat, _, _)) = mine {
-            self.assigned.swap(*seat, Ordering::AcqRel);
+        let mine = todo.handed.iter().any(|(spare, _)| *spare == SPARE);
+        if mine {
             let _ = self.parker.unpark();
         }
-        mine.is_some()
+        mine
     }
 }
 

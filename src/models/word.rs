@@ -14,19 +14,12 @@ struct Setting {
     word: CoreWord,
     data: Private,
     asleep: AtomicBool,
-    /// The spare has been told, as by `Slot::assign`.
-    told: AtomicBool,
 }
 
 fn setting() -> Arc<Setting> {
     let word = CoreWord::new();
     word.assign(LENDER);
-    Arc::new(Setting {
-        word,
-        data: Private::new(),
-        asleep: AtomicBool::new(false),
-        told: AtomicBool::new(false),
-    })
+    Arc::new(Setting { word, data: Private::new(), asleep: AtomicBool::new(false) })
 }
 
 impl Setting {
@@ -100,14 +93,10 @@ fn what_was_done_to_a_core_goes_with_it() {
     explore(2, || {
         let core = setting();
         let other = core.clone();
-        let thief = thread::spawn(move || {
-            if other.thief() {
-                other.told.store(true, Ordering::Release);
-            }
-        });
+        let thief = thread::spawn(move || other.thief());
         let other = core.clone();
         let spare = thread::spawn(move || {
-            if other.told.load(Ordering::Acquire) {
+            if other.word.is_taken_for(SPARE) {
                 let held = other.word.adopt(SPARE);
                 other.data.touch();
                 let lent = other.word.lend(held);

@@ -122,12 +122,18 @@ impl TcpStream {
     ///
     /// Cancelled, nothing has happened.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
         self.io.async_io(Direction::Read, |stream| stream.peek(buf)).await
     }
 
     /// The form of [`peek`](Self::peek) for hand-written futures. Only the last task to poll this
     /// or a read is woken.
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         self.io.poll_io(Direction::Read, cx, |stream| stream.peek(buf))
     }
 
@@ -161,6 +167,9 @@ impl TcpStream {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing yet.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
         self.io.try_io(Direction::Read, |mut stream| stream.read(buf))
     }
 
@@ -267,6 +276,9 @@ impl AsyncRead for &TcpStream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         self.io.poll_io(Direction::Read, cx, |mut stream| stream.read(buf))
     }
 
@@ -275,6 +287,9 @@ impl AsyncRead for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
         self.io.poll_io(Direction::Read, cx, |mut stream| stream.read_vectored(bufs))
     }
 }

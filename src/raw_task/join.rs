@@ -20,9 +20,7 @@ use super::header::{Header, Id};
 /// Waiting for a handle by `&mut` in a `select!` or a `timeout` loses nothing: the task goes on,
 /// and the handle can be awaited again.
 ///
-/// # Panics
-///
-/// Polling it again after it has returned the result panics.
+/// Polled again after it has returned the result, it says that the task was cancelled.
 pub struct JoinHandle<T> {
     // `None` only once the task was detached by `drop`.
     task: Option<FallibleTask<Outcome<T>, Arc<Header>>>,

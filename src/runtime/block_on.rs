@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::EnterGuard;
-use crate::context::Thread;
+use crate::context::{self, Thread};
 use crate::park::Parker;
 use crate::scheduler::core::{NO_SLOT, SlotId};
 use crate::scheduler::shared::Shared;
@@ -24,11 +24,38 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     let _entered = EnterGuard::new(shared.clone());
     // On a worker, of this runtime or another, the wait is a call that blocks like any other.
     in_place(std::panic::Location::caller(), "block_on", || {
-        if shared.config.current_thread && shared.at_home.swap(false, Ordering::AcqRel) {
-            return at_home(shared, future);
+        let mut future = pin!(future);
+        if !shared.config.current_thread {
+            return poll_here(future, &mut Parked::new(), || false).expect("polled to its end");
         }
-        poll_here(future)
+        loop {
+            if shared.at_home.swap(false, Ordering::AcqRel) {
+                if let Some(id) = shared.slots.allocate() {
+                    return at_home(shared, id, future);
+                }
+                // No room for one more thread, for now.
+                go_home(shared);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if let Some(output) = poll_beside(shared, future.as_mut()) {
+                return output;
+            }
+        }
     })
+}
+
+/// A thread without a core that waits for a future.
+struct Parked {
+    parker: Arc<Unpark>,
+    waker: Waker,
+}
+
+impl Parked {
+    fn new() -> Self {
+        let parker = Arc::new(Unpark(Parker::new()));
+        let waker = Waker::from(parker.clone());
+        Parked { parker, waker }
+    }
 }
 
 /// A waker that unparks one thread, which has no core.
@@ -44,17 +71,43 @@ impl Wake for Unpark {
     }
 }
 
-fn poll_here<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let unpark = Arc::new(Unpark(Parker::new()));
-    let waker = Waker::from(unpark.clone());
-    let mut cx = Context::from_waker(&waker);
+/// Polls on this thread, which has no core. `None`: `gives_up`, asked before each sleep, says so.
+fn poll_here<F: Future>(
+    mut future: Pin<&mut F>,
+    parked: &mut Parked,
+    gives_up: impl Fn() -> bool,
+) -> Option<F::Output> {
+    let mut cx = Context::from_waker(&parked.waker);
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
+        if let Poll::Ready(output) = context::outside_task(|| future.as_mut().poll(&mut cx)) {
+            return Some(output);
         }
-        unpark.0.park(None);
+        if gives_up() {
+            return None;
+        }
+        parked.parker.0.park(None);
     }
+}
+
+/// Polls beside the thread that has the core of a runtime of one core. `None`: that thread has gone
+/// and has left the core at home. Somebody has to take it, to run the tasks, timers and sockets that
+/// the future may wait for.
+///
+/// Who brings the core home says so and wakes those on the list, both under its lock. So either this
+/// thread is on the list by then, and is woken; or it comes to the list later, and sees the core at
+/// home.
+fn poll_beside<F: Future>(shared: &Arc<Shared>, future: Pin<&mut F>) -> Option<F::Output> {
+    struct Listed<'a>(&'a Shared, &'a Waker);
+    impl Drop for Listed<'_> {
+        fn drop(&mut self) {
+            self.0.beside.lock().retain(|waker| !waker.will_wake(self.1));
+        }
+    }
+    let mut parked = Parked::new();
+    let waker = parked.waker.clone();
+    shared.beside.lock().push(waker.clone());
+    let _listed = Listed(shared, &waker);
+    poll_here(future, &mut parked, || shared.at_home.load(Ordering::Acquire))
 }
 
 /// The waker of a root that is polled by a thread with a slot.
@@ -107,18 +160,14 @@ impl<F: Future> Root for RootFuture<'_, F> {
     }
 }
 
-/// In a runtime of one core, whose core waits for a thread: this one takes it.
-fn at_home<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
-    let Some(id) = shared.slots.allocate() else {
-        shared.at_home.store(true, Ordering::Release);
-        return poll_here(future);
-    };
+/// In a runtime of one core, whose core waits for a thread: this one takes it, with the slot `id`.
+fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> F::Output {
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(crate::sys::thread::tid(), Ordering::Relaxed);
     let thread = &thread;
     let woken = Arc::new(Woken { shared: shared.clone(), slot: id, woken: AtomicBool::new(true) });
     let waker = Waker::from(woken.clone());
-    let mut root = RootFuture { future: pin!(future), woken, waker, output: None };
+    let mut root = RootFuture { future, woken, waker, output: None };
     thread.install(|| {
         thread.claim(0);
         worker::run(thread, &mut Some(&mut root));
@@ -134,7 +183,7 @@ fn at_home<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
             }
         }
     });
-    go_home(thread);
+    leave(thread);
     match root.output.take().expect("the loop above ends with it") {
         Ok(output) => output,
         Err(payload) => resume_unwind(payload),
@@ -143,7 +192,10 @@ fn at_home<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
 
 /// The thread leaves `block_on`. Its core stays here for the next one, or with the spare that took
 /// it over.
-fn go_home(thread: &Thread<'_>) {
+fn leave(thread: &Thread<'_>) {
+    if thread.forgotten.get() {
+        return;
+    }
     let shared = thread.shared;
     thread.ring.borrow_mut().take();
     thread.close_slot_ring();
@@ -151,6 +203,15 @@ fn go_home(thread: &Thread<'_>) {
     let _ = thread.slot.parker.park(Some(Duration::ZERO));
     shared.slots.release(thread.id);
     if shared.pool.word(0).load().slot() == NO_SLOT {
-        shared.at_home.store(true, Ordering::Release);
+        go_home(shared);
     }
+}
+
+/// The core of a runtime of one core waits for a thread: whoever is in `block_on` may take it.
+fn go_home(shared: &Shared) {
+    let beside = shared.beside.lock();
+    shared.at_home.store(true, Ordering::Release);
+    // All of them: one that is just leaving would not pass it on. They are `Unpark`s, and no foreign
+    // code.
+    beside.iter().for_each(Waker::wake_by_ref);
 }

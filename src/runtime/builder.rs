@@ -17,14 +17,17 @@ pub enum Detector {
     #[default]
     Auto,
     /// The kernel's context-switch records (`perf_event_open`), with the monitor behind them. A
-    /// block is seen within some tens of microseconds. Where it is refused, the monitor does it
-    /// all, and [`Metrics`](super::Metrics) says why.
+    /// block is seen within some tens of microseconds, on a thread that makes such calls often; on
+    /// others, as by the monitor. Where it is refused, the monitor does it all, and
+    /// [`Metrics`](super::Metrics) says why: this and `Auto` are the same, to which a later version may
+    /// add better ways.
     Perf,
     /// A thread that looks: at the cores' words, and at `/proc/self/task/TID/stat` of suspects.
     /// Needs no permission. A block is seen within some hundred microseconds, or within some ten
     /// milliseconds after a quiet time.
     Monitor,
-    /// None: only calls that say `will_block` hand their core over. For tests and comparisons.
+    /// None: only calls that say `will_block` hand their core over. For comparisons: a task that
+    /// waits for another one in a call may then wait for ever.
     Off,
 }
 
@@ -50,15 +53,16 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A runtime with several cores, one for each CPU unless
-    /// [`worker_threads`](Self::worker_threads) says otherwise.
+    /// A *multi-thread* runtime: threads of its own have its cores, one for each CPU unless
+    /// [`worker_threads`](Self::worker_threads) says otherwise. The thread in `block_on` has none.
     pub fn new_multi_thread() -> Self {
         Builder::new(false)
     }
 
-    /// A runtime with one core, at first on the thread in [`Runtime::block_on`]: tasks run while
-    /// somebody is there. When that thread blocks in a region the core moves to a spare thread,
-    /// as in the other flavour; that is why tasks are `Send` here too.
+    /// A *current-thread* runtime: it has one core, at first on the thread in [`Runtime::block_on`],
+    /// and tasks run while somebody is there. When that thread blocks in a region the core moves to a
+    /// spare thread, as in the other flavour, and stays with the spares from then on; that is why
+    /// tasks are `Send` here too.
     pub fn new_current_thread() -> Self {
         Builder::new(true)
     }
@@ -88,7 +92,7 @@ impl Builder {
     }
 
     /// How many tasks run at once: the number of cores (seats). Default: the number of CPUs this
-    /// process may use. A runtime of one core has one, whatever is said here.
+    /// process may use. A current-thread runtime has one, whatever is said here (but not 0).
     pub fn worker_threads(&mut self, count: usize) -> &mut Self {
         self.workers = Some(count);
         self
@@ -142,7 +146,10 @@ impl Builder {
         self
     }
 
-    /// For how long an unmarked poll may block before it is rescued. Default, and the least: 50 us.
+    /// For how long an unmarked poll must have blocked before it is rescued. Default, and the least:
+    /// 50 us. When it is rescued is up to the monitor's next look, some milliseconds later as a rule:
+    /// it looks the more seldom the less it finds, up to every 10 ms. An unmarked poll that computes
+    /// for more than 10 ms loses its core as well.
     pub fn rescue_after(&mut self, after: Duration) -> &mut Self {
         self.config.rescue_after = after.max(Duration::from_micros(50));
         self
@@ -154,13 +161,13 @@ impl Builder {
         self
     }
 
-    /// Called on each thread that runs tasks, when it starts.
+    /// Called on each thread that the runtime starts to run tasks, when it starts.
     pub fn on_thread_start(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Self {
         self.config.on_thread_start = Some(Arc::new(f));
         self
     }
 
-    /// Called on each thread that runs tasks, before it ends.
+    /// Called on each thread that the runtime has started to run tasks, before it ends.
     pub fn on_thread_stop(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Self {
         self.config.on_thread_stop = Some(Arc::new(f));
         self
@@ -191,6 +198,10 @@ impl Builder {
             config.workers = 1;
         }
         bounded("max_async_threads", config.max_async_threads, MAX_ASYNC)?;
+        if config.thread_name.contains('\0') {
+            let text = format!("thread_name is {:?}: it must not contain NUL", config.thread_name);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let min_spares = self.min_spares.unwrap_or(config.workers.max(2));
         config.min_spares = bounded("min_spare_threads", min_spares, MAX_WORKERS)?;
         let detector = from_environment()?.unwrap_or(self.detector);

@@ -1,5 +1,6 @@
 //! What a runtime can tell of itself.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,8 @@ pub struct Metrics {
     pub sentinel_wakeups: u64,
     /// Spares woken to take a core.
     pub spare_wakeups: u64,
-    /// Threads that lost their core and have not finished their poll.
+    /// Threads that go on without a core: the call, the rest of its poll, and the task, as long as its
+    /// calls block.
     pub async_threads: usize,
     /// The most of them at once so far.
     pub async_threads_peak: usize,
@@ -79,6 +81,22 @@ pub struct Blocked {
     pub cause: Cause,
 }
 
+/// One line: where, since when, and why.
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {}, ", self.thread)?;
+        match (self.site, &self.spawned_at) {
+            (Some(site), _) => write!(f, "at {site}")?,
+            (None, Some(place)) => write!(f, "in a task spawned at {place}")?,
+            (None, None) => f.write_str("in the root future")?,
+        }
+        match self.since {
+            Some(since) => write!(f, ", for {:?} ({:?})", since.elapsed(), self.cause),
+            None => write!(f, ", with its core ({:?})", self.cause),
+        }
+    }
+}
+
 /// What is known of one site of a runtime: a row of the blocking profiler, which is always on.
 ///
 /// The rows of unmarked polls that were rescued stand at the place where their task was spawned, and
@@ -92,7 +110,7 @@ pub struct SiteStats {
     pub line: u32,
     /// The expression, or the name of the function called there.
     pub text: &'static str,
-    /// Calls so far.
+    /// Calls so far, in tasks (and in the root of a current-thread runtime).
     pub calls: u64,
     /// Of those, the ones whose thread kept its core (or had none to lose).
     pub inline: u64,

@@ -23,7 +23,7 @@ pub use crate::profile::BlockTimes;
 pub use crate::scheduler::pool::Cause;
 use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::{Config, Detection, Shared};
-use crate::scheduler::{monitor, shutdown, spare, worker};
+use crate::scheduler::{monitor, shutdown, spare, threads};
 pub use crate::site::Site;
 use crate::task::JoinHandle;
 use crate::{detect, driver, sys};
@@ -34,10 +34,12 @@ pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call th
 /// A runtime: its cores, its threads, its timers and its I/O.
 ///
 /// Dropping it shuts it down and waits for its threads: tasks are dropped at their next `.await`,
-/// calls that have started run to their end. If it is dropped on one of its own threads (in a task)
-/// or inside another runtime's task, it does not wait. To bound the wait, use
+/// calls that have started run to their end. To bound the wait, use
 /// [`shutdown_timeout`](Self::shutdown_timeout) or
 /// [`shutdown_background`](Self::shutdown_background).
+///
+/// On a thread of a runtime, its own or another, it does not wait: in a task, in a hook, in the
+/// `block_on` of a current-thread runtime. Nor does the copy that a child of `fork` has.
 #[derive(Debug)]
 pub struct Runtime {
     handle: Handle,
@@ -57,10 +59,10 @@ impl Runtime {
 
     /// Runs a future to its end on the calling thread, with this runtime entered.
     ///
-    /// In a runtime of several cores the calling thread has none: an in-place call in `future`
-    /// itself is a plain call (spawn what is to be guarded). In a runtime of one core the thread
-    /// gets it and runs the other tasks meanwhile. On a worker thread the wait counts as a call
-    /// that blocks.
+    /// In a multi-thread runtime the calling thread has no core: an in-place call in `future` itself
+    /// is a plain call (spawn what is to be guarded). In a current-thread runtime it gets the one there
+    /// is, if no other thread has it, and runs the other tasks meanwhile. On a worker thread the wait
+    /// counts as a call that blocks.
     ///
     /// # Panics
     ///
@@ -106,6 +108,16 @@ impl Runtime {
         self.handle.metrics()
     }
 
+    /// Who is blocked now. See [`Handle::blocked`].
+    pub fn blocked(&self) -> Vec<Blocked> {
+        self.handle.blocked()
+    }
+
+    /// What is known of each call site. See [`Handle::sites`].
+    pub fn sites(&self) -> Vec<SiteStats> {
+        self.handle.sites()
+    }
+
     /// Changes how many threads may be blocked at once. A lower cap interrupts nothing: it takes
     /// effect as calls return.
     ///
@@ -119,8 +131,9 @@ impl Runtime {
         self.handle.shared.carry_out(todo);
     }
 
-    /// Shuts down, and waits for the threads for at most `limit`. Calls that still block then go on
-    /// by themselves; their threads end when they return.
+    /// Shuts down, and waits for the threads for at most `limit` (on a thread of a runtime, not at
+    /// all). Calls that still block then go on by themselves; their threads end when they return.
+    /// Destructors of thread-locals of threads that have ended are not waited for.
     pub fn shutdown_timeout(mut self, limit: Duration) {
         self.patience = Some(limit);
     }
@@ -133,6 +146,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        if self.handle.shared.is_of_parent() {
+            // This is the copy in a child of `fork`: it has no threads, and its descriptors are the
+            // parent's as well.
+            return;
+        }
         shutdown::begin(&self.handle.shared);
         if !on_a_runtime_thread() {
             shutdown::wait(&self.handle.shared, self.patience);
@@ -143,7 +161,7 @@ impl Drop for Runtime {
 
 /// Waiting for threads on one of them, or on another runtime's worker, could wait for ever.
 fn on_a_runtime_thread() -> bool {
-    context::with(|thread| thread.is_some())
+    threads::is_of_a_runtime() || context::with(|thread| thread.is_some())
 }
 
 /// Runs a future to its end on a new runtime of one core, and shuts that down.
@@ -199,11 +217,9 @@ fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
     if !shared.config.current_thread {
         for seat in 0..shared.config.workers {
             let slot = shared.slots.allocate().expect("bounded by the builder");
-            worker::assign_at_start(slot, seat, shared);
-            if let Err(error) = spare::start(shared, slot, false) {
-                shared.slots.get(slot).take_assigned();
-                return Err(not_created("a worker thread", &error));
-            }
+            shared.pool.word(seat).assign(slot);
+            spare::start(shared, slot, false)
+                .map_err(|error| not_created("a worker thread", &error))?;
         }
     }
     // It makes the spares.

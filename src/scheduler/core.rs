@@ -117,9 +117,8 @@ impl CoreWord {
         debug_assert_eq!(held.state(), State::Held);
         let lent = held.next(State::Lent, held.slot());
         // A plain store: in HELD nobody but the holder writes.
-        // Ordering: Release, so that whoever retakes the core sees all that was done to it.
-        // Partner: the Acquire of the thief's `load`; what the thief has seen, the spare sees, by
-        // way of `Slot::assign`.
+        // Ordering: Release, so that whoever adopts the core sees all that was done to it. Partner:
+        // the Acquire of `is_taken_for`.
         self.0.store(lent.0, weakened!("lend-relaxed", Ordering::Release));
         lent
     }
@@ -166,16 +165,25 @@ impl CoreWord {
         if seen.slot() != observed && !cfg!(threadlet_break = "slot") {
             return Err(Stale);
         }
-        // Ordering: Relaxed. The thief has acquired the word when it loaded `seen`, and it touches
-        // nothing that belongs to the core.
+        // Ordering: Relaxed. The thief touches nothing that belongs to the core; its swap continues
+        // the release sequence of the lender, in which the spare acquires.
         self.swap(seen, seen.next(State::Taken, spare), Ordering::Relaxed)
+    }
+
+    /// Whether the core was retaken for the spare in `slot`, which asks.
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_taken_for(&self, slot: SlotId) -> bool {
+        // Ordering: Acquire, so that the spare sees all that was done to the core. Partner: the
+        // Release in `lend` and in `bump`, whose release sequence the thief's swap continues.
+        let word = Word(self.0.load(weakened!("taken-relaxed", Ordering::Acquire)));
+        word.state() == State::Taken && word.slot() == slot
     }
 
     /// Edge 5, by the spare the core was retaken for.
     #[must_use]
     pub(crate) fn adopt(&self, slot: SlotId) -> Word {
-        // Ordering: Relaxed, here and below. The thief's `Slot::assign` came after its `retake`;
-        // the Acquire that took the seat from there has brought all of it.
+        // Ordering: Relaxed, here and below: `is_taken_for` has acquired it.
         let taken = Word(self.0.load(Ordering::Relaxed));
         assert_eq!((taken.state(), taken.slot()), (State::Taken, slot), "a spare adopts its own");
         let held = taken.next(State::Held, slot);

@@ -87,7 +87,7 @@ impl Idle {
         Some(list.remove(nth))
     }
 
-    /// Whether this seat may begin to search: not more than half of those awake do at once.
+    /// Whether this seat may begin to search: not more than half of all seats do at once.
     pub(crate) fn start_search(&self) -> bool {
         let counts = self.counts.load(Ordering::Relaxed);
         if 2 * (counts % ONE_AWAKE) >= self.seats {

@@ -8,12 +8,15 @@
 //! So the second look is for economy, not for safety; after a long pause, when a state costs little
 //! beside the wait for another look, the first one is enough for a region.
 //!
-//! | what it sees, with the same word | for at least | then |
+//! A computation need not leave the word alone: each task that it wakes or spawns changes it, and
+//! each call that ends. There the same call, or the same poll, on two looks is what counts.
+//!
+//! | what it sees | for at least | then |
 //! |---|---|---|
-//! | a region, asleep | a second look | handed over: blocked |
-//! | a region, running | `hog_after` | handed over: hog |
-//! | a poll outside any region, asleep | `rescue_after` | handed over: rescued |
-//! | a poll outside any region, running | 10 ms | handed over: rescued |
+//! | a region, asleep, the word the same | a second look | handed over: blocked |
+//! | a poll outside any region, asleep, the word the same | `rescue_after` | handed over: rescued |
+//! | a call, running, the call the same | `hog_after` | handed over: hog |
+//! | a poll, running, the poll the same | 10 ms | handed over: rescued |
 //!
 //! It looks often while it finds something and ever more seldom while it does not, up to 10 ms;
 //! when every seat sleeps it sleeps too, and the next seat to wake wakes it.
@@ -72,8 +75,17 @@ const LONG: Duration = Duration::from_micros(400);
 /// A poll that did not say so may compute for so long.
 const UNMARKED_HOG: Duration = Duration::from_millis(10);
 
+/// How often the core of such a poll is tried to be taken while its word keeps changing.
+const LONG_TRIES: u32 = 4;
+
+/// How often seats that are all busy are asked to look at timers and I/O, at most.
+const DRIVE_AFTER: Duration = Duration::from_millis(1);
+
 /// No permit released for so long while calls wait: worth a report.
 const SATURATED: Duration = Duration::from_secs(1);
+
+/// How many states are kept open for the next look.
+const STATS_KEPT: usize = 64;
 
 /// What the monitor's own code and a hook need of a stack, whatever the workers may do with.
 const STACK_MIN: usize = 256 * 1024;
@@ -93,12 +105,13 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
         builder = builder.stack_size(size.max(STACK_MIN));
     }
     let spawned = builder.spawn(move || {
-        let _vital = Vital;
+        let _vital = Vital::begin();
         crate::sys::thread::set_timer_slack(1);
         let looks = mine.seats.iter().map(|_| LookedAt::default()).collect();
         let (stats, quiet) = (HashMap::new(), QUIET_AT_FIRST);
         let (spawn_retry, behind, paused) = (None, None, Duration::ZERO);
-        Monitor { shared: &mine, looks, stats, quiet, paused, spawn_retry, behind }.run();
+        let driven = Instant::now();
+        Monitor { shared: &mine, looks, stats, quiet, paused, spawn_retry, behind, driven }.run();
         super::shutdown::helper_ends(&mine);
     });
     match spawned {
@@ -117,10 +130,50 @@ struct LookedAt {
     word: Option<Word>,
     in_region: bool,
     since: Option<Instant>,
-    /// The thread's CPU time when it came under suspicion.
-    cpu: Option<Duration>,
     /// Claimed already and now on the stalled list: nothing more to be done here.
     claimed: bool,
+    /// The poll, and the call in it. A poll that spawns, or makes many calls, changes the word all
+    /// the time, and may be a long one all the same.
+    poll: Span<(SlotId, u32)>,
+    call: Span<(SlotId, u32, u64)>,
+    /// The poll that was claimed as one that computes for long.
+    long: Option<(SlotId, u32)>,
+}
+
+/// Something that goes on from look to look.
+struct Span<K> {
+    key: Option<K>,
+    since: Instant,
+    /// The CPU time of its thread when it came under suspicion.
+    cpu: Option<Duration>,
+}
+
+impl<K> Default for Span<K> {
+    fn default() -> Self {
+        Span { key: None, since: Instant::now(), cpu: None }
+    }
+}
+
+impl<K: PartialEq> Span<K> {
+    /// Seen at `now`; whether it was there at the last look.
+    fn see(&mut self, key: Option<K>, now: Instant) -> bool {
+        let again = key.is_some() && self.key == key;
+        if !again {
+            *self = Span { key, since: now, cpu: None };
+        }
+        again
+    }
+
+    /// Whether it has lasted for `patience`, and its thread has used its CPU for the better part of
+    /// that. A thread that others keep from its CPU is no hog: what it waits for, a spare would have to
+    /// wait for as well.
+    fn computes(&mut self, slot: &Slot, now: Instant, patience: Duration) -> bool {
+        let Some(cpu) = cpu_time_of(slot.tid.load(Ordering::Relaxed)) else {
+            return now.saturating_duration_since(self.since) >= patience;
+        };
+        let used = cpu.saturating_sub(*self.cpu.get_or_insert(cpu));
+        now.saturating_duration_since(self.since) >= patience && used >= patience / 2
+    }
 }
 
 /// What one look led to.
@@ -140,8 +193,11 @@ struct Monitor<'a> {
     /// The last pause.
     paused: Duration,
     spawn_retry: Option<Instant>,
-    /// Since when calls have waited, with how many hand-offs then.
-    behind: Option<(Instant, u64)>,
+    /// Since when calls have waited, with how many permits returned then, and whether that has been
+    /// reported.
+    behind: Option<(Instant, u64, bool)>,
+    /// When all seats were last asked to look at the driver.
+    driven: Instant,
 }
 
 impl Monitor<'_> {
@@ -175,57 +231,55 @@ impl Monitor<'_> {
     fn look(&mut self, seat: usize, now: Instant) -> Found {
         let word = self.shared.pool.word(seat).load();
         let looked = &mut self.looks[seat];
+        let known = looked.word == Some(word);
         if word.state() != State::Lent {
-            looked.word = None;
+            looked.word = Some(word);
+            if known && word.state() == State::Taken {
+                // Whoever retook the core has not woken the spare yet. The sentinel may have lost its
+                // CPU to others in between, for as long as they like.
+                self.shared.unpark(self.shared.slots.get(word.slot()));
+            }
             return Found::Nothing;
         }
         let slot = self.shared.slots.get(word.slot());
-        let in_region = slot.site.get().is_some();
-        if looked.word != Some(word) || looked.in_region != in_region {
-            let fresh = LookedAt::default();
-            *looked = LookedAt { word: Some(word), in_region, since: Some(now), ..fresh };
-            if !in_region || self.paused < LONG {
-                return Found::Nothing;
+        let site = slot.site.get();
+        let in_region = site.is_some();
+        let tick = self.shared.seats[seat].tick.load(Ordering::Relaxed);
+        let poll_known = looked.poll.see(Some((word.slot(), tick)), now);
+        let call = site.map(|site| (word.slot(), site.id(), slot.counts.get(site.id())));
+        let call_known = looked.call.see(call, now);
+        if poll_known || call_known {
+            if let Some(cause) = self.long(seat, slot, now) {
+                return self.take_long(seat, word, cause);
             }
         }
-        let looked = &self.looks[seat];
+        let looked = &mut self.looks[seat];
+        let known = known && looked.in_region == in_region;
+        if !known {
+            looked.word = Some(word);
+            looked.in_region = in_region;
+            looked.since = Some(now);
+            looked.claimed = false;
+            if !in_region || self.paused < LONG {
+                return if poll_known { Found::Suspect } else { Found::Nothing };
+            }
+        }
         if looked.claimed {
             return Found::Nothing;
         }
         let since = now.saturating_duration_since(looked.since.unwrap_or(now));
-        let first = since.is_zero();
-        let Some(cause) = self.verdict(seat, slot, in_region, since) else {
-            return if first { Found::Nothing } else { Found::Suspect };
+        let Some(cause) = self.blocked(slot, word.slot(), in_region, since) else {
+            return if known { Found::Suspect } else { Found::Nothing };
         };
-        let hog = cause == Cause::Hog;
-        if hog {
-            // Now, not when it returns: others of its kind may start meanwhile.
-            slot.site.get().inspect(|site| site.learn_hog());
-            slot.mark_slow();
-        }
-        fail_point!("observed");
-        let claim = Claim { seat, seen: word, observed: word.slot(), cause };
-        let retake = self.shared.retake(claim);
-        if hog && retake == Retake::Done && self.shared.unfiltered {
-            slot.slow_down();
-        } else if hog {
-            slot.unmark_slow();
-        }
-        match retake {
-            Retake::Stale => Found::Nothing,
-            Retake::Done => Found::Blocked,
-            Retake::NoPermit | Retake::NoSpare => {
-                self.looks[seat].claimed = true;
-                Found::Blocked
-            }
-        }
+        self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause })
     }
 
-    /// Why the core of `seat`, lent with the same word for `since`, should be taken, if it should.
-    fn verdict(
+    /// Why the core, lent with the same word for `since` by the thread in `id`, should be taken, if
+    /// that thread sleeps.
+    fn blocked(
         &mut self,
-        seat: usize,
         slot: &Slot,
+        id: SlotId,
         in_region: bool,
         since: Duration,
     ) -> Option<Cause> {
@@ -233,23 +287,70 @@ impl Monitor<'_> {
         if !in_region && (!config.rescue || since < config.rescue_after) {
             return None;
         }
-        let (asleep, computes, patience) = match in_region {
-            true => (Cause::Blocked, Cause::Hog, config.hog_after),
-            false => (Cause::Rescued, Cause::Rescued, UNMARKED_HOG),
-        };
-        let id = self.looks[seat].word?.slot();
-        if self.is_asleep(id, slot) {
-            return Some(asleep);
-        }
-        (self.computes(seat, slot, patience) && since >= patience).then_some(computes)
+        let cause = if in_region { Cause::Blocked } else { Cause::Rescued };
+        self.is_asleep(id, slot).then_some(cause)
     }
 
-    /// Whether the suspect has used its CPU for the better part of `patience`. A thread that others
-    /// keep from its CPU is no hog: what it waits for, a spare would have to wait for as well.
-    fn computes(&mut self, seat: usize, slot: &Slot, patience: Duration) -> bool {
-        let Some(now) = cpu_time_of(slot.tid.load(Ordering::Relaxed)) else { return true };
-        let start = *self.looks[seat].cpu.get_or_insert(now);
-        now.saturating_sub(start) >= patience / 2
+    /// Why the core should be taken, if the call has computed for `hog_after`, or the poll for the
+    /// time that it may without saying so.
+    fn long(&mut self, seat: usize, slot: &Slot, now: Instant) -> Option<Cause> {
+        let config = &self.shared.config;
+        let looked = &mut self.looks[seat];
+        if looked.long.is_some() && looked.long == looked.poll.key {
+            return None;
+        }
+        if looked.call.key.is_some() && looked.call.computes(slot, now, config.hog_after) {
+            return Some(Cause::Hog);
+        }
+        let long = config.rescue && looked.poll.computes(slot, now, UNMARKED_HOG);
+        long.then_some(Cause::Rescued)
+    }
+
+    /// A poll that computes for long, with or without saying so: its word may have changed since it
+    /// was loaded, and that is no reason to let it go.
+    fn take_long(&mut self, seat: usize, mut word: Word, cause: Cause) -> Found {
+        let shared = self.shared;
+        let poll = self.looks[seat].poll.key;
+        let slot = shared.slots.get(word.slot());
+        let hog = cause == Cause::Hog;
+        if hog {
+            // Now, not when it returns: others of its kind may start meanwhile.
+            slot.site.get().inspect(|site| site.learn_hog());
+            slot.mark_slow();
+        }
+        let mut found = Found::Suspect;
+        for _ in 0..LONG_TRIES {
+            fail_point!("observed");
+            let claim = Claim { seat, seen: word, observed: word.slot(), cause };
+            found = self.claim(seat, claim);
+            word = shared.pool.word(seat).load();
+            let tick = shared.seats[seat].tick.load(Ordering::Relaxed);
+            if found != Found::Suspect
+                || word.state() != State::Lent
+                || Some((word.slot(), tick)) != poll
+            {
+                break;
+            }
+        }
+        let taken = found == Found::Blocked && !self.looks[seat].claimed;
+        if found == Found::Blocked {
+            self.looks[seat].long = poll;
+        }
+        if hog && taken && shared.unfiltered {
+            slot.slow_down();
+        } else if hog {
+            slot.unmark_slow();
+        }
+        found
+    }
+
+    /// `Suspect`: the thread has moved on since.
+    fn claim(&mut self, seat: usize, claim: Claim) -> Found {
+        fail_point!("observed");
+        let retake = self.shared.retake(claim);
+        let looked = &mut self.looks[seat];
+        looked.claimed = matches!(retake, Retake::NoPermit | Retake::NoSpare);
+        if retake == Retake::Stale { Found::Suspect } else { Found::Blocked }
     }
 
     fn is_asleep(&mut self, id: SlotId, slot: &Slot) -> bool {
@@ -264,6 +365,10 @@ impl Monitor<'_> {
         let tid = slot.tid.load(Ordering::Relaxed);
         let known = self.stats.get(&id).is_some_and(|(of, _)| *of == tid);
         if !known {
+            if self.stats.len() >= STATS_KEPT {
+                // Each is an open file. Those that are needed again are opened again.
+                self.stats.clear();
+            }
             match ThreadStat::open(tid) {
                 Ok(stat) => drop(self.stats.insert(id, (tid, stat))),
                 // Without `/proc` a block looks like a computation: it is a hog a little later.
@@ -318,19 +423,28 @@ impl Monitor<'_> {
         let counts = self.shared.pool.counts();
         let progress = counts.releases;
         match self.behind {
-            Some((since, then)) if then == progress => {
-                if since.elapsed() >= SATURATED {
-                    self.behind = Some((Instant::now(), progress));
+            Some((since, then, reported)) if then == progress => {
+                if since.elapsed() >= SATURATED && !reported {
+                    self.behind = Some((since, progress, true));
                     self.shared.report_saturation(&counts);
                 }
             }
-            _ => self.behind = Some((Instant::now(), progress)),
+            _ => self.behind = Some((Instant::now(), progress, false)),
         }
     }
 
-    /// While cores are busy and a seat sleeps, the one that sleeps belongs into the driver.
-    fn watch_driver(&self) {
-        if self.shared.idle.all_awake() || self.shared.idle.all_asleep() {
+    /// While cores are busy and a seat sleeps, the one that sleeps belongs into the driver. While all
+    /// are busy, with long polls perhaps, each looks at the driver behind the one it is in.
+    fn watch_driver(&mut self) {
+        if self.shared.idle.all_awake() {
+            let now = Instant::now();
+            if now.saturating_duration_since(self.driven) >= DRIVE_AFTER {
+                self.driven = now;
+                self.shared.seats.iter().for_each(|s| s.overdue.store(true, Ordering::Relaxed));
+            }
+            return;
+        }
+        if self.shared.idle.all_asleep() {
             return;
         }
         if let DriverWatch::Send(sleeper) = self.shared.idle.driver_watch() {

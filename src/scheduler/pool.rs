@@ -90,8 +90,8 @@ pub(crate) struct Holding {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Todo {
-    /// Seats with the spare each was retaken for: assign and unpark.
-    pub(crate) handed: Vec<(usize, SlotId, Claim)>,
+    /// Spares for which a core was retaken, by the claim: to be unparked.
+    pub(crate) handed: Vec<(SlotId, Claim)>,
     /// Tasks whose wait at the gate is over.
     pub(crate) granted: Vec<Waker>,
     /// The monitor should make a spare.
@@ -179,6 +179,11 @@ impl Pool {
     #[inline]
     pub(crate) fn word(&self, seat: usize) -> &CoreWord {
         &self.words[seat]
+    }
+
+    /// The seat whose core was retaken for the spare in `slot`, if there is one.
+    pub(crate) fn taken_for(&self, slot: SlotId) -> Option<usize> {
+        self.words.iter().position(|word| word.is_taken_for(slot))
     }
 
     /// How many permits are free; a hint.
@@ -280,7 +285,7 @@ impl Pool {
         state.holdings.push((claim.observed, holding));
         state.peak = state.peak.max(state.holdings.len());
         todo.want_spare |= state.spares.len() < state.min_spares;
-        todo.handed.push((claim.seat, spare, claim));
+        todo.handed.push((spare, claim));
     }
 
     /// Whether every core but this one is known to be stalled.

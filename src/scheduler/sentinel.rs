@@ -81,7 +81,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 fn run(shared: &Arc<Shared>, sentinel: &Sentinel) {
-    let _vital = Vital;
+    let _vital = Vital::begin();
     // Refused, it is an ordinary thread: correct, and in the way at times.
     let _ = crate::sys::thread::set_idle_policy();
     let mut events = [Event::EMPTY; 32];

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Duration;
 
 use super::core::State;
@@ -63,6 +65,8 @@ pub(crate) struct Seat {
     /// Polls so far; written by the holder of its core. It belongs to the seat and not to the
     /// thread, whose turn may be over after one poll.
     pub(crate) tick: AtomicU32,
+    /// The monitor asks for a look at timers and I/O behind the poll that runs.
+    pub(crate) overdue: AtomicBool,
     /// Tasks stolen by this seat; written by the holder of its core.
     pub(crate) steals: AtomicU64,
 }
@@ -107,6 +111,10 @@ pub(crate) struct Shared {
     pub(crate) vigil: Vigil,
     /// In a runtime of one core: that core waits for a thread to come into `block_on`.
     pub(crate) at_home: AtomicBool,
+    /// Threads in `block_on` beside the one that has that core: to be told when it has gone home.
+    pub(crate) beside: Mutex<Vec<Waker>>,
+    /// How many forks lay between the first process and this one when it was built.
+    forks: usize,
     shutdown: AtomicBool,
 }
 
@@ -122,6 +130,7 @@ impl Shared {
                 queue: LocalQueue::new(),
                 lifo: Lifo::new(),
                 tick: AtomicU32::new(0),
+                overdue: AtomicBool::new(false),
                 steals: AtomicU64::new(0),
             })
         };
@@ -142,6 +151,8 @@ impl Shared {
             sentinel_failure: OnceLock::new(),
             vigil: Vigil::new(),
             at_home: AtomicBool::new(config.current_thread),
+            beside: Mutex::new(Vec::new()),
+            forks: crate::context::forks(),
             shutdown: AtomicBool::new(false),
             config,
             detection,
@@ -225,24 +236,25 @@ impl Shared {
 
     /// Does what the pool decided under its lock.
     pub(crate) fn carry_out(&self, todo: Todo) {
-        for (seat, spare, claim) in todo.handed {
-            let slot = self.slots.get(spare);
+        for (spare, claim) in &todo.handed {
+            let slot = self.slots.get(*spare);
             if todo.here {
-                slot.bring_here();
+                slot.bring_here(|| self.pool.word(claim.seat).is_taken_for(*spare));
             }
-            slot.assign(seat);
             self.unpark(slot);
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
-            if let Some(hook) = &self.config.on_hand_off {
-                crate::raw_task::quietly(|| hook(claim.cause));
-            }
-        }
-        // Foreign code, on a thread that has permits and cores to look after.
-        for waker in todo.granted {
-            crate::raw_task::quietly(|| waker.wake());
         }
         if todo.want_spare {
             self.ring_monitor();
+        }
+        // Foreign code, on a thread that has permits and cores to look after: last.
+        if let Some(hook) = &self.config.on_hand_off {
+            for (_, claim) in &todo.handed {
+                crate::raw_task::quietly(|| hook(claim.cause));
+            }
+        }
+        for waker in todo.granted {
+            crate::raw_task::quietly(|| waker.wake());
         }
     }
 
@@ -254,6 +266,11 @@ impl Shared {
     /// A seat has woken: the monitor, if it sleeps, must watch it.
     pub(crate) fn wake_monitor(&self) {
         self.vigil.seat_woke();
+    }
+
+    /// Whether this is a copy in a child of `fork`.
+    pub(crate) fn is_of_parent(&self) -> bool {
+        self.forks != crate::context::forks()
     }
 
     /// Whether the runtime is being shut down.
@@ -291,15 +308,21 @@ impl Shared {
                 places.push(place);
             }
         }
-        eprintln!(
-            "{}: {} calls and {} cores wait, and no blocked call has returned for a second; \
-             {} threads are blocked, at {} (raise `max_async_threads`?)",
+        let text = format!(
+            "{}: {} calls wait for a permit (and {} cores are blocked with no permit to hand them \
+             over), and no blocked call has returned for a second; {} threads are blocked, at {} \
+             (raise `max_async_threads`?)\n",
             self.config.thread_name,
             counts.gate,
             counts.stalled_now,
             counts.async_threads,
             places.join(", "),
         );
+        // On a thread of its own: whoever reads our standard error may have stopped to, and the
+        // monitor has other things to do. If there is no thread to be had, that is the least worry.
+        let _ = std::thread::Builder::new().name("threadlet-report".into()).spawn(move || {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        });
     }
 
     /// All calls of a site, by all threads.

@@ -13,7 +13,7 @@ use crate::failpoint::fail_point;
 use crate::raw_task::quietly;
 use crate::sys;
 
-/// Starts a thread that adopts what its slot is assigned, and waits as a spare otherwise.
+/// Starts a thread that adopts the core retaken for it, and waits as a spare otherwise.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
 }
 
 fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
-    let _vital = Vital;
+    let _vital = Vital::begin();
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(sys::thread::tid(), Ordering::Relaxed);
     thread.install(|| {
@@ -85,10 +85,10 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
     let keep_alive = Some(thread.shared.config.keep_alive);
     let mut patience = keep_alive;
     loop {
-        if let Some(seat) = thread.slot.take_assigned() {
+        if let Some(seat) = thread.shared.pool.taken_for(thread.id) {
             listed = false;
-            thread.slot.go_free();
             thread.adopt(seat);
+            thread.slot.go_free();
             worker::run(thread, &mut None);
         }
         let pool = &thread.shared.pool;

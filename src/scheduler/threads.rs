@@ -1,6 +1,7 @@
 //! How many threads there are, and waiting until there are none.
 
-use std::collections::VecDeque;
+use std::cell::Cell;
+use std::io::Write;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ struct State {
     live: usize,
     /// Of those, the ones that can hold a core.
     runners: usize,
-    handles: VecDeque<JoinHandle<()>>,
+    handles: Vec<JoinHandle<()>>,
     spawned: u64,
 }
 
@@ -35,16 +36,13 @@ impl Threads {
         state.spawned += 1;
     }
 
-    /// The thread has been spawned. Handles of threads that have ended since are joined on the
-    /// way, so that a runtime with many short spares does not collect them.
+    /// The thread has been spawned. Those that have ended since are forgotten on the way, so that
+    /// their stacks go, too. Not joined: a thread that has returned may still run destructors of
+    /// thread-locals, which are the user's.
     pub(crate) fn started(&self, handle: JoinHandle<()>) {
         let mut state = self.lock();
-        while state.handles.front().is_some_and(JoinHandle::is_finished) {
-            if let Some(ended) = state.handles.pop_front() {
-                let _ = ended.join();
-            }
-        }
-        state.handles.push_back(handle);
+        state.handles.retain(|handle| !handle.is_finished());
+        state.handles.push(handle);
     }
 
     /// The thread could not be spawned, or ends. `true`: no runner is left.
@@ -77,22 +75,43 @@ impl Threads {
         }
         let handles = std::mem::take(&mut state.handles);
         drop(state);
-        // They have all said goodbye: what is left of them is a few instructions.
-        handles.into_iter().for_each(|handle| drop(handle.join()));
+        // They have all said goodbye. What is left of them may be destructors of thread-locals: the
+        // user's, and so nothing to wait for where there is a limit.
+        if limit.is_none() {
+            handles.into_iter().for_each(|handle| drop(handle.join()));
+        }
         true
     }
+}
+
+thread_local! {
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is a thread that some runtime has started; in a destructor of its thread-locals, too.
+pub(crate) fn is_of_a_runtime() -> bool {
+    OURS.get()
 }
 
 /// The runtime's own code on its own threads does not unwind: a thread that went missing would take
 /// a core, a permit or the watch over all others with it, and every wait with that. Dropped while
 /// panicking, this ends the process.
 #[derive(Debug)]
-pub(crate) struct Vital;
+pub(crate) struct Vital(());
+
+impl Vital {
+    /// By a thread that a runtime has just started.
+    pub(crate) fn begin() -> Vital {
+        OURS.set(true);
+        Vital(())
+    }
+}
 
 impl Drop for Vital {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("threadlet: a thread of the runtime panicked (see above): this is a bug");
+            let text = b"threadlet: a thread of the runtime panicked (see above): this is a bug\n";
+            let _ = std::io::stderr().write_all(text);
             std::process::abort();
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::core::{NO_SLOT, SlotId};
+use super::core::NO_SLOT;
 use super::idle::Roused;
 use crate::arming;
 use crate::context::{BUDGET_WITH_CORE, Core, Thread};
@@ -16,7 +16,7 @@ use crate::raw_task::{Runnable, quietly};
 /// its own queue is not empty. A prime, so that no regular pattern of tasks falls into step.
 const INTERVAL: u32 = 61;
 
-/// And every so often when polls are long.
+/// And every so often when polls make many calls.
 const DRIVE_AFTER: Duration = Duration::from_micros(200);
 
 /// As how many polls a change of the thread counts towards the next such look.
@@ -45,6 +45,10 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
             break;
         }
         if let Some(root) = root {
+            if root.is_woken() {
+                // Should it block, nobody is to count on this seat's search.
+                end_search(thread);
+            }
             if root.poll_if_woken(thread).is_break() {
                 break;
             }
@@ -76,7 +80,8 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
 fn begin_turn(thread: &Thread<'_>) {
     let Some(core) = thread.core() else { return };
     let tick = core.seat.tick.load(Ordering::Relaxed);
-    core.seat.tick.store(tick + (INTERVAL - 1 - tick % INTERVAL).min(TURN), Ordering::Relaxed);
+    let turn = (INTERVAL - 1 - tick % INTERVAL).min(TURN);
+    core.seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
     thread.budget.set(BUDGET_WITH_CORE);
     let mut ready = Vec::new();
     thread.shared.driver_handle.expire(Instant::now(), &mut ready);
@@ -88,7 +93,7 @@ fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
     let tick = core.seat.tick.load(Ordering::Relaxed).wrapping_add(1);
     core.seat.tick.store(tick, Ordering::Relaxed);
     let regular = tick % INTERVAL == 0;
-    if regular || is_drive_due(thread) {
+    if regular || is_drive_due(thread, core) {
         drive(thread, Instant::now());
         if thread.is_coreless() {
             return None;
@@ -104,8 +109,14 @@ fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
     own_task(thread, core).or_else(|| injected(thread, core)).or_else(|| steal(thread, core))
 }
 
-/// Whether the last poll has made so many calls that timers and I/O may have waited for long.
-fn is_drive_due(thread: &Thread<'_>) -> bool {
+/// Whether timers and I/O may have waited for long: the monitor says so, or the last poll has made
+/// many calls.
+fn is_drive_due(thread: &Thread<'_>, core: Core<'_>) -> bool {
+    // Ordering: a hint, here and where it is set.
+    if core.seat.overdue.load(Ordering::Relaxed) {
+        core.seat.overdue.store(false, Ordering::Relaxed);
+        return true;
+    }
     thread.budget.get() <= BUDGET_WITH_CORE / 2 && Instant::now() >= thread.drive_at.get()
 }
 
@@ -186,22 +197,23 @@ fn run_task(thread: &Thread<'_>, task: Runnable) {
     let header = task.metadata();
     thread.slot.task.store(header.id.number(), Ordering::Relaxed);
     thread.slot.spawned_at.set(Some(header.spawned_at));
-    in_poll(thread, || {
-        // Nothing in a task's poll unwinds but foreign code at its edges: a waker, a metadata
-        // drop. It is the task's loss, not the worker's.
-        quietly(|| {
-            task.run();
-        });
-    });
+    thread.in_task.set(true);
+    in_poll(thread, || run_quietly(task));
     while let Some(task) = thread.take_kept() {
         thread.budget.set(thread.budget.get().saturating_sub(1));
-        poll(thread, || {
-            quietly(|| {
-                task.run();
-            });
-        });
+        poll(thread, || run_quietly(task));
     }
+    thread.in_task.set(false);
     thread.slot.spawned_at.set(None);
+    thread.slot.task.store(0, Ordering::Relaxed);
+}
+
+/// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is the
+/// task's loss, not the worker's.
+fn run_quietly(task: Runnable) {
+    quietly(|| {
+        task.run();
+    });
 }
 
 /// Runs user code with the core lent. Afterwards the thread holds its core, or has none.
@@ -298,10 +310,4 @@ fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
         shared.wake_monitor();
     }
     wake_all(thread, ready);
-}
-
-/// For hand-over to a thread that is about to start, at build.
-pub(crate) fn assign_at_start(thread: SlotId, seat: usize, shared: &super::shared::Shared) {
-    shared.pool.word(seat).assign(thread);
-    shared.slots.get(thread).assign(seat);
 }

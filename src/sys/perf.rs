@@ -17,7 +17,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::{check, check_long, thread};
@@ -151,9 +151,11 @@ impl SwitchEvent {
 
     /// How many bytes were written since the ring was mapped.
     pub(crate) fn head(&self) -> u64 {
-        // Ordering: Acquire pairs with the kernel's barrier between a record and the new head, so
-        // the record below the head is there to be read.
-        self.ring.head_word().load(Ordering::Acquire)
+        // Ordering: the fence makes it an Acquire, which pairs with the kernel's barrier between a
+        // record and the new head, so the record below the head is there to be read.
+        let head = self.ring.head_word().load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        head
     }
 
     /// The eight bytes that end at `position`, read as a header. They are current only if the head
@@ -246,8 +248,8 @@ impl Mapping {
     fn head_word(&self) -> &AtomicU64 {
         // SAFETY: the offset lies within the first page.
         let head = unsafe { self.base.add(DATA_HEAD_OFFSET) };
-        // SAFETY: eight-aligned, mapped as long as `self`, and only ever loaded here. A load as
-        // wide as a register does not write, so a read-only page will do.
+        // SAFETY: eight-aligned, mapped as long as `self`, and only ever loaded here, with `Relaxed`:
+        // of read-only memory no other atomic access is defined.
         unsafe { AtomicU64::from_ptr(head.as_ptr().cast()) }
     }
 

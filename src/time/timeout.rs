@@ -17,7 +17,8 @@ use super::sleep::{Sleep, sleep, sleep_until};
 /// is dropped along with the [`Timeout`].
 ///
 /// A limit can only end a future that waits. A poll that computes or blocks, a
-/// [`threadlet!`](crate) call included, ends by itself, and the limit is seen after it.
+/// [`threadlet!`](crate) call included, ends by itself; the limit is seen behind it if the future has
+/// to wait again, and if it is ready by then its result counts.
 ///
 /// # Cancel safety
 ///

@@ -68,10 +68,10 @@ impl Timer {
             Ok(key) => self.key = Some(key),
             Err(_gone) => {
                 self.key = None;
-                // On the runtime's own threads the poll is the last, and its task is dropped behind
-                // it. Elsewhere (a root future) nobody would ever come.
+                // For a task of that runtime the poll is the last, and it is dropped behind it. To
+                // anything else (a root future) nobody would ever come.
                 assert!(
-                    context::is_thread_of(handle),
+                    context::is_task_of(handle),
                     "the threadlet runtime that this timer belongs to has been shut down"
                 );
             }

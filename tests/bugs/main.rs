@@ -1,7 +1,9 @@
 //! The bug list of DESIGN.md section 6, one named test each: what others' runtimes got wrong, and
-//! what a hand-off must not bring back.
+//! what a hand-off must not bring back; and, in `own_*`, what this one got wrong once.
 
 mod hand_off;
+mod own_scheduling;
+mod own_shutdown;
 mod panics;
 mod process;
 #[path = "../support/mod.rs"]
