@@ -83,6 +83,9 @@ pub mod task;
 pub mod time;
 
 #[cfg(not(threadlet_loom))]
+mod unblock;
+
+#[cfg(not(threadlet_loom))]
 pub use self::surface::*;
 
 #[cfg(not(threadlet_loom))]
@@ -93,6 +96,7 @@ mod surface {
     pub use crate::macros::run;
     pub use crate::runtime::block_on;
     pub use crate::task::spawn;
+    pub use crate::unblock::{Unblock, Unblocked, unblock};
 
     /// What the macros of this crate expand to. Not for people.
     #[doc(hidden)]
