@@ -16,6 +16,13 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its place
+//!   in the source, as a warning of the crate `tracing`.
 #![deny(unsafe_code)]
 #![cfg_attr(
     threadlet_loom,
@@ -57,6 +64,11 @@ mod failpoint;
 mod gate;
 #[cfg(not(threadlet_loom))]
 mod macros;
+#[cfg(all(not(threadlet_loom), feature = "tracing"))]
+mod notice;
+#[cfg(all(not(threadlet_loom), not(feature = "tracing")))]
+#[path = "notice_off.rs"]
+mod notice;
 #[cfg(not(threadlet_loom))]
 mod private;
 #[cfg(not(threadlet_loom))]

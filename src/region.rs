@@ -42,7 +42,11 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
             let _exit = enter(thread, site, pass);
             f()
         }
-        _ => f(),
+        Some(_) => f(),
+        None => {
+            crate::notice::plain_call(site, &site.told);
+            f()
+        }
     })
 }
 
