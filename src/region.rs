@@ -42,9 +42,10 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
             let _exit = enter(thread, site, pass);
             f()
         }
-        Some(_) => f(),
-        None => {
-            crate::notice::plain_call(site, &site.told);
+        thread => {
+            if thread.is_none() {
+                crate::notice::plain_call(site, &site.told);
+            }
             f()
         }
     })

@@ -58,7 +58,7 @@ where
 ///
 /// # Cancel safety
 ///
-/// Dropping the handle detaches the closure. [`JoinHandle::abort`] keeps one that has not started
+/// Dropping the handle detaches the closure ([`unblock`] has a future that cancels). [`JoinHandle::abort`] keeps one that has not started
 /// from starting; one that has started runs to its end.
 ///
 /// # Panics
