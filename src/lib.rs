@@ -46,6 +46,13 @@
 //! see [`runtime::Detector`], which the environment variable `THREADLET_DETECTOR` overrides
 //! (`auto`, `perf`, `monitor`, `off`). [`report`] and `THREADLET_REPORT=1` tell which line of a
 //! program blocks.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its place
+//!   in the source, as a warning of the crate `tracing`.
 #![deny(unsafe_code)]
 #![cfg_attr(
     threadlet_loom,
@@ -89,6 +96,11 @@ mod gate;
 mod group;
 #[cfg(not(threadlet_loom))]
 mod macros;
+#[cfg(all(not(threadlet_loom), feature = "tracing"))]
+mod notice;
+#[cfg(all(not(threadlet_loom), not(feature = "tracing")))]
+#[path = "notice_off.rs"]
+mod notice;
 #[cfg(not(threadlet_loom))]
 mod private;
 #[cfg(not(threadlet_loom))]
@@ -117,6 +129,9 @@ pub mod task;
 pub mod time;
 
 #[cfg(not(threadlet_loom))]
+mod unblock;
+
+#[cfg(not(threadlet_loom))]
 pub use self::surface::*;
 
 #[cfg(not(threadlet_loom))]
@@ -128,6 +143,7 @@ mod surface {
     pub use crate::macros::run;
     pub use crate::runtime::{block_on, report};
     pub use crate::task::spawn;
+    pub use crate::unblock::{Unblock, Unblocked, unblock};
 
     /// What the macros of this crate expand to. Not for people.
     #[doc(hidden)]

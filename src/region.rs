@@ -43,7 +43,12 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
             let _exit = enter(thread, site, pass);
             f()
         }
-        _ => f(),
+        thread => {
+            if thread.is_none() {
+                crate::notice::plain_call(site, &site.told);
+            }
+            f()
+        }
     })
 }
 

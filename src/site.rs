@@ -8,6 +8,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use crate::notice::Told;
 use crate::primitive::Mutex;
 
 /// One `threadlet!` in the source: where it stands, and what it says.
@@ -27,6 +28,7 @@ pub struct Site {
     id: AtomicU32,
     /// What the last calls did, in one small number; see [`Habit`].
     habit: AtomicU8,
+    pub(crate) told: Told,
 }
 
 /// Sites beyond this many share one row of counters; nothing else changes for them.
@@ -73,7 +75,7 @@ impl Site {
     #[doc(hidden)]
     pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
         let (id, habit) = (AtomicU32::new(0), AtomicU8::new(0));
-        Site { file, line, column, text, id, habit }
+        Site { file, line, column, text, id, habit, told: Told::new() }
     }
 
     /// The file it stands in, as the compiler names it.

@@ -16,6 +16,7 @@ pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::region::run_at;
 use crate::runtime::Handle;
 use crate::site::Site;
+pub use crate::unblock::{Unblocked, unblock};
 
 /// Spawns a task on the current runtime.
 ///
@@ -57,7 +58,7 @@ where
 ///
 /// # Cancel safety
 ///
-/// Dropping the handle detaches the closure. [`JoinHandle::abort`] keeps one that has not started
+/// Dropping the handle detaches the closure ([`unblock`] has a future that cancels). [`JoinHandle::abort`] keeps one that has not started
 /// from starting; one that has started runs to its end.
 ///
 /// # Panics
@@ -93,7 +94,21 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let site = Site::at(place, "spawn_blocking");
+    spawn_region(handle, f, place, "spawn_blocking")
+}
+
+/// Spawns a task whose body is one region: a call of `text`, at `place`.
+pub(crate) fn spawn_region<F, T>(
+    handle: &Handle,
+    f: F,
+    place: &'static Location<'static>,
+    text: &'static str,
+) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let site = Site::at(place, text);
     let region = async move {
         let pass = gate(site, Options::DEFAULT).await.unwrap_or(Pass::Inline);
         run_at(site, pass, f)
