@@ -96,6 +96,10 @@ pub(crate) struct Thread<'a> {
     pub(crate) wants_ring: Cell<bool>,
     /// This is the copy in a child of `fork`: regions it was made in are still to be left.
     pub(crate) forgotten: Cell<bool>,
+    /// There is a timeline: no call is so common that it goes unseen.
+    pub(crate) traced: bool,
+    /// Since when the thread has its core, for the timeline.
+    had_since: Cell<Instant>,
     /// What the thread was before it became this, in a `block_on` inside a task.
     outer: Cell<*const Thread<'static>>,
 }
@@ -131,6 +135,8 @@ impl<'a> Thread<'a> {
             ring_refused: Cell::new(!shared.detection.perf),
             wants_ring: Cell::new(false),
             forgotten: Cell::new(false),
+            traced: shared.trace.is_some(),
+            had_since: Cell::new(Instant::now()),
             outer: Cell::new(ptr::null()),
         }
     }
@@ -183,6 +189,9 @@ impl<'a> Thread<'a> {
         self.core.set(Some(Core { index, seat: &self.shared.seats[index], word }));
         self.word.set(held);
         self.slot.set_seat(Some(index));
+        if self.traced {
+            self.had_since.set(Instant::now());
+        }
     }
 
     /// Adopts the core that was retaken for this thread.
@@ -206,6 +215,7 @@ impl<'a> Thread<'a> {
     pub(crate) fn park_core(&self, slot: SlotId) {
         let core = self.core.get().expect("only a held core sleeps");
         core.word.park(self.lent_word(), slot);
+        self.trace_core(core.index, None);
         self.drop_core();
     }
 
@@ -329,6 +339,7 @@ impl<'a> Thread<'a> {
     #[cold]
     pub(crate) fn lose(&self) {
         fail_point!("lost");
+        let seat = self.core.get().map(|core| core.index);
         self.drop_core();
         self.losses.set(self.losses.get() + 1);
         self.budget.set(BUDGET_CORELESS);
@@ -336,10 +347,21 @@ impl<'a> Thread<'a> {
         self.renewals.set(0);
         let holding = self.shared.pool.holding(self.id);
         self.holding.set(Some(holding));
+        if let Some(seat) = seat {
+            self.trace_core(seat, Some(holding.since));
+        }
         if holding.cause == Cause::Rescued {
             self.note_rescue(&holding);
         }
         self.disarm();
+    }
+
+    /// For the timeline: the thread had the core until `end`, or now.
+    fn trace_core(&self, seat: usize, end: Option<Instant>) {
+        if let Some(trace) = &self.shared.trace {
+            let tid = self.slot.tid.load(Ordering::Relaxed);
+            trace.core(seat, tid, self.had_since.get(), end.unwrap_or_else(Instant::now));
+        }
     }
 
     /// A poll that had not said so blocked (or computed): that is put down to the place where its

@@ -262,6 +262,9 @@ impl Gate {
         match waiting.shared.pool.poll_wait(ticket, cx.waker()) {
             Poll::Ready(()) => {
                 let waited = waiting.since.elapsed();
+                if let Some(trace) = &waiting.shared.trace {
+                    trace.wait(self.site, waiting.since);
+                }
                 waiting.shared.with_events(self.site.id(), |events| events.waits.note(waited));
                 Poll::Ready(Ok(Pass::Granted(waiting)))
             }

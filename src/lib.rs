@@ -129,6 +129,8 @@ pub mod task;
 pub mod time;
 
 #[cfg(not(threadlet_loom))]
+mod trace;
+#[cfg(not(threadlet_loom))]
 mod unblock;
 
 #[cfg(not(threadlet_loom))]

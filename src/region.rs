@@ -63,6 +63,8 @@ struct Exit<'t, 'a> {
 struct Special {
     how: How,
     watch: Watch,
+    /// When the call began, for the timeline.
+    begun: Option<Instant>,
     /// Given back when the region has ended.
     _admission: Option<Admission>,
 }
@@ -75,6 +77,16 @@ enum How {
     HandedOver,
     /// On a thread that had no core at entry.
     Coreless,
+}
+
+impl How {
+    fn word(self) -> &'static str {
+        match self {
+            How::Lent => "with the core lent",
+            How::HandedOver => "handed over first",
+            How::Coreless => "without a core",
+        }
+    }
 }
 
 /// What is measured of a call that runs with its core lent.
@@ -135,6 +147,7 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
         && !nth.is_multiple_of(TIMED)
         && matches!(pass, Pass::Free)
         && !thread.is_coreless()
+        && !thread.traced
         && arming::is_settled(thread);
     let special = if common { None } else { Some(enter_slowly(thread, site, pass, nth)) };
     Exit { thread, site, special }
@@ -145,7 +158,8 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
 #[cold]
 #[inline(never)]
 fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Special {
-    let special = |how, watch, _admission| Special { how, watch, _admission };
+    let begun = thread.traced.then(Instant::now);
+    let special = |how, watch, _admission| Special { how, watch, begun, _admission };
     let habit = site.habit();
     if thread.is_coreless() {
         thread.glued.set(true);
@@ -207,6 +221,9 @@ impl Drop for Exit<'_, '_> {
 #[inline(never)]
 fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
     if let Some(special) = &special {
+        if let (Some(begun), Some(trace)) = (special.begun, &thread.shared.trace) {
+            trace.call(thread.slot.tid.load(Ordering::Relaxed), site, begun, special.how.word());
+        }
         match special.how {
             How::Coreless => return special.watch.end_coreless(thread, site),
             How::HandedOver => {}

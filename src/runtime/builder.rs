@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub struct Builder {
     workers: Option<usize>,
     detector: Detector,
     min_spares: Option<usize>,
+    trace: Option<PathBuf>,
     config: Config,
 }
 
@@ -73,6 +75,7 @@ impl Builder {
             workers: None,
             detector: Detector::Auto,
             min_spares: None,
+            trace: None,
             config: Config {
                 current_thread,
                 workers: 1,
@@ -180,13 +183,32 @@ impl Builder {
         self
     }
 
+    /// Writes a timeline to a file: which thread had which core, each call with its site, each
+    /// hand-off with its cause, each wait for a permit. Default: none, which costs nothing.
+    ///
+    /// The file is created by [`build`](Self::build), in place of what is there, and is complete when
+    /// the runtime is dropped. [Perfetto](https://ui.perfetto.dev) opens it, and so does
+    /// `chrome://tracing`: the form is theirs. Each call takes some microseconds longer, and about 150
+    /// bytes of the file.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let runtime = threadlet::runtime::Builder::new_multi_thread().trace("app.json").build()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn trace(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.trace = Some(path.into());
+        self
+    }
+
     /// Makes the runtime and starts its threads.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a count is zero or too large, or if
     /// `THREADLET_DETECTOR` is none of its words; otherwise what the operating system says of the
-    /// threads, the I/O driver or the poller. Nothing is left running then.
+    /// threads, the I/O driver, the poller or the file of the timeline. Nothing is left running then.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut config = self.config.clone();
         config.workers = match (self.current_thread, self.workers) {
@@ -207,7 +229,7 @@ impl Builder {
         let detector = from_environment()?.unwrap_or(self.detector);
         // Whatever a hook leaves behind, the builder can be used again.
         let mut result = Err(io::Error::other("the runtime panicked while it was built"));
-        quietly(|| result = start(config, detector));
+        quietly(|| result = start(config, detector, self.trace.as_deref()));
         result
     }
 }

@@ -9,6 +9,7 @@ mod report;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use crate::scheduler::shared::{Config, Detection, Shared};
 use crate::scheduler::{monitor, shutdown, spare, threads};
 pub use crate::site::Site;
 use crate::task::JoinHandle;
+use crate::trace::Trace;
 use crate::{detect, driver, sys};
 
 pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call this in a task, \
@@ -156,6 +158,9 @@ impl Drop for Runtime {
             shutdown::wait(&self.handle.shared, self.patience);
         }
         report::ended(&self.handle.shared);
+        if let Some(trace) = &self.handle.shared.trace {
+            trace.end();
+        }
     }
 }
 
@@ -205,13 +210,14 @@ pub(crate) fn global() -> Handle {
 }
 
 /// Starts everything a runtime consists of, or nothing.
-fn start(config: Config, detector: Detector) -> io::Result<Runtime> {
+fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result<Runtime> {
     static FORK: OnceLock<bool> = OnceLock::new();
     // Without the handler a forked child that goes on running tasks is on its own.
     FORK.get_or_init(|| sys::fork::on_fork_in_child(context::forget_after_fork).is_ok());
+    let trace = trace.map(Trace::create).transpose()?;
     let (driver, driver_handle) = driver::new()?;
     let detection = choose(detector);
-    let shared = Arc::new(Shared::new(config, detection, driver, driver_handle));
+    let shared = Arc::new(Shared::new(config, detection, driver, driver_handle, trace));
     let runtime = Runtime { handle: Handle { shared }, patience: None };
     let shared = &runtime.handle.shared;
     if !shared.config.current_thread {

@@ -21,6 +21,7 @@ use crate::profile::SiteEvents;
 use crate::queue::{Injector, Lifo, LocalQueue};
 use crate::raw_task::{Owned, Runnable};
 use crate::slot::{Slot, Slots};
+use crate::trace::Trace;
 
 /// A function that the user wants called.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -102,6 +103,8 @@ pub(crate) struct Shared {
     pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
+    /// Where the timeline goes, if there is to be one.
+    pub(crate) trace: Option<Trace>,
     /// No filter stood between us and the kernel when the process was asked: threads may be given
     /// long slices, and under perf be moved to another CPU.
     pub(crate) unfiltered: bool,
@@ -124,6 +127,7 @@ impl Shared {
         detection: Detection,
         driver: Driver,
         driver_handle: driver::Handle,
+        trace: Option<Trace>,
     ) -> Self {
         let seat = || {
             Padded(Seat {
@@ -146,6 +150,7 @@ impl Shared {
             events: Mutex::new(HashMap::new()),
             counters: Counters::default(),
             threads: Threads::default(),
+            trace,
             unfiltered: crate::detect::probe::is_unfiltered(),
             sentinel: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
@@ -237,6 +242,9 @@ impl Shared {
     /// Does what the pool decided under its lock.
     pub(crate) fn carry_out(&self, todo: Todo) {
         for (spare, claim) in &todo.handed {
+            if let Some(trace) = &self.trace {
+                trace.hand_off(claim.seat, claim.cause);
+            }
             let slot = self.slots.get(*spare);
             if todo.here {
                 slot.bring_here(|| self.pool.word(claim.seat).is_taken_for(*spare));

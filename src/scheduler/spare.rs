@@ -55,6 +55,9 @@ fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
     let _vital = Vital::begin();
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(sys::thread::tid(), Ordering::Relaxed);
+    if let Some(trace) = &shared.trace {
+        trace.thread(sys::thread::tid(), &shared.config.thread_name);
+    }
     thread.install(|| {
         if let Some(hook) = &shared.config.on_thread_start {
             quietly(|| hook());
