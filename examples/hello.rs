@@ -11,8 +11,8 @@ use threadlet::threadlet;
 
 #[threadlet::main]
 async fn main() -> std::io::Result<()> {
-    // A task of its own: the root future of a runtime of several cores has no core to hand over.
-    threadlet::spawn(read_a_page("Cargo.toml")).await?
+    // A task of its own: the root future of a multi-thread runtime has no core to hand over.
+    threadlet::spawn(read_a_page("/etc/hosts")).await?
 }
 
 async fn read_a_page(path: &str) -> std::io::Result<()> {

@@ -29,12 +29,13 @@
 //! is named on standard error, counted, and left out of the digest and the list: what is unreadable,
 //! has vanished, or changed while it was read. Pipes, sockets and devices are named and counted as
 //! well, but never opened. A link that leads nowhere is named and counted; its text is in the
-//! digest all the same. Of a directory that cannot be read in full, what could be read is there.
+//! digest all the same. Of a directory that cannot be read in full, what could be read is there, and so
+//! is its own record; if PATH itself is such a directory, that may be nothing.
 //!
 //! # Exit status
 //!
 //! 0: everything was read. 1: something was not, or standard output could not be written. 2: PATH
-//! does not exist or is of no use, or the arguments are wrong.
+//! does not exist or is neither a directory nor a file, or the arguments are wrong.
 //!
 //! # What is kept in memory
 //!
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime cannot be started: {error}"), 2),
     };
-    // A task of its own: the root future of a runtime of several cores has no core to hand over.
+    // A task of its own: the root future of a multi-thread runtime has no core to hand over.
     let job = runtime.spawn(run(args));
     let result = match runtime.block_on(job) {
         Ok(result) => result,
@@ -109,7 +110,12 @@ fn main() -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(faults) => {
             let entries = if faults == 1 { "entry" } else { "entries" };
-            complain(&format!("{faults} {entries} could not be read or led nowhere"), 1)
+            complain(
+                &format!(
+                    "{faults} {entries} could not be read, led nowhere or were no files (see above)"
+                ),
+                1,
+            )
         }
         Err(Failure::Path(text)) => complain(&text, 2),
         // Whoever read the output has had enough, and needs no telling.

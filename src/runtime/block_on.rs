@@ -89,7 +89,7 @@ fn poll_here<F: Future>(
     }
 }
 
-/// Polls beside the thread that has the core of a runtime of one core. `None`: that thread has gone
+/// Polls beside the thread that has the core of a current-thread runtime. `None`: that thread has gone
 /// and has left the core at home. Somebody has to take it, to run the tasks, timers and sockets that
 /// the future may wait for.
 ///
@@ -160,7 +160,7 @@ impl<F: Future> Root for RootFuture<'_, F> {
     }
 }
 
-/// In a runtime of one core, whose core waits for a thread: this one takes it, with the slot `id`.
+/// In a current-thread runtime, whose core waits for a thread: this one takes it, with the slot `id`.
 fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> F::Output {
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(crate::sys::thread::tid(), Ordering::Relaxed);
@@ -207,7 +207,7 @@ fn leave(thread: &Thread<'_>) {
     }
 }
 
-/// The core of a runtime of one core waits for a thread: whoever is in `block_on` may take it.
+/// The core of a current-thread runtime waits for a thread: whoever is in `block_on` may take it.
 fn go_home(shared: &Shared) {
     let beside = shared.beside.lock();
     shared.at_home.store(true, Ordering::Release);

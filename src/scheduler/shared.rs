@@ -112,7 +112,7 @@ pub(crate) struct Shared {
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
     pub(crate) vigil: Vigil,
-    /// In a runtime of one core: that core waits for a thread to come into `block_on`.
+    /// In a current-thread runtime: that core waits for a thread to come into `block_on`.
     pub(crate) at_home: AtomicBool,
     /// Threads in `block_on` beside the one that has that core: to be told when it has gone home.
     pub(crate) beside: Mutex<Vec<Waker>>,

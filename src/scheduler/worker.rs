@@ -25,7 +25,7 @@ const TURN: u32 = 10;
 /// How many tasks in a row may come from the LIFO slot, before the queue has its turn.
 const LIFO_STREAK: u32 = 3;
 
-/// The future of `block_on` in a runtime of one core, polled between tasks.
+/// The future of `block_on` in a current-thread runtime, polled between tasks.
 pub(crate) trait Root {
     /// Polls it if it was woken. `Break`: it has finished.
     fn poll_if_woken(&mut self, thread: &Thread<'_>) -> ControlFlow<()>;

@@ -69,7 +69,7 @@ fn a_root_does_not_outlive_its_timers() {
     });
 }
 
-/// In a runtime of one core the thread in `block_on` is none of those that the end waits for.
+/// In a current-thread runtime the thread in `block_on` is none of those that the end waits for.
 #[test]
 fn a_runtime_may_go_while_another_thread_blocks_in_block_on() {
     within(LIMIT, || {

@@ -245,7 +245,7 @@ fn the_cap_can_be_changed_while_it_is_used() {
 
 thread_local!(static MARK: Cell<u32> = const { Cell::new(0) });
 
-/// In a runtime of one core tasks run in `block_on`, on its thread; after a hand-off they go on
+/// In a current-thread runtime tasks run in `block_on`, on its thread; after a hand-off they go on
 /// elsewhere, and the future in `block_on` stays.
 #[test]
 fn one_core_runs_in_block_on_and_moves_when_it_blocks() {

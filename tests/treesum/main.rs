@@ -201,7 +201,10 @@ fn assert_faults(run: &Run, faults: &[(&str, &str)]) {
         assert!(run.stderr.lines().any(|l| l.starts_with(&line)), "no {line} in {}", run.stderr);
     }
     let entries = if faults.len() == 1 { "entry" } else { "entries" };
-    let last = format!("treesum: {} {entries} could not be read or led nowhere", faults.len());
+    let last = format!(
+        "treesum: {} {entries} could not be read, led nowhere or were no files (see above)",
+        faults.len()
+    );
     assert_eq!(run.stderr.lines().last(), Some(last.as_str()));
     assert_eq!(run.stderr.lines().count(), faults.len() + 1, "{}", run.stderr);
 }
