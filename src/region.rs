@@ -176,7 +176,7 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
         Pass::Free if !thread.shared.detection.monitor => {
             return special(How::Lent, Watch::No, None);
         }
-        Pass::Free if habit != Habit::Loses || nth.is_multiple_of(SAMPLE) => {
+        Pass::Free if habit != Habit::Loses || is_sample(nth) => {
             arming::on_region(thread);
             return special(How::Lent, Watch::begin(habit, nth), None);
         }
@@ -187,6 +187,11 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
     };
     let handed_over = hand_over_first(thread, ticket);
     special(if handed_over { How::HandedOver } else { How::Lent }, Watch::No, None)
+}
+
+/// Whether the call runs the ordinary way though its site hands over first.
+fn is_sample(nth: u64) -> bool {
+    nth.is_multiple_of(SAMPLE) && !cfg!(threadlet_break = "never-samples")
 }
 
 fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
