@@ -245,10 +245,10 @@ impl<'a> Thread<'a> {
 
     /// A region has ended inside a lent poll. `false`: the core is gone.
     #[inline]
-    pub(crate) fn bump(&self) -> bool {
+    pub(crate) fn leave_region(&self) -> bool {
         let Some(core) = self.core.get() else { return false };
-        fail_point!("bump");
-        match core.word.bump(self.lent_word()) {
+        fail_point!("leave");
+        match core.word.leave(self.lent_word(), &self.slot.suspicion) {
             Ok(lent) => {
                 self.word.set(lent);
                 true

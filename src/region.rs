@@ -2,7 +2,7 @@
 //!
 //! Every poll is lent, so a region has nothing to lend: at its entry the thread only writes down,
 //! in its own slot, *which* site it is in (that is what tells a marked call from an unmarked one);
-//! at its exit it bumps the number of the word, by which it learns whether its core is still its
+//! at its exit it looks at the word, and at whether a thief looks, to learn whether its core is still its
 //! own. What belongs to a site with a bad record (a hog, a waiter at the gate) hands its core over
 //! before the call instead of after.
 
@@ -14,6 +14,7 @@ use crate::context::{self, Thread};
 use crate::failpoint::fail_point;
 use crate::gate::{Admission, Pass};
 use crate::queue::Ticket;
+use crate::scheduler::core::Suspect;
 use crate::scheduler::pool::{Cause, Claim, Todo};
 use crate::site::{Habit, Site};
 use crate::sys::thread::sleeps;
@@ -56,7 +57,7 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
 struct Exit<'t, 'a> {
     thread: &'t Thread<'a>,
     site: &'static Site,
-    /// What is not the common case: nothing to do at the end but to bump the number.
+    /// What is not the common case: nothing to do at the end but to look at the word.
     special: Option<Special>,
 }
 
@@ -204,6 +205,8 @@ fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
     }
     thread.shared.carry_out(todo);
     if !done {
+        // The claim is on the list, and good for this call only.
+        thread.slot.suspicion.raise(Suspect::Stalled);
         // The call is about to block, and a task that was just woken may be in this core's slot.
         thread.shared.empty_lifo(core.index);
     }
@@ -216,7 +219,7 @@ impl Drop for Exit<'_, '_> {
         fail_point!("region-exit");
         self.thread.slot.site.set(None);
         self.thread.in_region.set(false);
-        if self.special.is_some() || !self.thread.bump() {
+        if self.special.is_some() || !self.thread.leave_region() {
             leave_slowly(self.thread, self.site, self.special.take());
         }
     }
@@ -232,7 +235,7 @@ fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Specia
         match special.how {
             How::Coreless => return special.watch.end_coreless(thread, site),
             How::HandedOver => {}
-            How::Lent if thread.bump() => return special.watch.end(site),
+            How::Lent if thread.leave_region() => return special.watch.end(site),
             How::Lent => {}
         }
     }

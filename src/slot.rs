@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::detect::ring::Ring;
 use crate::park::Parker;
 use crate::primitive::{Mutex, Padded, StaticRef};
-use crate::scheduler::core::SlotId;
+use crate::scheduler::core::{SlotId, Suspicion};
 use crate::site::{CallCounts, Site};
 use crate::sys::thread::{Affinity, bring_here, set_slice};
 
@@ -25,6 +25,8 @@ const NOWHERE: usize = usize::MAX;
 pub(crate) struct Slot {
     /// How the thread sleeps.
     pub(crate) parker: Parker,
+    /// Whether a thief looks at the thread.
+    pub(crate) suspicion: Suspicion,
     /// The thread's id; 0 while the slot is free.
     pub(crate) tid: AtomicI32,
     /// The seat the thread believes it has; a hint for the sentinel, which compares words.
@@ -56,6 +58,7 @@ impl Slot {
     fn new() -> Self {
         Slot {
             parker: Parker::new(),
+            suspicion: Suspicion::new(),
             tid: AtomicI32::new(0),
             seat: AtomicUsize::new(NOWHERE),
             site: StaticRef::new(),

@@ -3,8 +3,8 @@
 use loom::thread;
 
 use super::{Private, explore};
-use crate::primitive::{Arc, AtomicBool, Ordering};
-use crate::scheduler::core::{CoreWord, Lost, SlotId, State};
+use crate::primitive::{Arc, AtomicBool, Ordering, fence};
+use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Suspect, Suspicion, Word};
 
 const LENDER: SlotId = 1;
 const SPARE: SlotId = 2;
@@ -14,27 +14,39 @@ struct Setting {
     word: CoreWord,
     data: Private,
     asleep: AtomicBool,
+    suspicion: Suspicion,
 }
 
 fn setting() -> Arc<Setting> {
     let word = CoreWord::new();
     word.assign(LENDER);
-    Arc::new(Setting { word, data: Private::new(), asleep: AtomicBool::new(false) })
+    let asleep = AtomicBool::new(false);
+    Arc::new(Setting { word, data: Private::new(), asleep, suspicion: Suspicion::new() })
 }
 
 impl Setting {
-    /// The thief's order: the word, then the thread, then the swap of that same word.
+    /// The thief's order: its suspicion, the word, then the thread, then the swap of that same word.
     fn thief(&self) -> bool {
+        self.suspicion.raise(Suspect::Sentinel);
         let seen = self.word.load();
-        seen.state() == State::Lent
+        let taken = seen.state() == State::Lent
             && self.asleep.load(Ordering::Relaxed)
-            && self.word.retake(seen, LENDER, SPARE).is_ok()
+            && self.word.retake(seen, LENDER, SPARE).is_ok();
+        self.suspicion.settle(Suspect::Sentinel);
+        taken
     }
 
     /// A call that blocks: it sleeps, and then it does not.
     fn blocks(&self) {
         self.asleep.store(true, Ordering::Relaxed);
         self.asleep.store(false, Ordering::Relaxed);
+        // The kernel's, in the switch that brings the thread back.
+        fence(Ordering::SeqCst);
+    }
+
+    /// A region has ended.
+    fn leave(&self, lent: Word) -> Result<Word, Lost> {
+        self.word.leave(lent, &self.suspicion)
     }
 }
 
@@ -50,11 +62,11 @@ fn a_stale_observation_of_a_region_robs_nobody() {
         let thief = thread::spawn(move || other.thief());
         let lent = core.word.lend(core.word.adopt(LENDER));
         core.blocks();
-        let robbed = match core.word.bump(lent) {
+        let robbed = match core.leave(lent) {
             Err(Lost) => true,
             Ok(lent) => {
                 // The second region does not block, nor does the rest of the poll.
-                let lent = core.word.bump(lent).expect("robbed while it ran");
+                let lent = core.leave(lent).expect("robbed while it ran");
                 let _ = core.word.reclaim(lent).expect("robbed while it ran");
                 false
             }
@@ -129,7 +141,7 @@ fn an_observation_of_the_former_lender_robs_nobody() {
         let other = core.clone();
         let thief = thread::spawn(move || other.thief());
         let lent = core.word.lend(core.word.adopt(SPARE));
-        let lent = core.word.bump(lent).expect("the adopter runs");
+        let lent = core.leave(lent).expect("the adopter runs");
         let _ = core.word.reclaim(lent).expect("the adopter runs");
         assert!(!thief.join().unwrap());
     });

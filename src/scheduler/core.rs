@@ -1,7 +1,7 @@
 //! The word of a core: who may run a seat's tasks, decided by one atomic.
 #![doc = include_str!("../../docs/hand-off.md")]
 
-use crate::primitive::{AtomicU64, Ordering, Padded, weakened};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering, Padded, fence, weakened};
 
 /// A thread's place in the runtime's slot table.
 pub(crate) type SlotId = u32;
@@ -92,6 +92,53 @@ pub(crate) struct Lost;
 #[must_use]
 pub(crate) struct Stale;
 
+/// Whether some thief observes a thread, or has and could not take its core yet: then a region of the
+/// thread may not end without a word. One bit for each who may.
+#[derive(Debug)]
+pub(crate) struct Suspicion(AtomicU32);
+
+/// Who suspects a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Suspect {
+    /// The sentinel looks at it.
+    Sentinel = 1,
+    /// The monitor looks at it.
+    Monitor = 2,
+    /// A claim to its core is on the stalled list.
+    Stalled = 4,
+}
+
+impl Suspicion {
+    pub(crate) fn new() -> Self {
+        Suspicion(AtomicU32::new(0))
+    }
+
+    /// By a thief, before it loads the word and observes the thread.
+    pub(crate) fn raise(&self, who: Suspect) {
+        // Ordering: Relaxed; the fence below is what counts.
+        self.0.fetch_or(who as u32, Ordering::Relaxed);
+        // The thief's side of the proof: the bit before it, the observation behind it. Partner: the
+        // context switch that brings the observed thread back, which is a fence of the kernel's.
+        #[cfg(not(threadlet_break = "suspicion-fence"))]
+        fence(Ordering::SeqCst);
+    }
+
+    /// By that thief, when it is done: the core was taken, or is not to be.
+    pub(crate) fn settle(&self, who: Suspect) {
+        // Ordering: Release, so that a thread that sees no suspicion any more sees what has become of
+        // the word, and puts the loss down to this region and not to a later one. Partner: the
+        // Acquire of `is_none`.
+        self.0.fetch_and(!(who as u32), weakened!("settle-relaxed", Ordering::Release));
+    }
+
+    #[inline]
+    fn is_none(&self) -> bool {
+        self.0.load(weakened!("suspicion-relaxed", Ordering::Acquire)) == 0
+            || cfg!(threadlet_break = "suspicion-ignored")
+    }
+}
+
 /// The word of one core. Each method is one edge of the drawing.
 #[derive(Debug)]
 pub(crate) struct CoreWord(Padded<AtomicU64>);
@@ -106,7 +153,7 @@ impl CoreWord {
     #[inline]
     pub(crate) fn load(&self) -> Word {
         // Ordering: Acquire, so that what the thief reads next (ring, clock, slot) is not older
-        // than the word it will compare with. Partners: the Release in `lend` and in `bump`.
+        // than the word it will compare with. Partner: the Release in `lend`.
         Word(self.0.load(weakened!("look-relaxed", Ordering::Acquire)))
     }
 
@@ -136,19 +183,33 @@ impl CoreWord {
         self.swap(lent, held, Ordering::Relaxed).map_err(|_| Lost)
     }
 
-    /// Edge 3, by the lender: a region has ended inside a lent poll. The entry stored nothing, so
-    /// this is where a thief's claim, or its stale observation, meets its match.
+    /// By the lender: a region has ended inside a lent poll. The common case, in which nobody has
+    /// looked, is two loads; otherwise edge 3.
     #[inline]
-    pub(crate) fn bump(&self, lent: Word) -> Result<Word, Lost> {
+    pub(crate) fn leave(&self, lent: Word, suspicion: &Suspicion) -> Result<Word, Lost> {
+        // Ordering: Relaxed for the word; the Acquire of `is_none` comes before it.
+        if suspicion.is_none() && self.0.load(Ordering::Relaxed) == lent.0 {
+            return Ok(lent);
+        }
+        self.bump(lent, suspicion)
+    }
+
+    /// Edge 3, by the lender: a region has ended while a thief looks. The entry stored nothing, so
+    /// this is where a thief's claim, or its stale observation, meets its match.
+    #[cold]
+    fn bump(&self, lent: Word, suspicion: &Suspicion) -> Result<Word, Lost> {
         debug_assert_eq!(lent.state(), State::Lent);
+        // Before the swap: a claim that is put on the list meanwhile is one of this region, and will
+        // be stale. One of a later region cannot come before it has begun.
+        suspicion.settle(Suspect::Stalled);
         let next = lent.next(State::Lent, lent.slot());
         if cfg!(threadlet_break = "bump-stores") {
             self.0.store(next.0, Ordering::Release);
             return Ok(next);
         }
-        // Ordering: Release, so that a thief that sees the new number cannot still see the thread
-        // asleep in the region before. Partner: the Acquire of `load`.
-        self.swap(lent, next, weakened!("bump-relaxed", Ordering::Release)).map_err(|_| Lost)
+        // Ordering: Relaxed. A swap continues the release sequence of `lend`; and that a thief which sees
+        // the new number does not see the thread asleep in the region before, is the fence of `raise`.
+        self.swap(lent, next, Ordering::Relaxed).map_err(|_| Lost)
     }
 
     /// Edge 4, by a thief that saw the thread `observed` blocked after it had loaded `seen`, or by
@@ -175,7 +236,7 @@ impl CoreWord {
     #[must_use]
     pub(crate) fn is_taken_for(&self, slot: SlotId) -> bool {
         // Ordering: Acquire, so that the spare sees all that was done to the core. Partner: the
-        // Release in `lend` and in `bump`, whose release sequence the thief's swap continues.
+        // Release in `lend`, whose release sequence the swaps behind it continue.
         let word = Word(self.0.load(weakened!("taken-relaxed", Ordering::Acquire)));
         word.state() == State::Taken && word.slot() == slot
     }
@@ -263,11 +324,25 @@ mod tests {
 
     #[test]
     fn a_stale_observation_robs_nobody() {
-        let core = CoreWord::new();
+        let (core, suspicion) = (CoreWord::new(), Suspicion::new());
         let seen = lent(&core, 1);
-        let now = core.bump(seen).expect("nobody took it");
+        suspicion.raise(Suspect::Monitor);
+        let now = core.leave(seen, &suspicion).expect("nobody took it");
         assert_eq!(core.retake(seen, 1, 9), Err(Stale), "a region has ended since");
         assert!(core.reclaim(now).is_ok());
+    }
+
+    #[test]
+    fn a_region_that_nobody_looks_at_leaves_the_word_alone() {
+        let (core, suspicion) = (CoreWord::new(), Suspicion::new());
+        let seen = lent(&core, 1);
+        assert_eq!(core.leave(seen, &suspicion), Ok(seen));
+        suspicion.raise(Suspect::Sentinel);
+        suspicion.raise(Suspect::Stalled);
+        suspicion.settle(Suspect::Sentinel);
+        let now = core.leave(seen, &suspicion).expect("nobody took it");
+        assert_ne!(now, seen, "a claim that waits is stale now");
+        assert_eq!(core.leave(now, &suspicion), Ok(now), "and is forgotten");
     }
 
     #[test]
@@ -283,7 +358,7 @@ mod tests {
         let core = CoreWord::new();
         let seen = lent(&core, 1);
         assert!(core.retake(seen, 1, 9).is_ok());
-        assert_eq!(core.bump(seen), Err(Lost));
+        assert_eq!(core.leave(seen, &Suspicion::new()), Err(Lost));
         assert_eq!(core.reclaim(seen), Err(Lost));
         assert_eq!(core.adopt(9).slot(), 9);
     }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::core::{SlotId, State, Word};
+use super::core::{SlotId, State, Suspect, Word};
 use super::idle::DriverWatch;
 use super::pool::{Cause, Claim, Retake, Todo};
 use super::shared::Shared;
@@ -135,9 +135,16 @@ struct LookedAt {
     /// The poll, and the call in it. A poll that spawns, or makes many calls, changes the word all
     /// the time, and may be a long one all the same.
     poll: Span<(SlotId, u32)>,
-    call: Span<(SlotId, u32, u64)>,
+    call: Span<Call>,
     /// The poll that was claimed as one that computes for long.
     long: Option<(SlotId, u32)>,
+}
+
+/// A call that is under way: the thread, the site, and how many calls of it the thread had made.
+type Call = (SlotId, u32, u64);
+
+fn call_of(id: SlotId, slot: &Slot) -> Option<Call> {
+    slot.site.get().map(|site| (id, site.id(), slot.counts.get(site.id())))
 }
 
 /// Something that goes on from look to look.
@@ -242,11 +249,10 @@ impl Monitor<'_> {
             return Found::Nothing;
         }
         let slot = self.shared.slots.get(word.slot());
-        let site = slot.site.get();
-        let in_region = site.is_some();
+        let call = call_of(word.slot(), slot);
+        let in_region = call.is_some();
         let tick = self.shared.seats[seat].tick.load(Ordering::Relaxed);
         let poll_known = looked.poll.see(Some((word.slot(), tick)), now);
-        let call = site.map(|site| (word.slot(), site.id(), slot.counts.get(site.id())));
         let call_known = looked.call.see(call, now);
         if poll_known || call_known {
             if let Some(cause) = self.long(seat, slot, now) {
@@ -254,7 +260,7 @@ impl Monitor<'_> {
             }
         }
         let looked = &mut self.looks[seat];
-        let known = known && looked.in_region == in_region;
+        let known = known && looked.in_region == in_region && (call_known || !in_region);
         if !known {
             looked.word = Some(word);
             looked.in_region = in_region;
@@ -268,10 +274,33 @@ impl Monitor<'_> {
             return Found::Nothing;
         }
         let since = now.saturating_duration_since(looked.since.unwrap_or(now));
-        let Some(cause) = self.blocked(slot, word.slot(), in_region, since) else {
-            return if known { Found::Suspect } else { Found::Nothing };
-        };
-        self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause })
+        slot.suspicion.raise(Suspect::Monitor);
+        let found = self.take_blocked(seat, word, call, since);
+        slot.suspicion.settle(Suspect::Monitor);
+        match found {
+            Some(found) => found,
+            None if known => Found::Suspect,
+            None => Found::Nothing,
+        }
+    }
+
+    /// The core is taken if its thread, under suspicion from here on, sleeps. `None`: it does not.
+    fn take_blocked(
+        &mut self,
+        seat: usize,
+        word: Word,
+        call: Option<Call>,
+        since: Duration,
+    ) -> Option<Found> {
+        let slot = self.shared.slots.get(word.slot());
+        // Seen before anybody knew of a suspicion: once more.
+        let moved =
+            self.shared.pool.word(seat).load() != word || call_of(word.slot(), slot) != call;
+        if moved {
+            return None;
+        }
+        let cause = self.blocked(slot, word.slot(), call.is_some(), since)?;
+        Some(self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause }))
     }
 
     /// Why the core, lent with the same word for `since` by the thread in `id`, should be taken, if
@@ -319,6 +348,7 @@ impl Monitor<'_> {
             slot.mark_slow();
         }
         let mut found = Found::Suspect;
+        slot.suspicion.raise(Suspect::Monitor);
         for _ in 0..LONG_TRIES {
             fail_point!("observed");
             let claim = Claim { seat, seen: word, observed: word.slot(), cause };
@@ -332,6 +362,7 @@ impl Monitor<'_> {
                 break;
             }
         }
+        slot.suspicion.settle(Suspect::Monitor);
         let taken = found == Found::Blocked && !self.looks[seat].claimed;
         if found == Found::Blocked {
             self.looks[seat].long = poll;

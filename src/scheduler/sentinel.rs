@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use super::core::{SlotId, State};
+use super::core::{SlotId, State, Suspect};
 use super::pool::{Cause, Claim};
 use super::shared::Shared;
 use super::threads::Vital;
@@ -105,14 +105,15 @@ fn look(shared: &Shared, id: SlotId, generation: u64) {
         return;
     }
     let Some(seat) = slot.seat() else { return };
+    slot.suspicion.raise(Suspect::Sentinel);
     // The thief's order: the word, then the thread, then the swap of that same word.
     let seen = shared.pool.word(seat).load();
-    if seen.state() != State::Lent || seen.slot() != id || slot.site.get().is_none() {
-        return;
+    if seen.state() == State::Lent && seen.slot() == id && slot.site.get().is_some() {
+        let ring = slot.ring.lock().clone();
+        if ring.is_some_and(|ring| ring.look() == Look::Blocked) {
+            let claim = Claim { seat, seen, observed: id, cause: Cause::Blocked };
+            let _ = shared.retake_here(claim);
+        }
     }
-    let ring = slot.ring.lock().clone();
-    if ring.is_some_and(|ring| ring.look() == Look::Blocked) {
-        let claim = Claim { seat, seen, observed: id, cause: Cause::Blocked };
-        let _ = shared.retake_here(claim);
-    }
+    slot.suspicion.settle(Suspect::Sentinel);
 }

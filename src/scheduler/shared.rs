@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::core::State;
+use super::core::{State, Suspect};
 use super::idle::{Idle, Sleeper};
 use super::pool::{Cause, Claim, Pool, Retake, Todo};
 use super::sentinel::Sentinel;
@@ -226,6 +226,9 @@ impl Shared {
         let answer = self.pool.retake(claim, &mut todo);
         self.carry_out(todo);
         if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
+            // The claim is good until the call returns, and the thread has to know of it then. (The
+            // thief's own suspicion is not settled yet: there is no gap.)
+            self.slots.get(claim.observed).suspicion.raise(Suspect::Stalled);
             self.empty_lifo(claim.seat);
         }
         answer
