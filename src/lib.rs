@@ -132,6 +132,8 @@ mod sys;
 mod syslet;
 
 #[cfg(not(threadlet_loom))]
+pub mod fs;
+#[cfg(not(threadlet_loom))]
 pub mod net;
 #[cfg(not(threadlet_loom))]
 pub mod runtime;
@@ -157,7 +159,7 @@ mod surface {
     pub use crate::task::spawn;
     pub use crate::unblock::{Unblock, Unblocked, unblock};
 
-    /// What `fs` is made of, shown by the feature `raw`: without any promise that it
+    /// What [`fs`](crate::fs) is made of, shown by the feature `raw`: without any promise that it
     /// will be there, or be the same, in the next version.
     #[cfg(feature = "raw")]
     pub mod raw {
