@@ -39,6 +39,7 @@ pub(crate) const UNMARKED: &str = "(a poll that did not say so)";
 thread_local! {
     static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static IN_ROOT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A runtime that was entered, and by which guard.
@@ -436,6 +437,24 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
     // SAFETY: not null only inside `Thread::install`, on this thread; the value lives there, and
     // the closure cannot keep the reference.
     f(unsafe { thread.as_ref() })
+}
+
+/// Runs `f`, a poll of the root future by a thread that has no core and nobody else to serve.
+pub(crate) fn in_root<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IN_ROOT.set(self.0);
+        }
+    }
+    let _restore = Restore(IN_ROOT.replace(true));
+    f()
+}
+
+/// Whether the calling thread is in a poll of a runtime of ours: a task's, or the root future's. A
+/// call that blocks here harms nobody; anywhere else it would hold up a stranger's tasks.
+pub(crate) fn is_ours() -> bool {
+    IN_ROOT.get() || with(|thread| thread.is_some_and(|thread| thread.in_poll.get()))
 }
 
 /// How many forks lie between the first process and this one, since runtimes are built.

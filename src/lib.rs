@@ -120,6 +120,20 @@ mod slot;
 mod sys;
 
 #[cfg(not(threadlet_loom))]
+#[cfg_attr(
+    not(feature = "raw"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "the feature `raw` shows all of it"
+    )
+)]
+mod syslet;
+
+#[cfg(not(threadlet_loom))]
+pub mod fs;
+#[cfg(not(threadlet_loom))]
 pub mod net;
 #[cfg(not(threadlet_loom))]
 pub mod runtime;
@@ -146,6 +160,14 @@ mod surface {
     pub use crate::runtime::{block_on, report};
     pub use crate::task::spawn;
     pub use crate::unblock::{Unblock, Unblocked, unblock};
+
+    /// What [`fs`](crate::fs) is made of, shown by the feature `raw`: without any promise that it
+    /// will be there, or be the same, in the next version.
+    #[cfg(feature = "raw")]
+    pub mod raw {
+        #[doc(inline)]
+        pub use crate::syslet::*;
+    }
 
     /// What the macros of this crate expand to. Not for people.
     #[doc(hidden)]

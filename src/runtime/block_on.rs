@@ -79,7 +79,8 @@ fn poll_here<F: Future>(
 ) -> Option<F::Output> {
     let mut cx = Context::from_waker(&parked.waker);
     loop {
-        if let Poll::Ready(output) = context::outside_task(|| future.as_mut().poll(&mut cx)) {
+        let poll = || context::outside_task(|| future.as_mut().poll(&mut cx));
+        if let Poll::Ready(output) = context::in_root(poll) {
             return Some(output);
         }
         if gives_up() {

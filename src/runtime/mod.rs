@@ -191,22 +191,26 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// The runtime for calls from outside any: started once, and never shut down. A child of `fork` has
 /// none of its threads, and starts one of its own.
 pub(crate) fn global() -> Handle {
+    try_global().expect("the global runtime cannot be started")
+}
+
+/// [`global`], for those who can say that it cannot be started.
+pub(crate) fn try_global() -> io::Result<Handle> {
     static GLOBAL: StaticRef<(usize, Runtime)> = StaticRef::new();
     static STARTING: Mutex<()> = Mutex::new(());
     let forks = context::forks();
     let started = || GLOBAL.get().filter(|(before, _)| *before == forks);
     if let Some((_, runtime)) = started() {
-        return runtime.handle.clone();
+        return Ok(runtime.handle.clone());
     }
     let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_, runtime) = started().unwrap_or_else(|| {
-        let runtime = Builder::new_multi_thread().thread_name("threadlet-global").build();
-        let runtime = runtime.expect("the global runtime cannot be started");
-        let kept: &'static _ = Box::leak(Box::new((forks, runtime)));
-        GLOBAL.set(Some(kept));
-        kept
-    });
-    runtime.handle.clone()
+    if let Some((_, runtime)) = started() {
+        return Ok(runtime.handle.clone());
+    }
+    let runtime = Builder::new_multi_thread().thread_name("threadlet-global").build()?;
+    let handle = runtime.handle.clone();
+    GLOBAL.set(Some(Box::leak(Box::new((forks, runtime)))));
+    Ok(handle)
 }
 
 /// Starts everything a runtime consists of, or nothing.

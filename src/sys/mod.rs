@@ -6,6 +6,7 @@
 
 pub(crate) mod epoll;
 pub(crate) mod exit;
+pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod perf;

@@ -198,3 +198,14 @@ pub(crate) fn thread_cpu_time() -> std::time::Duration {
     assert_eq!(got, 0, "{}", io::Error::last_os_error());
     std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
+
+/// Whether the file system has no answer to a read with `RWF_NOWAIT`.
+pub(crate) fn refuses_to_be_asked(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+    let mut byte = 0_u8;
+    let iov = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let (fd, nowait) = (file.as_raw_fd(), libc::RWF_NOWAIT);
+    // SAFETY: the one byte is ours to write, and outlives the call.
+    let n = unsafe { libc::syscall(libc::SYS_preadv2, fd, &raw const iov, 1, 0, 0, nowait) };
+    n < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EOPNOTSUPP)
+}

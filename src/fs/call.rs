@@ -1,0 +1,109 @@
+//! Where a call of this module is made.
+
+use std::future::Future;
+use std::io;
+use std::panic::{Location, resume_unwind};
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::context;
+use crate::gate::{AtCap, Gate, Options, Pass, gate};
+use crate::region::run_at;
+use crate::runtime::{self, Handle};
+use crate::site::Site;
+use crate::task::JoinHandle;
+
+/// The site of a function of this module: one for all its callers, because a site per caller would
+/// be looked up under a lock.
+macro_rules! site {
+    ($text:literal) => {{
+        static SITE: crate::site::Site = crate::site::Site::new(file!(), line!(), column!(), $text);
+        &SITE
+    }};
+}
+pub(super) use site;
+
+/// On a thread of ours: a region, with its gate.
+pub(super) async fn in_place<T>(site: &'static Site, call: impl FnOnce() -> T) -> T {
+    let pass = gate(site, Options::DEFAULT).await.unwrap_or(Pass::Inline);
+    run_at(site, pass, call)
+}
+
+/// The gate for a future that may be left alone for ever and keeps its gate: it never waits for a
+/// permit, as the permit would be lost to all others. It yields like any.
+pub(super) fn impatient_gate(site: &'static Site) -> Gate {
+    gate(site, Options { will_block: false, at_cap: AtCap::Fail })
+}
+
+/// A call that was sent to another thread, or the reason why it was not. Dropping this lets it run on.
+#[derive(Debug)]
+#[must_use = "the result is lost otherwise"]
+pub(super) struct Moved<T>(Result<JoinHandle<io::Result<T>>, Option<io::Error>>);
+
+/// Sends a call to a thread that may block: of the runtime whose thread this is, or else of the
+/// global one.
+pub(super) fn moved<T: Send + 'static>(
+    site: &'static Site,
+    call: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Moved<T> {
+    let own = context::with(|thread| {
+        let thread = thread.filter(|thread| thread.in_poll.get())?;
+        Some(Handle { shared: thread.shared.clone() })
+    });
+    match own.map_or_else(runtime::try_global, Ok) {
+        Ok(handle) => {
+            let (region, here) = (in_place(site, call), Location::caller());
+            Moved(Ok(crate::scheduler::spawn::spawn(&handle.shared, region, here)))
+        }
+        Err(error) => {
+            let text = format!("the global threadlet runtime cannot be started: {error}");
+            Moved(Err(Some(io::Error::new(error.kind(), text))))
+        }
+    }
+}
+
+impl<T> Future for Moved<T> {
+    type Output = io::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let handle = match &mut self.0 {
+            Ok(handle) => handle,
+            Err(error) => return Poll::Ready(Err(error.take().expect("polled once to its end"))),
+        };
+        Pin::new(handle).poll(cx).map(|joined| match joined.map_err(|e| e.try_into_panic()) {
+            Ok(result) => result,
+            Err(Ok(payload)) => resume_unwind(payload),
+            Err(Err(cancelled)) => Err(io::Error::other(format!(
+                "the runtime was shut down before the call was made: {cancelled}"
+            ))),
+        })
+    }
+}
+
+/// A call that has no ask form, on a path.
+pub(super) async fn on_path<T: Send + 'static>(
+    site: &'static Site,
+    path: &Path,
+    call: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    if context::is_ours() {
+        return in_place(site, || call(path)).await;
+    }
+    let path = path.to_owned();
+    moved(site, move || call(&path)).await
+}
+
+/// A call that has no ask form, on two paths.
+pub(super) async fn on_paths<T: Send + 'static>(
+    site: &'static Site,
+    from: &Path,
+    to: &Path,
+    call: impl FnOnce(&Path, &Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    if context::is_ours() {
+        return in_place(site, || call(from, to)).await;
+    }
+    let (from, to) = (from.to_owned(), to.to_owned());
+    moved(site, move || call(&from, &to)).await
+}

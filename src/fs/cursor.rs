@@ -1,0 +1,299 @@
+//! Reading and writing at a file's own position, for the poll-based traits.
+//!
+//! On a thread of ours a call is made in the poll. Elsewhere what would block is sent away with a
+//! buffer of its own, and the file keeps the *flight* until it has landed. A future that was dropped
+//! leaves its flight behind; whoever comes next has it land first (on a stream, which has no position,
+//! a read does not wait for a write, nor a write for a read):
+//!
+//! | landed | means for the next call |
+//! |---|---|
+//! | bytes read | the next read has them; the *position* as the user knows it is that much before the kernel's, so anything else gives them back by a seek |
+//! | a failed read | the next read has the error; a seek discards it |
+//! | bytes written | a write that begins with just these bytes *is* that write; any other comes after it |
+//! | a failed write | the next write, flush, close or sync has the error |
+
+use std::future::Future;
+use std::io::{self, Seek, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::call::{Moved, impatient_gate, moved, site};
+use super::held::Held;
+use crate::context;
+use crate::gate::{Gate, Pass, Saturated};
+use crate::region::run_at;
+use crate::site::Site;
+use crate::syslet::{Answer, INLINE_MAX, OpenFile};
+
+/// What is copied for one call that moves to another thread.
+pub(super) const COPY_MAX: usize = 256 * 1024;
+
+/// The state of a file's own position.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    reading: Option<Moved<Vec<u8>>>,
+    writing: Option<Moved<Landed>>,
+    /// Whether the file whose calls these are is a stream.
+    stream: bool,
+    /// Read from the file, and not yet by the user.
+    unread: Vec<u8>,
+    /// How many of [`unread`](Self::unread) the user has had.
+    had: usize,
+    failed_read: Option<io::Error>,
+    landed: Option<Landed>,
+    gate: Option<Gate>,
+    /// Bytes that were copied in polls of a stranger's executor since it last had its turn.
+    copied: usize,
+}
+
+/// A write that has been made, and what it was to write.
+#[derive(Debug)]
+struct Landed {
+    data: Vec<u8>,
+    result: io::Result<usize>,
+}
+
+impl Cursor {
+    /// Reads at the position.
+    pub(super) fn poll_read(
+        &mut self,
+        file: &Held,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let site = site!("fs::File::poll_read");
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            let was_reading = self.reading.is_some();
+            ready!(self.poll_land_read(cx));
+            if !self.stream {
+                ready!(self.poll_written(cx));
+            }
+            if let Some(error) = self.failed_read.take() {
+                return Poll::Ready(Err(error));
+            }
+            let n = self.take_unread(buf);
+            if n > 0 || was_reading {
+                self.moved_on();
+                return Poll::Ready(Ok(n));
+            }
+            let done = if context::is_ours() {
+                let pass = ready!(self.poll_gate(site, cx)).ok();
+                pass.map(|pass| run_at(site, pass, || file.read(buf, None)))
+            } else {
+                ready!(self.poll_turn(cx));
+                self.count(file.ask_read(buf, None))
+            };
+            if let Some(result) = done {
+                self.moved_on();
+                return Poll::Ready(result);
+            }
+            // Now: later the call may hold the kernel's lock on the position.
+            self.stream = file.is_stream();
+            let (file, length) = (file.clone(), buf.len().min(COPY_MAX));
+            let call = move || read_into_new(&file, length, None);
+            self.reading = Some(moved(site, call));
+        }
+    }
+
+    /// Writes at the position.
+    pub(super) fn poll_write(
+        &mut self,
+        file: &Held,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let site = site!("fs::File::poll_write");
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            ready!(self.poll_written(cx));
+            if !self.stream {
+                ready!(self.poll_land_read(cx));
+            }
+            if let Some(Landed { data, result }) = self.landed.take() {
+                match result {
+                    Ok(n) if !buf.starts_with(&data[..n]) && !cfg!(threadlet_break = "landed") => {}
+                    result => return Poll::Ready(result),
+                }
+            }
+            self.give_back(file)?;
+            let done = if context::is_ours() {
+                let pass = ready!(self.poll_gate(site, cx)).ok();
+                pass.map(|pass| run_at(site, pass, || file.write(buf, None)))
+            } else {
+                ready!(self.poll_turn(cx));
+                self.count(file.ask_write(buf, None))
+            };
+            if let Some(result) = done {
+                return Poll::Ready(result);
+            }
+            self.stream = file.is_stream();
+            let (file, data) = (file.clone(), buf[..buf.len().min(COPY_MAX)].to_vec());
+            let call = move || {
+                let result = file.write(&data, None);
+                Ok(Landed { data, result })
+            };
+            self.writing = Some(moved(site, call));
+        }
+    }
+
+    /// Waits for a write that was left behind.
+    pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(write) = &mut self.writing {
+            let lost = |error| Landed { data: Vec::new(), result: Err(error) };
+            self.landed = Some(ready!(Pin::new(write).poll(cx)).unwrap_or_else(lost));
+            self.writing = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits for a read that was left behind.
+    fn poll_land_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(read) = &mut self.reading {
+            match ready!(Pin::new(read).poll(cx)) {
+                Ok(data) => (self.unread, self.had) = (data, 0),
+                Err(error) => self.failed_read = Some(error),
+            }
+            self.reading = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// The error of a write that was left behind, once.
+    pub(super) fn take_failure(&mut self) -> io::Result<()> {
+        match self.landed.take() {
+            Some(Landed { result: Err(error), .. }) => Err(error),
+            landed => {
+                self.landed = landed;
+                Ok(())
+            }
+        }
+    }
+
+    /// Moves the position. The kernel's part is a number in memory: nothing blocks, so nothing
+    /// moves to another thread.
+    pub(super) fn poll_seek(
+        &mut self,
+        file: &Held,
+        cx: &mut Context<'_>,
+        to: SeekFrom,
+    ) -> Poll<io::Result<u64>> {
+        ready!(self.poll_written(cx));
+        ready!(self.poll_land_read(cx));
+        let unread = (self.unread.len() - self.had) as i64;
+        let to = match to {
+            SeekFrom::Current(by) => match by.checked_sub(unread) {
+                Some(by) => SeekFrom::Current(by),
+                None => return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())),
+            },
+            absolute => absolute,
+        };
+        let position = file.get().seek(to)?;
+        self.discard_unread();
+        self.moved_on();
+        Poll::Ready(Ok(position))
+    }
+
+    /// Waits for whatever was left behind, and puts the kernel's position where the user's is: what
+    /// was read and not used may be something else by the time it is read again. A stream has no
+    /// position, so a read of it is let be.
+    pub(super) fn poll_settle(
+        &mut self,
+        file: &Held,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_written(cx));
+        if self.stream {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_land_read(cx));
+        Poll::Ready(self.give_back(file))
+    }
+
+    /// Whether there is nothing to be settled.
+    pub(super) fn is_settled(&self) -> bool {
+        self.reading.is_none() && self.writing.is_none() && self.had == self.unread.len()
+    }
+
+    /// The gate is kept over polls, so that it yields once and not at each of them.
+    fn poll_gate(
+        &mut self,
+        site: &'static Site,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Pass, Saturated>> {
+        let gate = self.gate.get_or_insert_with(|| impatient_gate(site));
+        let pass = ready!(Pin::new(gate).poll(cx));
+        self.gate = None;
+        Poll::Ready(pass)
+    }
+
+    /// Lets a stranger's executor have its turn now and then: whoever reads a long file from memory
+    /// would never be pending. (On a thread of ours that is the gate's business.)
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.copied < INLINE_MAX {
+            return Poll::Ready(());
+        }
+        self.copied = 0;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn count(&mut self, answer: Answer<usize>) -> Option<io::Result<usize>> {
+        let result = answer.done();
+        self.copied += result.as_ref().map_or(0, |result| *result.as_ref().unwrap_or(&0));
+        result
+    }
+
+    fn take_unread(&mut self, buf: &mut [u8]) -> usize {
+        let left = &self.unread[self.had..];
+        let n = left.len().min(buf.len());
+        buf[..n].copy_from_slice(&left[..n]);
+        self.had += n;
+        if self.had == self.unread.len() {
+            self.discard_unread();
+        }
+        n
+    }
+
+    fn discard_unread(&mut self) {
+        (self.unread, self.had, self.failed_read) = (Vec::new(), 0, None);
+    }
+
+    /// Puts the kernel's position where the user's is. What was read from a pipe cannot go back: it
+    /// stays for the next read.
+    fn give_back(&mut self, file: &OpenFile) -> io::Result<()> {
+        let unread = (self.unread.len() - self.had) as i64;
+        if unread > 0 && !cfg!(threadlet_break = "give-back") {
+            match file.get().seek(SeekFrom::Current(-unread)) {
+                Ok(_) => self.discard_unread(),
+                Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The position has changed: a write from here on is not the one that was left behind. (On a stream
+    /// reading changes nothing for a write.)
+    fn moved_on(&mut self) {
+        if !self.stream && self.landed.as_ref().is_some_and(|landed| landed.result.is_ok()) {
+            self.landed = None;
+        }
+    }
+}
+
+/// Reads at most `length` bytes, in one call.
+pub(super) fn read_into_new(
+    file: &OpenFile,
+    length: usize,
+    at: Option<u64>,
+) -> io::Result<Vec<u8>> {
+    let mut data = vec![0; length];
+    let n = file.read(&mut data, at)?;
+    data.truncate(n);
+    Ok(data)
+}

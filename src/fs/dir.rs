@@ -1,0 +1,279 @@
+//! Directories.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{FileType, Metadata};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, DirEntryExt};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::stream::Stream;
+
+use super::call::{Moved, impatient_gate, in_place, moved, on_path, site};
+use super::path::symlink_metadata;
+use crate::context;
+use crate::gate::Gate;
+use crate::region::run_at;
+
+/// How many entries one call on another thread brings.
+const BATCH: usize = 64;
+
+/// Makes a directory.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::create_dir`].
+pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    on_path(site!("fs::create_dir"), path.as_ref(), |path| std::fs::create_dir(path)).await
+}
+
+/// Makes a directory, and those above it that are missing.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::create_dir_all`].
+pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    on_path(site!("fs::create_dir_all"), path.as_ref(), |path| std::fs::create_dir_all(path)).await
+}
+
+/// How a directory is to be made: [`std::fs::DirBuilder`], with a `create` that can be awaited.
+#[derive(Clone, Debug, Default)]
+pub struct DirBuilder {
+    recursive: bool,
+    mode: Option<u32>,
+}
+
+impl DirBuilder {
+    /// One directory, whose parent exists, with the permissions that the umask leaves.
+    pub fn new() -> Self {
+        DirBuilder::default()
+    }
+
+    /// Makes those above it too, and is content if it exists.
+    pub fn recursive(&mut self, recursive: bool) -> &mut Self {
+        self.recursive = recursive;
+        self
+    }
+
+    /// The permissions, before the umask (0o777 if not set).
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Makes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes the call has moved to another thread and runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::DirBuilder::create`].
+    pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(self.recursive);
+        if let Some(mode) = self.mode {
+            builder.mode(mode);
+        }
+        let site = site!("fs::DirBuilder::create");
+        on_path(site, path.as_ref(), move |path| builder.create(path)).await
+    }
+}
+
+/// Opens a directory to list it.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::read_dir`].
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let mut entries = threadlet::fs::read_dir("/").await?;
+///     let mut directories = 0;
+///     while let Some(entry) = entries.next_entry().await? {
+///         directories += usize::from(entry.file_type().await?.is_dir());
+///     }
+///     assert!(directories > 0);
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
+    let site = site!("fs::read_dir");
+    let entries = on_path(site, path.as_ref(), |path| std::fs::read_dir(path)).await?;
+    Ok(ReadDir { entries: Some(entries), ready: VecDeque::new(), flight: None, gate: None })
+}
+
+/// The entries of a directory, but for `.` and `..`: a [`Stream`].
+///
+/// # Cancel safety
+///
+/// No entry is lost when [`next_entry`](Self::next_entry), or a `next` of the stream, is dropped.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct ReadDir {
+    /// `None` while a call on another thread has it, and at the end.
+    entries: Option<std::fs::ReadDir>,
+    /// What such a call has brought.
+    ready: VecDeque<io::Result<DirEntry>>,
+    flight: Option<Moved<Batch>>,
+    gate: Option<Gate>,
+}
+
+/// Some entries, and the rest, unless this was all.
+type Batch = (VecDeque<io::Result<DirEntry>>, Option<std::fs::ReadDir>);
+
+impl ReadDir {
+    /// The next entry; `None` at the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the entry is there for the next call.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator [`std::fs::ReadDir`]. It can go on after an error.
+    pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
+        poll_fn(|cx| self.poll_next_entry(cx)).await
+    }
+
+    /// The form of [`next_entry`](Self::next_entry) for hand-written futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_entry`](Self::next_entry).
+    pub fn poll_next_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
+        let site = site!("fs::ReadDir::next_entry");
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                return Poll::Ready(entry.map(Some));
+            }
+            if let Some(flight) = &mut self.flight {
+                let landed = ready!(Pin::new(flight).poll(cx));
+                self.flight = None;
+                (self.ready, self.entries) = landed?;
+                continue;
+            }
+            let Some(entries) = &mut self.entries else { return Poll::Ready(Ok(None)) };
+            if context::is_ours() {
+                let gate = self.gate.get_or_insert_with(|| impatient_gate(site));
+                let pass = ready!(Pin::new(gate).poll(cx));
+                self.gate = None;
+                if let Ok(pass) = pass {
+                    let next = run_at(site, pass, || entries.next());
+                    return Poll::Ready(next.transpose().map(|it| it.map(DirEntry::at_hand)));
+                }
+            }
+            let entries = self.entries.take();
+            self.flight = Some(moved(site, move || Ok(read_batch(entries))));
+        }
+    }
+}
+
+fn read_batch(mut entries: Option<std::fs::ReadDir>) -> Batch {
+    let mut batch = VecDeque::new();
+    while batch.len() < BATCH {
+        match entries.as_mut().and_then(Iterator::next) {
+            Some(entry) => batch.push_back(entry.map(DirEntry::complete)),
+            None => return (batch, None),
+        }
+    }
+    (batch, entries)
+}
+
+impl Stream for ReadDir {
+    type Item = io::Result<DirEntry>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_next_entry(cx).map(Result::transpose)
+    }
+}
+
+/// An entry of a directory.
+#[derive(Debug)]
+pub struct DirEntry {
+    entry: std::fs::DirEntry,
+    /// Found out on the thread that read the entry, where that may block.
+    file_type: Option<FileType>,
+}
+
+impl DirEntry {
+    fn at_hand(entry: std::fs::DirEntry) -> Self {
+        DirEntry { entry, file_type: None }
+    }
+
+    fn complete(entry: std::fs::DirEntry) -> Self {
+        let file_type = entry.file_type().ok();
+        DirEntry { entry, file_type }
+    }
+
+    /// The path: that of the directory as it was given, and the name.
+    pub fn path(&self) -> PathBuf {
+        self.entry.path()
+    }
+
+    /// The name.
+    pub fn file_name(&self) -> OsString {
+        self.entry.file_name()
+    }
+
+    /// The inode number, as the directory says.
+    pub fn ino(&self) -> u64 {
+        self.entry.ino()
+    }
+
+    /// The metadata; a symbolic link is not followed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::DirEntry::metadata`].
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        if context::is_ours() {
+            return in_place(site!("fs::DirEntry::metadata"), || self.entry.metadata()).await;
+        }
+        symlink_metadata(self.path()).await
+    }
+
+    /// Whether it is a file, a directory, a symbolic link... Most file systems say so in the
+    /// directory itself, and the answer is at hand.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::DirEntry::file_type`].
+    pub async fn file_type(&self) -> io::Result<FileType> {
+        match self.file_type {
+            Some(file_type) => Ok(file_type),
+            None if context::is_ours() => {
+                in_place(site!("fs::DirEntry::file_type"), || self.entry.file_type()).await
+            }
+            None => symlink_metadata(self.path()).await.map(|metadata| metadata.file_type()),
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! `File`.
+
+use std::fmt;
+use std::fs::{Metadata, Permissions};
+use std::future::poll_fn;
+use std::io::{self, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::io::{AsyncRead, AsyncSeek, AsyncWrite};
+use futures::lock::Mutex;
+
+use super::OpenOptions;
+use super::call::{in_place, moved, site};
+use super::cursor::{COPY_MAX, Cursor, read_into_new};
+use super::held::Held;
+use crate::context;
+use crate::site::Site;
+use crate::syslet::{Answer, OpenFile};
+use crate::task::yield_now;
+
+/// An open file.
+///
+/// Reading, writing and seeking at the file's own position are [`AsyncRead`], [`AsyncWrite`] and
+/// [`AsyncSeek`] of `futures-io`. [`read_at`](Self::read_at) and its siblings take an offset and
+/// leave the position alone; any number of them may be under way at once.
+///
+/// **There is no write-behind.** A write that has returned has been taken by the kernel: whoever
+/// reads the file next sees it, `flush` has nothing to do, and an error is that of the call that
+/// returns it. (On the device it is after [`sync_all`](Self::sync_all), as ever.) There is no buffer
+/// either: many small reads or writes are as many system calls, so put a
+/// [`BufReader`](futures::io::BufReader) or a [`BufWriter`](futures::io::BufWriter) around them.
+///
+/// Dropping it closes the file, at once unless a call is still under way.
+///
+/// # Cancel safety
+///
+/// In a task of a threadlet runtime, and in the root future of its `block_on`, a call is made in the
+/// poll that returns its result: dropped before that, it has not been made.
+///
+/// In any other executor a call that would block moves to another thread. Dropped meanwhile, it runs
+/// on there, with a buffer of its own. Nothing is lost by it:
+///
+/// * What a cancelled read has read is there for the next read. Anything else that depends on the
+///   position, or changes the file, finds it as if the read had not been.
+/// * A cancelled write may have happened or not. The next call that depends on it waits for it. A
+///   write that begins with just the bytes it has written counts *as* that write, so trying again
+///   does not write twice; any other write comes after it. If it has failed, the next write, flush,
+///   close or sync says so.
+/// * A cancelled [`write_at`](Self::write_at) is waited for by nobody.
+///
+/// # Examples
+///
+/// ```
+/// use futures::io::AsyncReadExt;
+/// use threadlet::fs::File;
+///
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let mut hosts = File::open("/etc/hosts").await?;
+///     let mut text = String::new();
+///     hosts.read_to_string(&mut text).await?;
+///
+///     let mut head = [0; 4];
+///     let n = hosts.read_at(&mut head, 0).await?;
+///     assert_eq!(&head[..n], &text.as_bytes()[..n]);
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub struct File {
+    open: Held,
+    cursor: Mutex<Cursor>,
+}
+
+impl File {
+    /// Opens a file to read it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened that could be seen; a file opened meanwhile is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::open`].
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens a file to write it; creates it, or makes it empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes an opening that has moved to another thread runs on: the file may be
+    /// created, or emptied, after this future was dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::create`].
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).await
+    }
+
+    /// Creates a file to read and write it; fails if it exists.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes an opening that has moved to another thread runs on: the file may be
+    /// created after this future was dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::create_new`].
+    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).await
+    }
+
+    /// All options off: [`OpenOptions::new`].
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// Adopts a file of the standard library.
+    pub fn from_std(file: std::fs::File) -> File {
+        File::new(OpenFile::new(file))
+    }
+
+    pub(super) fn new(file: OpenFile) -> File {
+        File { open: Held::new(file), cursor: Mutex::default() }
+    }
+
+    /// Turns this into a file of the standard library, when all calls under way have returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the file is closed.
+    pub async fn into_std(mut self) -> std::fs::File {
+        let (cursor, open) = (self.cursor.get_mut(), &mut self.open);
+        // A position that cannot be put back is that of a pipe, or of a file in such a state that its
+        // next owner will meet the error too.
+        let _ = poll_fn(|cx| cursor.poll_settle(open, cx)).await;
+        poll_fn(|cx| {
+            self.open.wake_when_last(cx);
+            self.open.try_take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Turns this into a file of the standard library, if no call is under way and nothing is left of
+    /// a cancelled one.
+    ///
+    /// # Errors
+    ///
+    /// The file itself otherwise.
+    #[allow(clippy::result_large_err, reason = "the error is what was given, as in the name")]
+    pub fn try_into_std(mut self) -> Result<std::fs::File, File> {
+        if !self.cursor.get_mut().is_settled() {
+            return Err(self);
+        }
+        self.open.try_take().ok_or(self)
+    }
+
+    /// Waits until all that was written, and the file's metadata, are on the device.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes the call has moved to another thread and runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::sync_all`]; that of a cancelled write that has failed.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        self.written().await?;
+        self.call(site!("fs::File::sync_all"), std::fs::File::sync_all).await
+    }
+
+    /// Waits until all that was written is on the device, and of the metadata what is needed to read
+    /// it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes the call has moved to another thread and runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::sync_data`]; that of a cancelled write that has failed.
+    pub async fn sync_data(&self) -> io::Result<()> {
+        self.written().await?;
+        self.call(site!("fs::File::sync_data"), std::fs::File::sync_data).await
+    }
+
+    /// Cuts the file off at `size`, or extends it with zeros. The position stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes the call has moved to another thread and runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_len`].
+    pub async fn set_len(&self, size: u64) -> io::Result<()> {
+        self.settled().await?;
+        self.call(site!("fs::File::set_len"), move |file| file.set_len(size)).await
+    }
+
+    /// Size, times, permissions.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::metadata`].
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        self.quiet().await;
+        if context::is_ours() {
+            return self.call(site!("fs::File::metadata"), std::fs::File::metadata).await;
+        }
+        // The kernel has the attributes of an open file in memory.
+        self.open.get().metadata()
+    }
+
+    /// Changes the permissions.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes the call has moved to another thread and runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_permissions`].
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        let site = site!("fs::File::set_permissions");
+        self.call(site, move |file| file.set_permissions(permissions)).await
+    }
+
+    /// A second handle of the same open file. The two share one position.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::try_clone`].
+    pub async fn try_clone(&self) -> io::Result<File> {
+        self.settled().await?;
+        self.open.get().try_clone().map(File::from_std)
+    }
+
+    /// Reads at `offset`, at most as many bytes as there is room for; 0 is the end of the file (or an
+    /// empty buffer). The position stays.
+    ///
+    /// On a thread of ours the kernel reads into `buf`. Elsewhere it does so with what is in memory;
+    /// what is not is read into a buffer of at most 256 KiB on another thread, and copied.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// As `pread(2)`, but for `EINTR`: the call is made again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// threadlet::block_on(async {
+    ///     let file = threadlet::fs::File::open("/etc/hosts").await?;
+    ///     let mut page = [0; 4096];
+    ///     let n = file.read_at(&mut page, 0).await?;
+    ///     assert!(n > 0);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let site = site!("fs::File::read_at");
+        if context::is_ours() {
+            return in_place(site, || self.open.read(buf, Some(offset))).await;
+        }
+        match self.open.ask_read(buf, Some(offset)) {
+            Answer::Done(result) => return result,
+            Answer::WouldBlock | Answer::Unsupported => {}
+        }
+        let (file, length) = (self.open.clone(), buf.len().min(COPY_MAX));
+        let data = moved(site, move || read_into_new(&file, length, Some(offset))).await?;
+        buf[..data.len()].copy_from_slice(&data);
+        Ok(data.len())
+    }
+
+    /// Writes at `offset`, as many bytes as the kernel takes. The position stays.
+    ///
+    /// On a thread of ours the kernel takes them from `buf`, elsewhere at most 256 KiB at a time from
+    /// a copy, if it would block. On a file opened to append, Linux writes at the end, whatever
+    /// `offset` says.
+    ///
+    /// # Cancel safety
+    ///
+    /// In a task of ours: dropped, nothing has happened. Elsewhere a call that has moved to another
+    /// thread runs on, and nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As `pwrite(2)`, but for `EINTR`: the call is made again.
+    pub async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        let site = site!("fs::File::write_at");
+        self.settled().await?;
+        if context::is_ours() {
+            return in_place(site, || self.open.write(buf, Some(offset))).await;
+        }
+        match self.open.ask_write(buf, Some(offset)) {
+            Answer::Done(result) => return result,
+            Answer::WouldBlock | Answer::Unsupported => {}
+        }
+        let (file, data) = (self.open.clone(), buf[..buf.len().min(COPY_MAX)].to_vec());
+        moved(site, move || file.write(&data, Some(offset))).await
+    }
+
+    /// Fills `buf` with the bytes at `offset`. The position stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has happened, but that a part of `buf` may have been overwritten.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_at`](Self::read_at); `UnexpectedEof` if the file ends before. What is in `buf` then
+    /// is not specified.
+    pub async fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+        if context::is_ours() {
+            let site = site!("fs::File::read_exact_at");
+            return in_place(site, || self.open.get().read_exact_at(buf, offset)).await;
+        }
+        while !buf.is_empty() {
+            match self.read_at(buf, offset).await? {
+                0 => {
+                    let text = "the file ends before the buffer is full";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+                }
+                n => {
+                    buf = &mut buf[n..];
+                    offset += n as u64;
+                }
+            }
+            if !buf.is_empty() {
+                // However much of it is in memory, others have their turn.
+                yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `buf` at `offset`. The position stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// In a task of ours: dropped, nothing has happened. Elsewhere a part may have been written, and
+    /// the call that is under way runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_at`](Self::write_at); a part may have been written then. `WriteZero` if the kernel
+    /// takes no more.
+    pub async fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+        if context::is_ours() {
+            self.settled().await?;
+            let site = site!("fs::File::write_all_at");
+            return in_place(site, || self.open.get().write_all_at(buf, offset)).await;
+        }
+        while !buf.is_empty() {
+            match self.write_at(buf, offset).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => {
+                    buf = &buf[n..];
+                    offset += n as u64;
+                }
+            }
+            if !buf.is_empty() {
+                // However much of it is in memory, others have their turn.
+                yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A call that has no ask form.
+    async fn call<T: Send + 'static>(
+        &self,
+        site: &'static Site,
+        call: impl FnOnce(&std::fs::File) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        if context::is_ours() {
+            return in_place(site, || call(self.open.get())).await;
+        }
+        let file = self.open.clone();
+        moved(site, move || call(file.get())).await
+    }
+
+    /// Waits for a cancelled write.
+    async fn quiet(&self) {
+        let mut cursor = self.cursor.lock().await;
+        poll_fn(|cx| cursor.poll_written(cx)).await;
+    }
+
+    /// Waits for cancelled calls at the position, and undoes what a read has done to it.
+    async fn settled(&self) -> io::Result<()> {
+        let mut cursor = self.cursor.lock().await;
+        poll_fn(|cx| cursor.poll_settle(&self.open, cx)).await
+    }
+
+    /// Waits for a cancelled write, and reports its error.
+    async fn written(&self) -> io::Result<()> {
+        let mut cursor = self.cursor.lock().await;
+        poll_fn(|cx| cursor.poll_written(cx)).await;
+        cursor.take_failure()
+    }
+}
+
+impl AsyncRead for File {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let File { open, cursor } = &mut *self;
+        cursor.get_mut().poll_read(open, cx, buf)
+    }
+}
+
+impl AsyncWrite for File {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let File { open, cursor } = &mut *self;
+        cursor.get_mut().poll_write(open, cx, buf)
+    }
+
+    /// Waits for a cancelled write; otherwise there is nothing to do.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let cursor = self.cursor.get_mut();
+        ready!(cursor.poll_written(cx));
+        Poll::Ready(cursor.take_failure())
+    }
+
+    /// As `poll_flush`: the file is closed when it is dropped.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl AsyncSeek for File {
+    fn poll_seek(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: SeekFrom,
+    ) -> Poll<io::Result<u64>> {
+        let File { open, cursor } = &mut *self;
+        cursor.get_mut().poll_seek(open, cx, to)
+    }
+}
+
+impl From<std::fs::File> for File {
+    fn from(file: std::fs::File) -> Self {
+        File::from_std(file)
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.open.get().as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.open.get().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.open.get().fmt(f)
+    }
+}

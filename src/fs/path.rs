@@ -1,0 +1,214 @@
+//! What is done to a path.
+
+use std::fs::{Metadata, Permissions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::call::{in_place, on_path, on_paths, site};
+use crate::context;
+use crate::site::Site;
+use crate::syslet::{Answer, look_up};
+
+/// What is at the end of a path; a symbolic link is followed.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::metadata`].
+pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
+    let (site, path) = (site!("fs::metadata"), path.as_ref());
+    look(site, path, true, |path| std::fs::metadata(path)).await
+}
+
+/// What is at the end of a path; a symbolic link is not followed.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::symlink_metadata`].
+pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
+    let (site, path) = (site!("fs::symlink_metadata"), path.as_ref());
+    look(site, path, false, |path| std::fs::symlink_metadata(path)).await
+}
+
+/// Whether there is anything at the end of a path. `Ok(false)` if there is not, for sure.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::exists`]: whatever keeps the answer from being known.
+pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
+    let (site, path) = (site!("fs::try_exists"), path.as_ref());
+    match look(site, path, true, |path| std::fs::metadata(path)).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks for the metadata of a path, and moves what cannot be known at once.
+async fn look(
+    site: &'static Site,
+    path: &Path,
+    follow: bool,
+    call: fn(&Path) -> io::Result<Metadata>,
+) -> io::Result<Metadata> {
+    if context::is_ours() {
+        return in_place(site, || call(path)).await;
+    }
+    match look_up(path, follow) {
+        // The kernel has the attributes of what it has found in memory.
+        Answer::Done(found) => found?.metadata(),
+        Answer::WouldBlock | Answer::Unsupported => on_path(site, path, call).await,
+    }
+}
+
+/// The path from the root, without links, `.` and `..`.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::canonicalize`].
+pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    on_path(site!("fs::canonicalize"), path.as_ref(), |path| std::fs::canonicalize(path)).await
+}
+
+/// What a symbolic link says.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::read_link`].
+pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    on_path(site!("fs::read_link"), path.as_ref(), |path| std::fs::read_link(path)).await
+}
+
+/// Removes a file.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::remove_file`].
+pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    on_path(site!("fs::remove_file"), path.as_ref(), |path| std::fs::remove_file(path)).await
+}
+
+/// Removes an empty directory.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::remove_dir`].
+pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    on_path(site!("fs::remove_dir"), path.as_ref(), |path| std::fs::remove_dir(path)).await
+}
+
+/// Removes a directory with all that is in it. Symbolic links are removed, not followed.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::remove_dir_all`].
+pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    on_path(site!("fs::remove_dir_all"), path.as_ref(), |path| std::fs::remove_dir_all(path)).await
+}
+
+/// Gives a file or directory another name; what had that name before is replaced.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::rename`].
+pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    on_paths(site!("fs::rename"), from, to, |from, to| std::fs::rename(from, to)).await
+}
+
+/// Copies the contents and the permissions of a file; returns the number of bytes.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on. What it has copied by then stays.
+///
+/// # Errors
+///
+/// As [`std::fs::copy`].
+pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    on_paths(site!("fs::copy"), from, to, |from, to| std::fs::copy(from, to)).await
+}
+
+/// Gives a file a second name.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::hard_link`].
+pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref(), link.as_ref());
+    on_paths(site!("fs::hard_link"), original, link, |original, link| {
+        std::fs::hard_link(original, link)
+    })
+    .await
+}
+
+/// Makes a symbolic link that says `original`.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::os::unix::fs::symlink`].
+pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref(), link.as_ref());
+    on_paths(site!("fs::symlink"), original, link, |original, link| {
+        std::os::unix::fs::symlink(original, link)
+    })
+    .await
+}
+
+/// Changes the permissions of a file or directory.
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call has moved to another thread and runs on.
+///
+/// # Errors
+///
+/// As [`std::fs::set_permissions`].
+pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
+    let site = site!("fs::set_permissions");
+    on_path(site, path.as_ref(), |path| std::fs::set_permissions(path, permissions)).await
+}

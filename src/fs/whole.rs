@@ -1,0 +1,112 @@
+//! Whole files.
+
+use std::io;
+use std::path::Path;
+
+use super::call::{in_place, moved, on_path, site};
+use crate::context;
+use crate::site::Site;
+use crate::syslet::{Chain, Op, OpenHow, Progress};
+
+/// Reads a whole file.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::read`].
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let hosts = threadlet::fs::read("/etc/hosts").await?;
+///     assert!(!hosts.is_empty());
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let (site, path) = (site!("fs::read"), path.as_ref());
+    if context::is_ours() {
+        return in_place(site, || std::fs::read(path)).await;
+    }
+    read_elsewhere(site, path).await
+}
+
+/// Reads a whole file that is UTF-8.
+///
+/// # Cancel safety
+///
+/// Dropped, nothing has happened.
+///
+/// # Errors
+///
+/// As [`std::fs::read_to_string`]: `InvalidData` if it is not UTF-8.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let hosts = threadlet::fs::read_to_string("/etc/hosts").await?;
+///     assert!(hosts.lines().count() > 0);
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
+    let (site, path) = (site!("fs::read_to_string"), path.as_ref());
+    if context::is_ours() {
+        return in_place(site, || std::fs::read_to_string(path)).await;
+    }
+    let data = read_elsewhere(site, path).await?;
+    String::from_utf8(data).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Asks for what can be had at once, and moves the rest.
+async fn read_elsewhere(site: &'static Site, path: &Path) -> io::Result<Vec<u8>> {
+    let open = Op::Open(path.to_owned(), OpenHow::to_read());
+    let output = match Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close]).ask() {
+        Progress::Ended(result) => result?,
+        Progress::Moves(rest) => moved(site, move || rest.run()).await?,
+    };
+    Ok(output.data)
+}
+
+/// Writes a whole file: creates it, or replaces what is in it.
+///
+/// Outside our runtimes `contents` is copied first; to avoid that, send the call away yourself, with
+/// what it owns, by [`spawn_blocking`](crate::task::spawn_blocking).
+///
+/// # Cancel safety
+///
+/// Outside our runtimes the call runs on: the file may be written after this future was dropped.
+///
+/// # Errors
+///
+/// As [`std::fs::write`].
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("threadlet-doc-write-{}", std::process::id()));
+/// threadlet::block_on(async {
+///     threadlet::fs::write(&path, "hello").await?;
+///     assert_eq!(threadlet::fs::read(&path).await?, b"hello");
+///     threadlet::fs::remove_file(&path).await
+/// })
+/// # }
+/// ```
+pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
+    let (site, path) = (site!("fs::write"), path.as_ref());
+    if context::is_ours() {
+        return in_place(site, || std::fs::write(path, contents)).await;
+    }
+    let contents = contents.as_ref().to_vec();
+    on_path(site, path, move |path| std::fs::write(path, contents)).await
+}

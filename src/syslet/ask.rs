@@ -1,0 +1,225 @@
+//! What the kernel answers when asked, and how it is to be read.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Seek};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::detect::probe;
+use crate::sys::file::{self as sys, Stat};
+
+/// The answer to an operation that was asked.
+#[derive(Debug)]
+#[must_use = "the operation may not have been done"]
+pub enum Answer<T> {
+    /// It has been done, on this thread and without waiting.
+    Done(io::Result<T>),
+    /// Nothing has been done: it would have to wait.
+    WouldBlock,
+    /// Nothing has been done: it cannot be asked here, and need not be asked again.
+    Unsupported,
+}
+
+impl<T> Answer<T> {
+    /// The result, if there is one.
+    pub fn done(self) -> Option<io::Result<T>> {
+        match self {
+            Answer::Done(result) => Some(result),
+            Answer::WouldBlock | Answer::Unsupported => None,
+        }
+    }
+
+    /// The same answer about something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Answer::Done(result) => Answer::Done(result.map(f)),
+            Answer::WouldBlock => Answer::WouldBlock,
+            Answer::Unsupported => Answer::Unsupported,
+        }
+    }
+}
+
+/// Repeats what a signal has interrupted.
+pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Rule 1.
+fn may_ask() -> bool {
+    probe::is_unfiltered() || cfg!(threadlet_break = "ask-filtered")
+}
+
+/// Reads without waiting; see the rules of the module.
+pub(super) fn read(file: &File, buf: &mut [u8], at: Option<u64>) -> Answer<usize> {
+    if !may_ask() {
+        return Answer::Unsupported;
+    }
+    match retry(|| sys::read_nowait(file.as_fd(), buf, at)) {
+        Ok(0) if !buf.is_empty() => end_of(file, at),
+        result => judge(result),
+    }
+}
+
+/// Whether no bytes mean the end of the file (rule 3).
+fn end_of(mut file: &File, at: Option<u64>) -> Answer<usize> {
+    let Ok(stat) = sys::stat_known(file.as_fd()) else { return Answer::WouldBlock };
+    let Ok(position) = at.map_or_else(|| file.stream_position(), Ok) else {
+        return Answer::WouldBlock;
+    };
+    let at_end = is_regular(stat) && stat.size > 0 && position >= stat.size;
+    if at_end || cfg!(threadlet_break = "ask-zero") {
+        Answer::Done(Ok(0))
+    } else {
+        Answer::WouldBlock
+    }
+}
+
+/// Writes without waiting; see the rules of the module.
+pub(super) fn write(file: &File, buf: &[u8], at: Option<u64>) -> Answer<usize> {
+    if !may_ask() {
+        return Answer::Unsupported;
+    }
+    match retry(|| sys::write_nowait(file.as_fd(), buf, at)) {
+        Ok(0) if !buf.is_empty() => Answer::WouldBlock,
+        result => judge(result),
+    }
+}
+
+fn judge(result: io::Result<usize>) -> Answer<usize> {
+    match result.as_ref().err().and_then(io::Error::raw_os_error) {
+        Some(libc::EAGAIN) => Answer::WouldBlock,
+        // The last two may mean the call itself: the plain form tells.
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EINVAL) => Answer::Unsupported,
+        _ => Answer::Done(result),
+    }
+}
+
+pub(super) fn is_regular(stat: Stat) -> bool {
+    stat.mode & libc::S_IFMT == libc::S_IFREG
+}
+
+fn is_directory(stat: Stat) -> bool {
+    stat.mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+/// Whether paths can be asked for: found out once, with the one path that is always in memory.
+fn can_look_up() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| may_ask() && sys::open_cached(c"/", libc::O_PATH).is_ok())
+}
+
+/// Finds a path without waiting and without opening what is there: the file that comes back is good
+/// for its metadata only. With `follow` a symbolic link at the end is followed.
+///
+/// # Errors
+///
+/// `InvalidInput` for a path with a zero in it; what the look-up itself meets.
+pub fn look_up(path: &Path, follow: bool) -> Answer<File> {
+    let flags = if follow { 0 } else { libc::O_NOFOLLOW };
+    with_path(path, |path| cached(path, libc::O_PATH | flags))
+}
+
+/// Opens a regular file or a directory without waiting (rule 5).
+pub(super) fn open(path: &Path, flags: libc::c_int) -> Answer<File> {
+    with_path(path, |path| {
+        let kept = flags & (libc::O_DIRECTORY | libc::O_NOFOLLOW);
+        let seen = match cached(path, libc::O_PATH | kept) {
+            Answer::Done(Ok(seen)) => seen,
+            answer => return answer,
+        };
+        if !is_plain(seen.as_fd()) {
+            return Answer::WouldBlock;
+        }
+        // The path may mean another file by now, and this one may have a lease to be broken: neither
+        // is waited for.
+        let file = match cached(path, flags | libc::O_NONBLOCK) {
+            Answer::Done(Ok(file)) => file,
+            answer => return answer,
+        };
+        let restored =
+            flags & libc::O_NONBLOCK != 0 || sys::set_status_flags(file.as_fd(), flags).is_ok();
+        if restored && is_plain(file.as_fd()) { Answer::Done(Ok(file)) } else { Answer::WouldBlock }
+    })
+}
+
+fn is_plain(fd: BorrowedFd<'_>) -> bool {
+    let any = cfg!(threadlet_break = "ask-fifo");
+    sys::stat_known(fd).is_ok_and(|stat| is_regular(stat) || is_directory(stat) || any)
+}
+
+fn with_path(path: &Path, ask: impl FnOnce(&CStr) -> Answer<File>) -> Answer<File> {
+    if !can_look_up() {
+        return Answer::Unsupported;
+    }
+    match CString::new(path.as_os_str().as_bytes()) {
+        Ok(path) => ask(&path),
+        Err(_) => {
+            let text = "a path must not have a zero byte in it";
+            Answer::Done(Err(io::Error::new(io::ErrorKind::InvalidInput, text)))
+        }
+    }
+}
+
+/// One `openat2`, and rule 6.
+fn cached(path: &CStr, flags: libc::c_int) -> Answer<File> {
+    match retry(|| sys::open_cached(path, flags)) {
+        Ok(fd) => Answer::Done(Ok(File::from(fd))),
+        Err(error) => match error.raw_os_error() {
+            Some(
+                libc::ENOENT
+                | libc::ENOTDIR
+                | libc::EACCES
+                | libc::ELOOP
+                | libc::EISDIR
+                | libc::ENAMETOOLONG,
+            ) => Answer::Done(Err(error)),
+            _ => Answer::WouldBlock,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_no_error() {
+        let mut calls = 0;
+        let result = retry(|| {
+            calls += 1;
+            if calls < 4 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(calls) }
+        });
+        assert_eq!(result.unwrap(), 4);
+        assert!(retry(|| Err::<(), _>(io::ErrorKind::NotFound.into())).is_err());
+    }
+
+    #[test]
+    fn what_the_kernel_says() {
+        let errno = |number| judge(Err(io::Error::from_raw_os_error(number)));
+        assert!(matches!(errno(libc::EAGAIN), Answer::WouldBlock));
+        for refusal in [libc::EOPNOTSUPP, libc::ENOSYS, libc::EPERM] {
+            assert!(matches!(errno(refusal), Answer::Unsupported), "{refusal}");
+        }
+        for error in [libc::EISDIR, libc::ENOSPC, libc::EBADF] {
+            assert!(matches!(errno(error), Answer::Done(Err(_))), "{error}");
+        }
+        assert!(matches!(judge(Ok(3)), Answer::Done(Ok(3))));
+    }
+
+    #[test]
+    fn a_zero_in_a_path_is_an_error_and_nothing_else() {
+        match look_up(Path::new("a\0b"), true) {
+            Answer::Done(Err(error)) => assert_eq!(error.kind(), io::ErrorKind::InvalidInput),
+            Answer::Unsupported => assert!(!can_look_up()),
+            answer => panic!("{answer:?}"),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! A list of operations, run in order until one would block.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use super::ask::{Answer, is_regular};
+use super::file::{INLINE_MAX, OpenFile};
+use super::open::OpenHow;
+use crate::sys::file::stat_known;
+
+/// One operation of a [`Chain`]. All but the first work on the file that the chain has opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Op {
+    /// Opens a file; the one that was open before is closed.
+    Open(PathBuf, OpenHow),
+    /// Finds out the size.
+    Size,
+    /// Reads from the position to the end, and appends it to the output.
+    ReadToEnd,
+    /// Writes all of it at the position.
+    Write(Vec<u8>),
+    /// Waits until the device has the data, and the metadata too if told so.
+    Sync {
+        /// `fsync` instead of `fdatasync`.
+        metadata: bool,
+    },
+    /// Closes the file.
+    Close,
+}
+
+/// What a chain has come to.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Output {
+    /// The file, if the chain did not close it.
+    pub file: Option<File>,
+    /// The size, if it was asked for and the file is a regular one.
+    pub size: Option<u64>,
+    /// What was read.
+    pub data: Vec<u8>,
+}
+
+/// How far a chain got without waiting.
+#[derive(Debug)]
+#[must_use = "the rest of the chain is still to be run"]
+pub enum Progress {
+    /// To its end, or to its first error. What it had opened is closed then.
+    Ended(io::Result<Output>),
+    /// To an operation that would block. The chain goes on from there, on any thread.
+    Moves(Chain),
+}
+
+/// Operations to be run in order, the first that fails ending it. Dropped, it closes what it opened.
+///
+/// What is left of it can be sent to another thread at any point.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "raw")]
+/// # fn main() -> std::io::Result<()> {
+/// use threadlet::raw::{Chain, Op, OpenHow, Progress};
+///
+/// let open = Op::Open("/etc/hosts".into(), OpenHow::to_read());
+/// let output = match Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close]).ask() {
+///     Progress::Ended(result) => result?,
+///     // Any thread that may block goes on where it stopped.
+///     Progress::Moves(rest) => std::thread::spawn(|| rest.run()).join().unwrap()?,
+/// };
+/// assert!(!output.data.is_empty());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "raw"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+pub struct Chain {
+    /// The next one is the last.
+    ops: Vec<Op>,
+    file: Option<OpenFile>,
+    output: Output,
+    /// How much of a [`Op::Write`] has been written.
+    written: usize,
+    /// Whether anything has been written to the file that is open.
+    wrote: bool,
+}
+
+impl Chain {
+    /// A chain of these operations.
+    pub fn new(ops: impl IntoIterator<Item = Op>) -> Self {
+        let mut ops: Vec<Op> = ops.into_iter().collect();
+        ops.reverse();
+        Chain { ops, file: None, output: Output::default(), written: 0, wrote: false }
+    }
+
+    /// Runs what can be run without waiting.
+    pub fn ask(mut self) -> Progress {
+        while let Some(op) = self.ops.pop() {
+            match self.ask_one(&op) {
+                Answer::Done(Ok(())) => {}
+                Answer::Done(Err(error)) => return Progress::Ended(Err(error)),
+                Answer::WouldBlock | Answer::Unsupported => {
+                    self.ops.push(op);
+                    return Progress::Moves(self);
+                }
+            }
+        }
+        Progress::Ended(Ok(self.end()))
+    }
+
+    /// Runs the rest, and waits where it must.
+    ///
+    /// # Errors
+    ///
+    /// That of the first operation that fails. A chain that works on a file without having opened
+    /// one fails with `InvalidInput`.
+    pub fn run(mut self) -> io::Result<Output> {
+        while let Some(op) = self.ops.pop() {
+            self.run_one(op)?;
+        }
+        Ok(self.end())
+    }
+
+    fn end(mut self) -> Output {
+        self.output.file = self.file.map(OpenFile::into_inner);
+        self.output
+    }
+
+    fn ask_one(&mut self, op: &Op) -> Answer<()> {
+        match op {
+            Op::Open(path, how) => how.ask(path).map(|file| self.opened(file)),
+            Op::Size => {
+                let Ok(file) = self.file() else { return Answer::Unsupported };
+                let Ok(stat) = stat_known(file.get().as_fd()) else { return Answer::Unsupported };
+                self.output.size = is_regular(stat).then_some(stat.size);
+                Answer::Done(Ok(()))
+            }
+            Op::ReadToEnd => self.ask_read(),
+            Op::Write(data) => self.ask_write(data),
+            Op::Sync { .. } => Answer::Unsupported,
+            // What was written may have to be flushed.
+            Op::Close if self.wrote => Answer::WouldBlock,
+            Op::Close => {
+                self.file = None;
+                Answer::Done(Ok(()))
+            }
+        }
+    }
+
+    /// Reads a file whose size is known; the size is what tells the end from bytes that are not in
+    /// memory.
+    fn ask_read(&mut self) -> Answer<()> {
+        let Some(size) = self.output.size.filter(|size| (1..INLINE_MAX as u64).contains(size))
+        else {
+            return Answer::WouldBlock;
+        };
+        let Some(file) = &self.file else { return Answer::Unsupported };
+        let data = &mut self.output.data;
+        let before = data.len();
+        // One more: room for a byte that should not be there.
+        data.resize(before + size as usize + 1, 0);
+        let answer = file.ask_read(&mut data[before..], None);
+        let n = if let Answer::Done(Ok(n)) = answer { n } else { 0 };
+        data.truncate(before + n);
+        match answer {
+            Answer::Done(Ok(n)) if n as u64 == size => Answer::Done(Ok(())),
+            // A part of it: the rest is not in memory, or the file has just changed.
+            Answer::Done(Ok(_)) | Answer::WouldBlock => Answer::WouldBlock,
+            Answer::Done(Err(error)) => Answer::Done(Err(error)),
+            Answer::Unsupported => Answer::Unsupported,
+        }
+    }
+
+    fn ask_write(&mut self, data: &[u8]) -> Answer<()> {
+        while self.written < data.len() {
+            let Some(file) = &self.file else { return Answer::Unsupported };
+            match file.ask_write(&data[self.written..], None) {
+                Answer::Done(Ok(n)) => {
+                    self.wrote = true;
+                    self.written += n;
+                }
+                Answer::Done(Err(error)) => return Answer::Done(Err(error)),
+                Answer::WouldBlock => return Answer::WouldBlock,
+                Answer::Unsupported => return Answer::Unsupported,
+            }
+        }
+        self.written = 0;
+        Answer::Done(Ok(()))
+    }
+
+    fn run_one(&mut self, op: Op) -> io::Result<()> {
+        match op {
+            Op::Open(path, how) => {
+                let file = how.run(&path)?;
+                self.opened(file);
+            }
+            Op::Size => {
+                let metadata = self.file()?.get().metadata()?;
+                self.output.size = metadata.is_file().then_some(metadata.len());
+            }
+            Op::ReadToEnd => {
+                let Chain { file, output, .. } = self;
+                let mut file = file.as_ref().ok_or_else(no_file)?.get();
+                file.read_to_end(&mut output.data)?;
+            }
+            Op::Write(data) => {
+                while self.written < data.len() {
+                    match self.file()?.write(&data[self.written..], None)? {
+                        0 => return Err(io::ErrorKind::WriteZero.into()),
+                        n => self.written += n,
+                    }
+                }
+                self.written = 0;
+            }
+            Op::Sync { metadata: true } => self.file()?.get().sync_all()?,
+            Op::Sync { metadata: false } => self.file()?.get().sync_data()?,
+            Op::Close => self.file = None,
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, file: OpenFile) {
+        self.file = Some(file);
+        self.wrote = false;
+    }
+
+    fn file(&self) -> io::Result<&OpenFile> {
+        self.file.as_ref().ok_or_else(no_file)
+    }
+}
+
+fn no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the chain has no file open at this point")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use super::*;
+    use crate::detect::probe::is_unfiltered;
+    use crate::syslet::tests::{Scratch, evict};
+
+    fn reading(path: &Path) -> Chain {
+        let open = Op::Open(path.to_owned(), OpenHow::to_read());
+        Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close])
+    }
+
+    /// Runs it by asking as far as that goes; tells whether it went to the end.
+    fn run(chain: Chain) -> (io::Result<Output>, bool) {
+        match chain.ask() {
+            Progress::Ended(result) => (result, true),
+            Progress::Moves(rest) => (std::thread::spawn(|| rest.run()).join().unwrap(), false),
+        }
+    }
+
+    #[test]
+    fn goes_on_where_it_would_have_blocked() {
+        let scratch = Scratch::new();
+        let data: Vec<u8> = (0..500_000_u32).map(|n| (n / 7) as u8).collect();
+        let path = scratch.file(&data);
+        for _ in 0..2 {
+            let (result, _) = run(reading(&path));
+            let output = result.unwrap();
+            assert!(output.data == data && output.file.is_none());
+            assert_eq!(output.size, Some(500_000));
+            evict(&path);
+        }
+        // Only the first page is in memory: the first part is read here, the rest elsewhere.
+        evict(&path);
+        let first = OpenFile::new(File::open(&path).unwrap());
+        first.read(&mut [0; 1], Some(0)).unwrap();
+        assert!(run(reading(&path)).0.unwrap().data == data);
+    }
+
+    #[test]
+    fn stops_at_the_first_error() {
+        let scratch = Scratch::new();
+        let path = scratch.file(b"x");
+        let missing = Op::Open(scratch.0.join("missing"), OpenHow::to_read());
+        let open = Op::Open(path.clone(), OpenHow::to_read());
+        let mut create = OpenHow::new();
+        create.write(true);
+        create.create_new(true);
+        let never = Op::Open(scratch.0.join("never"), create);
+        let (result, _) = run(Chain::new([open, Op::ReadToEnd, missing, never]));
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(!scratch.0.join("never").exists());
+        for op in [Op::Size, Op::ReadToEnd, Op::Write(vec![1]), Op::Sync { metadata: true }] {
+            let (result, _) = run(Chain::new([op]));
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn writes_syncs_and_leaves_the_file_open() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("new");
+        let mut how = OpenHow::new();
+        how.read(true);
+        how.write(true);
+        how.create(true);
+        let chain = Chain::new([
+            Op::Open(path.clone(), how),
+            Op::Write(b"hello ".to_vec()),
+            Op::Write(b"world".to_vec()),
+            Op::Sync { metadata: false },
+            Op::Size,
+        ]);
+        let (result, at_once) = run(chain);
+        let output = result.unwrap();
+        assert!(!at_once, "what creates is not asked");
+        assert_eq!(output.size, Some(11));
+        assert!(output.file.is_some());
+        assert_eq!(std::fs::read(path).unwrap(), b"hello world");
+    }
+
+    /// Opening a FIFO means something to the other side: the ask leaves it alone.
+    #[test]
+    fn a_fifo_is_not_opened_by_the_ask() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert!(OpenHow::to_read().ask(&path).done().is_none());
+        assert!(OpenHow::to_read().ask(Path::new("/dev/null")).done().is_none());
+        if is_unfiltered() {
+            let known = scratch.file(b"x");
+            let opened = OpenHow::to_read().ask(&known).done().expect("it is in memory").unwrap();
+            let flags = crate::sys::file::status_flags(opened.get().as_fd()).unwrap();
+            assert_eq!(flags & libc::O_NONBLOCK, 0, "as if it had been opened the plain way");
+            assert!(OpenHow::to_read().ask(&scratch.0).done().expect("a directory").is_ok());
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! An open file, with what is known of it.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::ask::{self, Answer, retry};
+use crate::sys::file::status_flags;
+
+/// What is longer is not copied in one ask: it would hold up the caller's other tasks for longer than
+/// a move to another thread takes.
+pub const INLINE_MAX: usize = 1 << 20;
+
+/// Bits of [`OpenFile::memory`].
+const EXAMINED: u8 = 1;
+const NO_READ: u8 = 2;
+const NO_WRITE: u8 = 4;
+const STREAM: u8 = 8;
+
+/// An open file, and whether it can be asked.
+///
+/// Operations take an offset, or `None` for the file's own position, which then moves.
+#[derive(Debug)]
+pub struct OpenFile {
+    file: File,
+    /// A hint: it only grows, and whoever misses a bit asks once more.
+    memory: AtomicU8,
+}
+
+impl OpenFile {
+    /// Nothing is known of it yet.
+    pub fn new(file: File) -> Self {
+        OpenFile { file, memory: AtomicU8::new(0) }
+    }
+
+    /// A regular file or a directory that was opened with these flags.
+    pub(super) fn opened(file: File, flags: libc::c_int) -> Self {
+        OpenFile { file, memory: AtomicU8::new(EXAMINED | refused(flags)) }
+    }
+
+    /// The file.
+    pub fn get(&self) -> &File {
+        &self.file
+    }
+
+    /// The file, without the knowledge.
+    pub fn into_inner(self) -> File {
+        self.file
+    }
+
+    /// Reads what is in memory, without waiting, and at most [`INLINE_MAX`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// As `preadv2(2)`.
+    pub fn ask_read(&self, buf: &mut [u8], at: Option<u64>) -> Answer<usize> {
+        if self.remembers(NO_READ) {
+            return Answer::Unsupported;
+        }
+        let length = buf.len().min(INLINE_MAX);
+        self.note(NO_READ, ask::read(&self.file, &mut buf[..length], at))
+    }
+
+    /// Writes what needs no waiting, to memory and not to the device, and at most [`INLINE_MAX`]
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// As `pwritev2(2)`.
+    pub fn ask_write(&self, buf: &[u8], at: Option<u64>) -> Answer<usize> {
+        if self.remembers(NO_WRITE) {
+            return Answer::Unsupported;
+        }
+        let length = buf.len().min(INLINE_MAX);
+        self.note(NO_WRITE, ask::write(&self.file, &buf[..length], at))
+    }
+
+    /// Reads, and waits if it must.
+    ///
+    /// # Errors
+    ///
+    /// As `read(2)` and `pread(2)`, but for `EINTR`: it is tried again.
+    pub fn read(&self, buf: &mut [u8], at: Option<u64>) -> io::Result<usize> {
+        retry(|| match at {
+            Some(offset) => self.file.read_at(buf, offset),
+            None => (&self.file).read(buf),
+        })
+    }
+
+    /// Writes, and waits if it must.
+    ///
+    /// # Errors
+    ///
+    /// As `write(2)` and `pwrite(2)`, but for `EINTR`: it is tried again.
+    pub fn write(&self, buf: &[u8], at: Option<u64>) -> io::Result<usize> {
+        retry(|| match at {
+            Some(offset) => self.file.write_at(buf, offset),
+            None => (&self.file).write(buf),
+        })
+    }
+
+    /// Whether the file has no position (a pipe, a terminal): reading and writing have nothing to do
+    /// with each other then.
+    pub fn is_stream(&self) -> bool {
+        self.remembers(STREAM)
+    }
+
+    /// What is known of the file. It is looked at once; what is changed later through the descriptor
+    /// goes unnoticed.
+    fn remembers(&self, bit: u8) -> bool {
+        // Ordering: Relaxed; a hint.
+        let mut memory = self.memory.load(Ordering::Relaxed);
+        if memory & EXAMINED == 0 {
+            memory |= EXAMINED | examine(&self.file);
+            self.memory.fetch_or(memory, Ordering::Relaxed);
+        }
+        memory & bit != 0
+    }
+
+    fn note(&self, bit: u8, answer: Answer<usize>) -> Answer<usize> {
+        if let Answer::Unsupported = answer {
+            self.memory.fetch_or(bit, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
+fn examine(mut file: &File) -> u8 {
+    let stream = match file.stream_position() {
+        Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => STREAM,
+        _ => 0,
+    };
+    stream | status_flags(file.as_fd()).map_or(NO_READ | NO_WRITE, refused)
+}
+
+/// Rule 4 of the module.
+fn refused(flags: libc::c_int) -> u8 {
+    match flags {
+        _ if flags & libc::O_DIRECT != 0 => NO_READ | NO_WRITE,
+        // `O_SYNC` contains `O_DSYNC`.
+        _ if flags & libc::O_DSYNC != 0 => NO_WRITE,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+    use crate::syslet::tests::{Scratch, evict};
+
+    #[test]
+    fn only_a_real_end_is_an_end() {
+        let scratch = Scratch::new();
+        let path = scratch.file(&[7; 10_000]);
+        let file = OpenFile::new(File::open(&path).unwrap());
+        let mut buf = [0; 100];
+        match file.ask_read(&mut buf, Some(9_950)) {
+            Answer::Done(n) => assert_eq!(n.unwrap(), 50, "short, as the file is"),
+            // A filter, or a file system that cannot be asked: then it is not asked again.
+            answer => return assert!(file.remembers(NO_READ), "{answer:?}"),
+        }
+        for end in [10_000, 10_001, 5 << 32] {
+            assert!(matches!(file.ask_read(&mut buf, Some(end)), Answer::Done(Ok(0))), "{end}");
+        }
+        // What is not in memory is not the end.
+        evict(&path);
+        match file.ask_read(&mut buf, Some(0)) {
+            Answer::WouldBlock | Answer::Done(Ok(100)) => {}
+            answer => panic!("{answer:?}"),
+        }
+        assert_eq!(file.read(&mut buf, Some(0)).unwrap(), 100);
+        // At the position.
+        assert!(matches!(file.ask_read(&mut [0; 8000], None), Answer::Done(Ok(8000))));
+        assert!(matches!(file.ask_read(&mut [0; 8000], None), Answer::Done(Ok(2000))));
+        assert!(matches!(file.ask_read(&mut [0; 8000], None), Answer::Done(Ok(0))));
+        assert!(matches!(file.ask_read(&mut [], None), Answer::Done(Ok(0))));
+    }
+
+    /// A size of 0 proves nothing: special files have it, whatever is in them.
+    #[test]
+    fn an_empty_file_is_read_the_plain_way() {
+        let scratch = Scratch::new();
+        for path in [scratch.file(b""), "/proc/self/status".into(), "/dev/null".into()] {
+            let file = OpenFile::new(File::open(path).unwrap());
+            assert!(file.ask_read(&mut [0; 100], None).done().is_none());
+        }
+    }
+
+    #[test]
+    fn what_waits_for_the_device_is_not_asked() {
+        let scratch = Scratch::new();
+        let path = scratch.file(&[0; 8192]);
+        let mut options = File::options();
+        options.read(true).write(true).custom_flags(libc::O_DSYNC);
+        let synced = OpenFile::new(options.open(&path).unwrap());
+        assert!(matches!(synced.ask_write(b"x", Some(0)), Answer::Unsupported));
+        assert!(!synced.remembers(NO_READ));
+        // Some file systems have no `O_DIRECT`.
+        if let Ok(direct) = options.custom_flags(libc::O_DIRECT).open(&path) {
+            for direct in [
+                OpenFile::opened(direct.try_clone().unwrap(), libc::O_DIRECT),
+                OpenFile::new(direct),
+            ] {
+                assert!(matches!(direct.ask_read(&mut [0; 512], Some(0)), Answer::Unsupported));
+            }
+        }
+        assert!(!synced.is_stream());
+        let (reader, _writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(OpenFile::new(File::from(std::os::fd::OwnedFd::from(reader))).is_stream());
+    }
+}
