@@ -48,7 +48,13 @@ impl Unit {
     }
 
     fn show(self, value: f64) -> String {
-        let places = if self == Unit::Percent || value.abs() < 10.0 { 2 } else { 1 };
+        let places = match value.abs() {
+            // Some bars are this near to 1.
+            ..2.0 if self == Unit::Ratio => 3,
+            ..10.0 => 2,
+            _ if self == Unit::Percent => 2,
+            _ => 1,
+        };
         format!("{value:.places$}{}", self.suffix())
     }
 }

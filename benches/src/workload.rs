@@ -12,6 +12,16 @@ pub(crate) const PAGE: usize = 4096;
 
 const PAGES: usize = 64;
 
+/// A buffer at a page's edge: how fast the kernel copies depends on where it copies to.
+#[repr(align(4096))]
+pub(crate) struct Page(pub(crate) [u8; PAGE]);
+
+impl Page {
+    pub(crate) fn new() -> Box<Page> {
+        Box::new(Page([0; PAGE]))
+    }
+}
+
 /// A file whose pages are all in memory; it has no name, and is gone with its last handle.
 pub(crate) fn cached_file() -> File {
     let path = std::env::temp_dir().join(format!("threadlet-bench-{}", std::process::id()));

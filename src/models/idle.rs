@@ -49,7 +49,7 @@ impl Setting {
     fn work(&self, seat: usize, slot: SlotId, mut searching: bool) -> u32 {
         loop {
             if let Some(item) = self.injector.pop() {
-                if searching && self.idle.end_search() {
+                if searching && self.idle.end_search() && self.injector.len() > 0 {
                     self.notify();
                 }
                 return item;

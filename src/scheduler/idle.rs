@@ -102,14 +102,21 @@ impl Idle {
         self.counts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A searching seat found work. `true`: it was the last that searched, and owes a [`notify`]
-    /// (a push that saw it searching has left its wake-up to it).
+    /// A searching seat found work. `true`: it was the last that searched. If it sees any more work
+    /// behind this, it owes a [`notify`]: a push that saw it searching has left its wake-up to it.
     ///
     /// [`notify`]: Idle::notify
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
         let before = self.counts.fetch_sub(1, Ordering::Relaxed);
-        before % ONE_AWAKE == 1 && !cfg!(threadlet_break = "end-search")
+        if before % ONE_AWAKE != 1 || cfg!(threadlet_break = "end-search") {
+            return false;
+        }
+        // Fence C of the proof: the counts before it, the look at the queues after it. Partner: fence
+        // A.
+        #[cfg(not(threadlet_break = "idle-fence-c"))]
+        fence(Ordering::SeqCst);
+        true
     }
 
     /// Announces that a seat goes to sleep with the thread in `slot`. Afterwards that thread looks

@@ -188,7 +188,10 @@ fn random(thread: &Thread<'_>) -> u32 {
 /// The search is over. The last to search wakes another in its place: a push that saw it searching
 /// has woken nobody.
 fn end_search(thread: &Thread<'_>) {
-    if thread.searching.replace(false) && thread.shared.idle.end_search() {
+    if thread.searching.replace(false)
+        && thread.shared.idle.end_search()
+        && thread.shared.any_work()
+    {
         thread.shared.notify();
     }
 }

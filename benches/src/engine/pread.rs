@@ -18,20 +18,10 @@ use threadlet::threadlet;
 use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
-use crate::workload::{PAGE, cached_file, read_page};
+use crate::workload::{Page, cached_file, read_page};
 
 /// Short enough that a chunk of bare reads in one poll is no hog, and is seldom preempted.
 const CHUNK: usize = 200;
-
-/// A buffer at a page's edge.
-#[repr(align(4096))]
-struct Page([u8; PAGE]);
-
-impl Page {
-    fn new() -> Box<Page> {
-        Box::new(Page([0; PAGE]))
-    }
-}
 
 /// Nanoseconds per read; a sample a chunk, or a round of tokio.
 #[derive(Default)]

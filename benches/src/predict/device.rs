@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -173,8 +174,10 @@ fn in_threads(work: Arc<Work>) {
 
 fn by_uring(work: Arc<Work>) {
     compio::runtime::Runtime::new().expect("io_uring").block_on(async move {
-        let file = work.file.try_clone().expect("a second handle");
-        let file = compio::fs::File::from_std(file).expect("any file will do");
+        let path = format!("/proc/self/fd/{}", work.file.as_raw_fd());
+        let mut options = compio::fs::OpenOptions::new();
+        let file = options.read(true).custom_flags(libc::O_DIRECT as _).open(path).await;
+        let file = file.expect("it is there");
         let reader = |task: usize| {
             let (work, file) = (work.clone(), file.clone());
             compio::runtime::spawn(async move {

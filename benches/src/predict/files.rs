@@ -5,6 +5,7 @@
 //! use it. compio is io_uring with its own runtime on one thread, which is all that it has.
 
 use std::future::Future;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,7 +144,9 @@ fn place(nth: usize) -> u64 {
 fn reads_of_compio(count: usize) -> f64 {
     let runtime = compio::runtime::Runtime::new().expect("io_uring");
     runtime.block_on(async {
-        let file = compio::fs::File::from_std(cached_file()).expect("any file will do");
+        let std = cached_file();
+        let path = format!("/proc/self/fd/{}", std.as_raw_fd());
+        let file = compio::fs::File::open(path).await.expect("it is there");
         let mut page: &'static mut [u8; PAGE] = &mut Box::leak(Page::new()).0;
         let begin = Instant::now();
         for nth in 0..count {

@@ -1,6 +1,9 @@
 //! Calls that block often or seldom, and files: one file for each kind of figure.
 
 mod always;
+mod device;
+mod files;
+mod foreign;
 mod mixed;
 
 use std::process::ExitCode;
@@ -19,8 +22,16 @@ pub(crate) struct Options {
     measure: Measure,
 }
 
-const FIGURES: [(&str, Figure); 3] =
-    [("mixed", mixed::run), ("unyielding", mixed::run_unyielding), ("always", always::run)];
+const FIGURES: [(&str, Figure); 8] = [
+    ("mixed", mixed::run),
+    ("unyielding", mixed::run_unyielding),
+    ("always", always::run),
+    ("whole", files::whole),
+    ("read_at", files::read_at),
+    ("many", files::many),
+    ("device", device::run),
+    ("foreign", foreign::run),
+];
 
 pub(crate) fn run(options: &Options) -> ExitCode {
     suite::run(&FIGURES, &options.figures, &options.measure)
