@@ -51,6 +51,8 @@
 //!
 //! None is on by default.
 //!
+//! * `tokio1`: [`fs::File`], the TCP streams and their halves, and [`Unblock`] have the I/O traits of
+//!   tokio 1 beside those of futures-io.
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its place
 //!   in the source, as a warning of the crate `tracing`.
 #![deny(unsafe_code)]
@@ -142,6 +144,8 @@ pub mod task;
 #[cfg(not(threadlet_loom))]
 pub mod time;
 
+#[cfg(all(not(threadlet_loom), feature = "tokio1"))]
+mod tokio1;
 #[cfg(not(threadlet_loom))]
 mod trace;
 #[cfg(not(threadlet_loom))]

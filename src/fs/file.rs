@@ -74,6 +74,9 @@ use crate::task::yield_now;
 pub struct File {
     open: Held,
     cursor: Mutex<Cursor>,
+    /// Where a seek that has begun in tokio's words is to go.
+    #[cfg_attr(not(feature = "tokio1"), allow(dead_code, reason = "only that trait begins one"))]
+    pub(crate) seeks_to: Option<SeekFrom>,
 }
 
 impl File {
@@ -129,7 +132,7 @@ impl File {
     }
 
     pub(super) fn new(file: OpenFile) -> File {
-        File { open: Held::new(file), cursor: Mutex::default() }
+        File { open: Held::new(file), cursor: Mutex::default(), seeks_to: None }
     }
 
     /// Turns this into a file of the standard library, when all calls under way have returned.
@@ -428,7 +431,7 @@ impl AsyncRead for File {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let File { open, cursor } = &mut *self;
+        let File { open, cursor, .. } = &mut *self;
         cursor.get_mut().poll_read(open, cx, buf)
     }
 }
@@ -439,7 +442,7 @@ impl AsyncWrite for File {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let File { open, cursor } = &mut *self;
+        let File { open, cursor, .. } = &mut *self;
         cursor.get_mut().poll_write(open, cx, buf)
     }
 
@@ -462,7 +465,7 @@ impl AsyncSeek for File {
         cx: &mut Context<'_>,
         to: SeekFrom,
     ) -> Poll<io::Result<u64>> {
-        let File { open, cursor } = &mut *self;
+        let File { open, cursor, .. } = &mut *self;
         cursor.get_mut().poll_seek(open, cx, to)
     }
 }

@@ -1,0 +1,91 @@
+//! The I/O traits of tokio 1, for whoever has `tokio::io::AsyncReadExt` in scope: the feature `tokio1`.
+//!
+//! Each is the futures-io trait of the same name, asked in tokio's words; the types and what they
+//! promise are the same. tokio's runtime is not needed for it, nor used.
+
+use std::io::{self, IoSlice, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::io as futures_io;
+use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
+
+use crate::Unblock;
+use crate::fs::File;
+use crate::net::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
+
+macro_rules! read {
+    ([$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> AsyncRead for $type {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                let n = ready!(futures_io::AsyncRead::poll_read(self, cx, buf.initialize_unfilled()))?;
+                buf.advance(n);
+                Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
+macro_rules! write {
+    ([$($generics:tt)*] $type:ty, vectored: $vectored:literal) => {
+        impl<$($generics)*> AsyncWrite for $type {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                futures_io::AsyncWrite::poll_write(self, cx, buf)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                futures_io::AsyncWrite::poll_write_vectored(self, cx, bufs)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                $vectored
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                futures_io::AsyncWrite::poll_flush(self, cx)
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                futures_io::AsyncWrite::poll_close(self, cx)
+            }
+        }
+    };
+}
+
+read!([] File);
+write!([] File, vectored: false);
+read!([] TcpStream);
+write!([] TcpStream, vectored: true);
+read!(['a] ReadHalf<'a>);
+write!(['a] WriteHalf<'a>, vectored: true);
+read!([] OwnedReadHalf);
+write!([] OwnedWriteHalf, vectored: true);
+read!([T: io::Read + Send + 'static] Unblock<T>);
+write!([T: io::Write + Send + 'static] Unblock<T>, vectored: false);
+
+impl AsyncSeek for File {
+    fn start_seek(mut self: Pin<&mut Self>, to: SeekFrom) -> io::Result<()> {
+        self.seeks_to = Some(to);
+        Ok(())
+    }
+
+    /// With no seek begun it tells the position.
+    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        let to = self.seeks_to.unwrap_or(SeekFrom::Current(0));
+        let position = ready!(futures_io::AsyncSeek::poll_seek(self.as_mut(), cx, to));
+        self.seeks_to = None;
+        Poll::Ready(position)
+    }
+}
