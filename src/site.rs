@@ -28,6 +28,8 @@ pub struct Site {
     id: AtomicU32,
     /// What the last calls did, in one small number; see [`Habit`].
     habit: AtomicU8,
+    /// Calls that were done by asking, in whatever executor.
+    asked: AtomicU64,
     pub(crate) told: Told,
 }
 
@@ -75,7 +77,8 @@ impl Site {
     #[doc(hidden)]
     pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
         let (id, habit) = (AtomicU32::new(0), AtomicU8::new(0));
-        Site { file, line, column, text, id, habit, told: Told::new() }
+        let asked = AtomicU64::new(0);
+        Site { file, line, column, text, id, habit, asked, told: Told::new() }
     }
 
     /// The file it stands in, as the compiler names it.
@@ -125,6 +128,17 @@ impl Site {
             .or_insert_with(|| Box::leak(Box::new(Site::new(key.0, key.1, key.2, text))))
     }
 
+    /// A call was done by asking: on the calling thread, which is none of ours, without waiting.
+    pub(crate) fn note_asked(&'static self) {
+        // It is in the list of sites from now on.
+        self.id();
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// The row of this site in every table of counters.
     #[inline]
     pub(crate) fn id(&'static self) -> u32 {
@@ -150,7 +164,7 @@ impl Site {
         id
     }
 
-    /// All sites that were called inside a runtime, by their row.
+    /// All sites that were called inside a runtime, or asked outside, by their row.
     pub(crate) fn all() -> Vec<&'static Site> {
         SITES.lock().clone()
     }

@@ -84,7 +84,7 @@ impl Cursor {
                 pass.map(|pass| run_at(site, pass, || file.read(buf, None)))
             } else {
                 ready!(self.poll_turn(cx));
-                self.count(file.ask_read(buf, None))
+                self.count(site, file.ask_read(buf, None))
             };
             if let Some(result) = done {
                 self.moved_on();
@@ -126,7 +126,7 @@ impl Cursor {
                 pass.map(|pass| run_at(site, pass, || file.write(buf, None)))
             } else {
                 ready!(self.poll_turn(cx));
-                self.count(file.ask_write(buf, None))
+                self.count(site, file.ask_write(buf, None))
             };
             if let Some(result) = done {
                 return Poll::Ready(result);
@@ -242,8 +242,11 @@ impl Cursor {
         Poll::Pending
     }
 
-    fn count(&mut self, answer: Answer<usize>) -> Option<io::Result<usize>> {
+    fn count(&mut self, site: &'static Site, answer: Answer<usize>) -> Option<io::Result<usize>> {
         let result = answer.done();
+        if result.is_some() {
+            site.note_asked();
+        }
         self.copied += result.as_ref().map_or(0, |result| *result.as_ref().unwrap_or(&0));
         result
     }

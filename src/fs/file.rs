@@ -288,7 +288,10 @@ impl File {
             return in_place(site, || self.open.read(buf, Some(offset))).await;
         }
         match self.open.ask_read(buf, Some(offset)) {
-            Answer::Done(result) => return result,
+            Answer::Done(result) => {
+                site.note_asked();
+                return result;
+            }
             Answer::WouldBlock | Answer::Unsupported => {}
         }
         let (file, length) = (self.open.clone(), buf.len().min(COPY_MAX));
@@ -318,7 +321,10 @@ impl File {
             return in_place(site, || self.open.write(buf, Some(offset))).await;
         }
         match self.open.ask_write(buf, Some(offset)) {
-            Answer::Done(result) => return result,
+            Answer::Done(result) => {
+                site.note_asked();
+                return result;
+            }
             Answer::WouldBlock | Answer::Unsupported => {}
         }
         let (file, data) = (self.open.clone(), buf[..buf.len().min(COPY_MAX)].to_vec());

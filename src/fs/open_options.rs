@@ -98,7 +98,10 @@ impl OpenOptions {
             in_place(site, || self.how.run(path)).await?
         } else {
             match self.how.ask(path) {
-                Answer::Done(result) => result?,
+                Answer::Done(result) => {
+                    site.note_asked();
+                    result?
+                }
                 Answer::WouldBlock | Answer::Unsupported => {
                     let (how, path) = (self.how.clone(), path.to_owned());
                     moved(site, move || how.run(&path)).await?

@@ -67,7 +67,10 @@ async fn look(
     }
     match look_up(path, follow) {
         // The kernel has the attributes of what it has found in memory.
-        Answer::Done(found) => found?.metadata(),
+        Answer::Done(found) => {
+            site.note_asked();
+            found?.metadata()
+        }
         Answer::WouldBlock | Answer::Unsupported => on_path(site, path, call).await,
     }
 }

@@ -71,7 +71,10 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 async fn read_elsewhere(site: &'static Site, path: &Path) -> io::Result<Vec<u8>> {
     let open = Op::Open(path.to_owned(), OpenHow::to_read());
     let output = match Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close]).ask() {
-        Progress::Ended(result) => result?,
+        Progress::Ended(result) => {
+            site.note_asked();
+            result?
+        }
         Progress::Moves(rest) => moved(site, move || rest.run()).await?,
     };
     Ok(output.data)

@@ -114,6 +114,9 @@ pub struct SiteStats {
     pub calls: u64,
     /// Of those, the ones whose thread kept its core (or had none to lose).
     pub inline: u64,
+    /// Calls of [`fs`](crate::fs) in other executors that were done at once, without a runtime of ours:
+    /// in the whole process. They are not among the `calls`.
+    pub asked: u64,
     /// Of those, the ones whose core was handed over, for whatever cause.
     pub handed_over: u64,
     /// Hand-offs because the call was seen to block.
@@ -149,6 +152,7 @@ impl SiteStats {
             text: site.text(),
             calls,
             inline: calls.saturating_sub(handed_over),
+            asked: site.asked(),
             handed_over,
             blocked,
             hogged,
@@ -167,6 +171,8 @@ impl SiteStats {
     pub(crate) fn add(&mut self, other: &SiteStats) {
         self.calls += other.calls;
         self.inline += other.inline;
+        // That of the process, whichever runtime tells.
+        self.asked = self.asked.max(other.asked);
         self.handed_over += other.handed_over;
         self.blocked += other.blocked;
         self.hogged += other.hogged;
@@ -236,6 +242,12 @@ pub(crate) fn blocked(shared: &Shared) -> Vec<Blocked> {
             }
         })
         .collect()
+}
+
+/// The sites of calls that were done without any runtime.
+pub(crate) fn asked() -> Vec<SiteStats> {
+    let asked = Site::all().into_iter().filter(|site| site.asked() > 0);
+    asked.map(|site| SiteStats::new(site, 0, &SiteEvents::default())).collect()
 }
 
 pub(crate) fn sites(shared: &Shared) -> Vec<SiteStats> {

@@ -73,6 +73,7 @@ pub fn report() {
 /// |---|---|
 /// | `calls` | calls of the site |
 /// | `inline` | of those, the ones that kept their core |
+/// | `asked` | calls of [`fs`](crate::fs) in other executors that were done at once |
 /// | `blocked`, `predict`, `hog`, `rescue` | cores handed over, by cause |
 /// | `glued` | calls that blocked on a thread that had no core to lose |
 /// | `p50`, `p99`, `max` | for how long calls blocked |
@@ -100,6 +101,7 @@ impl Report {
         for runtime in live.iter().filter_map(Weak::upgrade) {
             report.add(metrics::sites(&runtime));
         }
+        report.add(metrics::asked());
         report
     }
 
@@ -127,9 +129,9 @@ impl Report {
     }
 }
 
-const HEAD: [&str; 13] = [
-    "calls", "inline", "blocked", "predict", "hog", "rescue", "glued", "p50", "p99", "max",
-    "waits", "waited", "site",
+const HEAD: [&str; 14] = [
+    "calls", "inline", "asked", "blocked", "predict", "hog", "rescue", "glued", "p50", "p99",
+    "max", "waits", "waited", "site",
 ];
 
 impl fmt::Display for Report {
@@ -153,13 +155,14 @@ impl fmt::Display for Report {
     }
 }
 
-fn row(site: &SiteStats) -> [String; 13] {
+fn row(site: &SiteStats) -> [String; 14] {
     let count = |count: u64| if count == 0 { "-".to_owned() } else { count.to_string() };
     let blocks = &site.block_times;
     let time = |time: Duration| if time.is_zero() { "-".to_owned() } else { short(time) };
     [
         count(site.calls),
         count(site.inline),
+        count(site.asked),
         count(site.blocked),
         count(site.predicted),
         count(site.hogged),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threadlet::fs::{self, File};
 
-use crate::support::{self, child, foreign_block_on, os, passes, say, within};
+use crate::support::{self, child, foreign_block_on, os, passes, within};
 use crate::{LIMIT, Scratch, evict, pattern, scenarios, threads_of_ours};
 
 fn tokio_runtime() -> tokio::runtime::Runtime {
@@ -99,15 +99,16 @@ fn what_is_in_memory_needs_no_thread() {
 #[test]
 #[ignore = "run by the test above, in a process of its own"]
 fn alone_what_is_in_memory() {
-    if os::is_filtered() {
-        return say("SKIPPED: asked (a seccomp filter is active)");
+    // Behind a seccomp filter nothing is asked, and some file systems refuse to be.
+    if support::skip("asked") {
+        return;
     }
+    assert!(!os::is_filtered(), "a filter is active: name `asked` in THREADLET_SKIP");
     let scratch = Scratch::new();
     let data = pattern(300_000);
     let path = scratch.file("file", &data);
-    if os::refuses_to_be_asked(&std::fs::File::open(&path).unwrap()) {
-        return say("SKIPPED: asked (the file system of the build refuses)");
-    }
+    let refused = os::refuses_to_be_asked(&std::fs::File::open(&path).unwrap());
+    assert!(!refused, "{scratch:?} cannot be asked: name `asked` in THREADLET_SKIP");
     let tokio = tokio_runtime();
     let work = |path: std::path::PathBuf, data: Vec<u8>| async move {
         for _ in 0..100 {
@@ -131,14 +132,18 @@ fn alone_what_is_in_memory() {
     foreign_block_on(work(path.clone(), data.clone()));
     tokio.block_on(tokio.spawn(work(path.clone(), data.clone()))).unwrap();
     assert_eq!(threads_of_ours(), 0, "{:?}", os::thread_names());
+    let report = threadlet::runtime::Report::of_all();
+    let asked = |text: &str| report.sites().find(|site| site.text == text).map(|site| site.asked);
+    assert_eq!(asked("fs::read"), Some(200), "{report}");
+    assert_eq!(asked("fs::File::read_at"), Some(400), "{report}");
 
     // What is not in memory has threads of ours started.
     evict(&path);
     let read = tokio.block_on(tokio.spawn(fs::read(path.clone()))).unwrap().unwrap();
     assert!(read == data);
-    if threads_of_ours() == 0 {
-        // A file system that keeps everything in memory, or a very fast device.
-        say("SKIPPED: evicted (it could not be)");
+    // But for a file system that keeps everything in memory, or a very fast device.
+    if !support::skip("evicted") {
+        assert!(threads_of_ours() > 0, "nothing had to be moved: name `evicted` in THREADLET_SKIP");
     }
 }
 

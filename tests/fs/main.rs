@@ -21,6 +21,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory of a test's own, on the disk that the build is on.
+#[derive(Debug)]
 struct Scratch(PathBuf);
 
 impl Scratch {
