@@ -255,6 +255,7 @@ fn a_report_that_cannot_be_written_is_no_reason_to_end() {
     // It is said once, and not again every second.
     let told = run_within(LIMIT, &mut child("own_shutdown::alone_stalls_at_the_cap"));
     assert_eq!(told.output.matches("wait for a permit").count(), 1, "{}", told.output);
+    assert!(told.output.contains("own_shutdown.rs:"), "it names the place: {}", told.output);
 }
 
 #[test]
