@@ -2,9 +2,11 @@
 //!
 //! A ring costs nothing while its thread runs, but an armed one makes every sleep of the thread
 //! dearer, and opening, arming and disarming are system calls. So a thread arms its ring only while it
-//! runs regions often: at the fourth since it last slept, or at the first if it had some in most of
-//! its last waking times; it opens it after the poll in which that first came up. It disarms before it sleeps and
-//! when it has lost its core. Until then, the monitor watches it.
+//! runs regions often, or they have blocked of late: at the fourth region since it last slept; or at the
+//! first, while it is *warm*. A lost core makes it as warm as can be, a waking time with four regions a
+//! little warmer, and any other a little colder: a thread that wakes for one short call at a time pays
+//! for no ring. It opens the ring after the poll in which that first came up. It disarms before it sleeps
+//! and when it has lost its core. Until then, the monitor watches it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +17,7 @@ use crate::detect::ring::Ring;
 /// Regions since the last sleep before the ring is armed.
 const STRETCH: u32 = 4;
 
-/// Waking times with regions (less those without) before the ring is armed at once.
+/// How warm a thread is whose ring is armed at the first region.
 const WARM: u32 = 2;
 const HOTTEST: u32 = 8;
 
@@ -54,14 +56,15 @@ fn consider(thread: &Thread<'_>) {
 
 /// The thread is about to sleep with its core.
 pub(crate) fn on_sleep(thread: &Thread<'_>) {
-    let had_regions = thread.stretch.replace(0) > 0;
+    let many = thread.stretch.replace(0) >= STRETCH;
     let heat = thread.heat.get();
-    thread.heat.set(if had_regions || thread.armed.get() {
-        (heat + 1).min(HOTTEST)
-    } else {
-        heat.saturating_sub(1)
-    });
+    thread.heat.set(if many { (heat + 1).min(HOTTEST) } else { heat.saturating_sub(1) });
     thread.disarm();
+}
+
+/// The thread has lost its core in a region.
+pub(crate) fn on_loss(thread: &Thread<'_>) {
+    thread.heat.set(HOTTEST);
 }
 
 /// Between polls, by a thread that wants a ring: opens it and shows it to the sentinel. Not in a

@@ -243,6 +243,7 @@ fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Specia
         return;
     }
     thread.glued.set(true);
+    arming::on_loss(thread);
     record(thread, site);
     // A task that blocks again and again is better off staying where it is, on a thread of its own,
     // than taking a core only to lose it.
