@@ -9,8 +9,8 @@
 //!
 //! What compiles, and why: a `Connection` is `Send` and not `Sync`, so a task that *owns* one may be
 //! spawned, and one that keeps a `&Connection` across an `.await` may not. What stands inside
-//! `threadlet!` crosses no await, so `threadlet!(audit(&connection))` is fine (see [`audit_all`]),
-//! and so is a `&Connection` lent by a pool for one call (see [`Pool::with`]). This is not:
+//! `threadlet!` crosses no await, so `threadlet!(audit(&connection))` is fine (see `audit_all`),
+//! and so is a `&Connection` lent by a pool for one call (see `Pool::with`). This is not:
 //!
 //! ```text
 //! let borrowed = &connection;

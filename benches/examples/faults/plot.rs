@@ -116,8 +116,8 @@ fn lateness(canvas: &Canvas<'_>, rows: &[Summary]) -> Drawn {
     for percent in PERCENTS {
         let upright = [(decades(percent), LATE.0), (decades(percent), LATE.1)];
         chart.draw_series(LineSeries::new(upright, GRID.stroke_width(1)))?;
-        let place = chart.backend_coord(&upright[0]);
-        write(canvas, &format!("{percent} %"), place, 14, (0, 14), HPos::Center, FAINT)?;
+        let (x, y) = chart.backend_coord(&upright[0]);
+        write(canvas, &format!("{percent} %"), (x, y + 14), 14, HPos::Center, FAINT)?;
     }
     let mut ends = Vec::new();
     for row in rows {
@@ -144,25 +144,24 @@ fn label(canvas: &Canvas<'_>, mut ends: Vec<(Place, &'static str, RGBColor)>) ->
     for ((x, y), name, colour) in ends {
         let at = y.max(free);
         free = at + APART;
-        write(canvas, name, (x, at), 15, (8, 0), HPos::Left, colour)?;
+        write(canvas, name, (x + 8, at), 15, HPos::Left, colour)?;
     }
     Ok(())
 }
 
-/// Writes beside a place that is meant in pixels of the whole picture.
+/// Writes at a place that is meant in pixels of the whole picture.
 fn write(
     canvas: &Canvas<'_>,
     text: &str,
     (x, y): Place,
     size: i32,
-    (right, down): Place,
     side: HPos,
     colour: RGBColor,
 ) -> Drawn {
     let (left, top) = canvas.get_base_pixel();
     let style = ("sans-serif", size).into_font().color(&colour);
     let style = style.pos(Pos::new(side, VPos::Center));
-    canvas.draw_text(text, &style, (x - left + right, y - top + down))?;
+    canvas.draw_text(text, &style, (x - left, y - top))?;
     Ok(())
 }
 
@@ -187,8 +186,8 @@ fn lookups(canvas: &Canvas<'_>, rows: &[Summary], device: f64) -> Drawn {
         let place = (LEFT + WIDTH as i32 - 8, top);
         canvas.draw_text(&thousands(row.lookups_per_second), &figure, place)?;
     }
-    let end = LEFT + (scale * device) as i32;
     if device.is_finite() {
+        let end = LEFT + (scale * device) as i32;
         let bottom = TOP + rows.len() as i32 * ROW;
         canvas.draw(&PathElement::new([(end, TOP + 16), (end, bottom)], FAINT))?;
         let note = format!("the device gives {}", thousands(device));
