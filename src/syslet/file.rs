@@ -173,7 +173,8 @@ mod tests {
             answer => panic!("{answer:?}"),
         }
         assert_eq!(file.read(&mut buf, Some(0)).unwrap(), 100);
-        // At the position.
+        // At the position, with all of it in memory (what is read ahead is up to the kernel).
+        assert_eq!(std::fs::read(&path).unwrap().len(), 10_000);
         assert!(matches!(file.ask_read(&mut [0; 8000], None), Answer::Done(Ok(8000))));
         assert!(matches!(file.ask_read(&mut [0; 8000], None), Answer::Done(Ok(2000))));
         assert!(matches!(file.ask_read(&mut [0; 8000], None), Answer::Done(Ok(0))));
