@@ -132,6 +132,8 @@ mod sys;
 mod syslet;
 
 #[cfg(not(threadlet_loom))]
+pub mod aio;
+#[cfg(not(threadlet_loom))]
 pub mod fs;
 #[cfg(not(threadlet_loom))]
 pub mod net;
@@ -163,6 +165,8 @@ mod surface {
     /// will be there, or be the same, in the next version.
     #[cfg(feature = "raw")]
     pub mod raw {
+        #[doc(inline)]
+        pub use crate::aio::pump::Pump;
         #[doc(inline)]
         pub use crate::syslet::*;
     }
