@@ -218,8 +218,9 @@ impl<B> Request<B> {
     /// last reference to it may go under the queue's lock.
     fn abandon(&self) {
         drop(self.cancel(false));
-        let (waker, ended) = (self.slot.lock().waker.take(), self.take());
-        drop((waker, ended));
+        let waker = self.slot.lock().waker.take();
+        drop(waker);
+        drop(self.take());
     }
 
     /// The result, if it is there.
