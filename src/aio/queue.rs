@@ -14,11 +14,15 @@ use super::order::{Marker, Order};
 use super::places::{Ages, Places};
 use super::pump::Pump;
 use super::request::{Completion, Request, Work};
+use crate::gate::{AtCap, Options, gate};
 use crate::primitive::{Mutex, MutexGuard};
 use crate::raw_task::quietly;
+use crate::site::Site;
 
 /// More operations than this are not run at once, unless [`Queue::max_threads`] says so.
 const MAX_THREADS: usize = 64;
+
+static SUBMIT: Site = Site::new(file!(), line!(), column!(), "aio submit");
 
 /// A queue of operations on files: freely ordered, with barriers.
 ///
@@ -29,7 +33,7 @@ const MAX_THREADS: usize = 64;
 ///
 /// A queue can be used from any executor and from plain threads. A clone is the same queue. Dropping
 /// it (all of them) changes nothing for what was submitted: each operation has its buffer and its
-/// file until it ends.
+/// file until it ends. In a child of `fork` a queue of the parent must not be used.
 ///
 /// # Examples
 ///
@@ -119,6 +123,9 @@ impl Queue {
     ///
     /// Dropped before it is ready, the operation has not been submitted; its buffer is dropped.
     pub async fn submit<B: Send + 'static>(&self, op: Op<B>) -> Completion<B> {
+        // Not to wait for a permit, which it does not need; but a task that finds all its data in
+        // memory lets others have their turn like one that makes calls.
+        drop(gate(&SUBMIT, Options { will_block: false, at_cap: AtCap::Fail }).await);
         Room { shared: &self.shared, key: None }.await;
         self.begin(op)
     }

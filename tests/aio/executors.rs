@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use threadlet::aio::{Completions, File, Mode, Op, Queue, lio_listio};
-use threadlet::runtime::Builder;
+use threadlet::runtime::{Builder, Detector};
 
 use crate::support::{self, build, child, detectors, foreign_block_on, os, passes, say, within};
 use crate::{LIMIT, Scratch};
@@ -90,6 +90,30 @@ fn in_runtimes_of_ours() {
             each(|scenario| single.block_on(scenario));
             each(|scenario| single.block_on(single.spawn(scenario)).unwrap());
         }
+    });
+}
+
+/// On a core of its own a task whose data is always in memory would be the only one to run.
+#[test]
+fn others_have_their_turn() {
+    within(LIMIT, || {
+        // Nobody takes the core away.
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).rescue(false).detector(Detector::Off);
+        let runtime = builder.build().unwrap();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let busy = runtime.spawn(async move {
+            let queue = Queue::new(4);
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                queue.submit(Op::nop()).await.await.0.unwrap();
+            }
+        });
+        let other = runtime.spawn(async move {
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        runtime.block_on(other).unwrap();
+        runtime.block_on(busy).unwrap();
     });
 }
 
