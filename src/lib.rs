@@ -161,8 +161,8 @@ mod surface {
     pub use crate::task::spawn;
     pub use crate::unblock::{Unblock, Unblocked, unblock};
 
-    /// What [`fs`](crate::fs) is made of, shown by the feature `raw`: without any promise that it
-    /// will be there, or be the same, in the next version.
+    /// What [`fs`](crate::fs) and [`aio`](crate::aio) are made of, shown by the feature `raw`: without
+    /// any promise that it will be there, or be the same, in the next version.
     #[cfg(feature = "raw")]
     pub mod raw {
         #[doc(inline)]
