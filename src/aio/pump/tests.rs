@@ -160,3 +160,61 @@ fn from_many_threads_at_once() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// Waits until every permit is back and no runner is left: nobody lingers for ever.
+fn comes_to_rest(pump: &Pump, runtime: &crate::runtime::Runtime, cap: usize) {
+    let deadline = Instant::now() + LIMIT;
+    let runners = || pump.shared.state.lock().runners;
+    while runtime.metrics().permits_free != cap || runners() > 0 {
+        assert!(Instant::now() < deadline, "{:#?}", runtime.metrics());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Short calls, one after the other: a runner stays for them.
+#[test]
+fn one_at_a_time() {
+    for detector in [Detector::Auto, Detector::Monitor] {
+        let runtime = Builder::new_multi_thread().worker_threads(2).detector(detector).build();
+        let runtime = runtime.unwrap();
+        let _entered = runtime.enter();
+        let pump = Pump::new(4);
+        for pause in [0, 0, 0, 2] {
+            for n in 0..500 {
+                let (sender, done) = mpsc::channel();
+                pump.submit(move || sender.send(n).unwrap());
+                assert_eq!(done.recv_timeout(LIMIT), Ok(n));
+                if n % 100 == 0 {
+                    std::thread::sleep(Duration::from_millis(pause));
+                }
+            }
+        }
+        comes_to_rest(&pump, &runtime, 512);
+    }
+}
+
+/// The runtime's own cap is lower than the pump's limit.
+#[test]
+fn at_the_cap() {
+    for cap in [1, 3] {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).max_async_threads(cap).build().unwrap();
+        let _entered = runtime.enter();
+        let (sender, done) = mpsc::channel();
+        let pump = Pump::new(16);
+        for n in 0..400 {
+            let sender = sender.clone();
+            pump.submit(move || {
+                if n % 3 != 0 {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                sender.send(()).unwrap();
+            });
+        }
+        (0..400).for_each(|_| done.recv_timeout(LIMIT).unwrap());
+        comes_to_rest(&pump, &runtime, cap);
+        // Others get their turn at it afterwards.
+        let other = runtime.spawn_blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        runtime.block_on(other).unwrap();
+    }
+}
