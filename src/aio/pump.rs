@@ -18,7 +18,9 @@
 //!   off by as many runners as there are cores.
 //! * A runner that finds the line empty ends; but without a core it *lingers* first: the next
 //!   request then costs the wake of one thread, instead of that of a worker and of the spare that
-//!   takes its core over. It does not linger while others wait for its permit.
+//!   takes its core over. Before that it lets others have the CPU and *looks* again, and counts as on
+//!   its way meanwhile: a request that comes then costs no wake at all. It does neither while others
+//!   wait for its permit.
 //! * Requests that do not block, one now and one then, would find no runner each time. So when some
 //!   runners in a row were missed soon after they ended, the next one hands its core over to linger.
 //!   (At a depth of 1 that took a third of the CPU off a short call, and doubled their number.)
@@ -37,6 +39,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Condvar, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::context;
@@ -49,6 +52,11 @@ use crate::site::Site;
 
 /// How long a thread without a core waits for the next request.
 const LINGER: Duration = Duration::from_millis(1);
+
+/// How often a runner without a core lets others have the CPU before it lingers. Whoever waited for the
+/// request that it has just finished may be about to bring the next; to sleep and be woken for that is
+/// dearer.
+const YIELDS: usize = 2;
 
 /// How many runners may be on their way to their first request.
 const STARTING_MAX: usize = 2;
@@ -82,8 +90,8 @@ struct Shared {
     linger: Condvar,
 }
 
-/// `idle + wakes` runners are in [`Shared::linger`]; they and those `starting` are among the
-/// `runners`.
+/// `idle + wakes` runners are in [`Shared::linger`]; they, those `starting` and those `looking` are
+/// among the `runners`.
 struct State {
     line: VecDeque<Job>,
     limit: usize,
@@ -95,6 +103,8 @@ struct State {
     idle: usize,
     /// Calls to lingering runners that none has heard yet.
     wakes: usize,
+    /// Those that let others have the CPU, and look at the line when they have it again.
+    looking: usize,
     /// When a runner last ended because there was nothing to do.
     ended: Option<Instant>,
     /// How many in a row were missed within [`LINGER`] of that.
@@ -134,6 +144,7 @@ impl Pump {
             wakes: 0,
             ended: None,
             missed: 0,
+            looking: 0,
         };
         let shared = Shared { state: Mutex::new(state), linger: Condvar::new() };
         Pump { shared: Arc::new(shared) }
@@ -184,7 +195,7 @@ impl fmt::Debug for Pump {
 impl State {
     /// Counts the one that is called as on its way.
     fn call(&mut self) -> Call {
-        if self.line.len() <= self.wakes + self.starting {
+        if self.line.len() <= self.wakes + self.starting + self.looking {
             return Call::Nobody;
         }
         if self.idle > 0 {
@@ -286,6 +297,7 @@ impl Runner {
             state.starting -= 1;
         }
         let mut until = None;
+        let mut yields = 0;
         loop {
             if state.runners > state.limit {
                 return Next::End;
@@ -306,6 +318,15 @@ impl Runner {
                     state.ended = Some(Instant::now());
                     return Next::End;
                 }
+            }
+            if yields < YIELDS {
+                yields += 1;
+                state.looking += 1;
+                drop(state);
+                thread::yield_now();
+                state = self.shared.state.lock();
+                state.looking -= 1;
+                continue;
             }
             let until = *until.get_or_insert_with(|| Instant::now() + LINGER);
             state.idle += 1;
