@@ -373,6 +373,12 @@ impl<'a> Thread<'a> {
         self.shared.with_events(id, |events| events.handed_over(Cause::Rescued, lasted, 0));
     }
 
+    /// This poll is better off without a core, though none of its calls may be seen to block: it takes
+    /// none when it comes back from the next.
+    pub(crate) fn stay_coreless(&self) {
+        self.losses.set(self.losses.get().max(2));
+    }
+
     /// Gives the permit back; the thread has a core again, or ends.
     pub(crate) fn release_permit(&self) {
         if self.holding.take().is_some() {

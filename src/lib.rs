@@ -134,6 +134,8 @@ mod sys;
 mod syslet;
 
 #[cfg(not(threadlet_loom))]
+pub mod aio;
+#[cfg(not(threadlet_loom))]
 pub mod fs;
 #[cfg(not(threadlet_loom))]
 pub mod net;
@@ -165,10 +167,12 @@ mod surface {
     pub use crate::task::spawn;
     pub use crate::unblock::{Unblock, Unblocked, unblock};
 
-    /// What [`fs`](crate::fs) is made of, shown by the feature `raw`: without any promise that it
-    /// will be there, or be the same, in the next version.
+    /// What [`fs`](crate::fs) and [`aio`](crate::aio) are made of, shown by the feature `raw`: without
+    /// any promise that it will be there, or be the same, in the next version.
     #[cfg(feature = "raw")]
     pub mod raw {
+        #[doc(inline)]
+        pub use crate::aio::pump::Pump;
         #[doc(inline)]
         pub use crate::syslet::*;
     }

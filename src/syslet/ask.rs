@@ -57,10 +57,19 @@ fn may_ask() -> bool {
     probe::is_unfiltered() || cfg!(threadlet_break = "ask-filtered")
 }
 
+/// The highest of them means "at the position" to the calls that are asked, and none to the others:
+/// which have an error for it, as for all that no file reaches.
+fn is_beyond(at: Option<u64>) -> bool {
+    at.is_some_and(|at| i64::try_from(at).is_err()) && !cfg!(threadlet_break = "ask-offset")
+}
+
 /// Reads without waiting; see the rules of the module.
 pub(super) fn read(file: &File, buf: &mut [u8], at: Option<u64>) -> Answer<usize> {
     if !may_ask() {
         return Answer::Unsupported;
+    }
+    if is_beyond(at) {
+        return Answer::WouldBlock;
     }
     match retry(|| sys::read_nowait(file.as_fd(), buf, at)) {
         Ok(0) if !buf.is_empty() => end_of(file, at),
@@ -86,6 +95,9 @@ fn end_of(mut file: &File, at: Option<u64>) -> Answer<usize> {
 pub(super) fn write(file: &File, buf: &[u8], at: Option<u64>) -> Answer<usize> {
     if !may_ask() {
         return Answer::Unsupported;
+    }
+    if is_beyond(at) {
+        return Answer::WouldBlock;
     }
     match retry(|| sys::write_nowait(file.as_fd(), buf, at)) {
         Ok(0) if !buf.is_empty() => Answer::WouldBlock,

@@ -181,6 +181,21 @@ mod tests {
         assert!(matches!(file.ask_read(&mut [], None), Answer::Done(Ok(0))));
     }
 
+    /// The kernel's word for "at the position" is an offset, too.
+    #[test]
+    fn an_offset_is_never_the_position() {
+        let scratch = Scratch::new();
+        let path = scratch.file(&[7; 100]);
+        let file = OpenFile::new(File::options().read(true).write(true).open(path).unwrap());
+        for at in [u64::MAX, u64::MAX - 1, 1 << 63] {
+            assert!(file.ask_read(&mut [0; 10], Some(at)).done().is_none());
+            assert!(file.ask_write(&[0; 10], Some(at)).done().is_none());
+            let error = file.read(&mut [0; 10], Some(at)).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        }
+        assert_eq!(file.get().stream_position().unwrap(), 0);
+    }
+
     /// A size of 0 proves nothing: special files have it, whatever is in them.
     #[test]
     fn an_empty_file_is_read_the_plain_way() {

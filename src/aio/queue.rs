@@ -1,0 +1,317 @@
+//! The queue: submit, barrier, fence, drain.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures::channel::oneshot;
+
+use super::op::Op;
+use super::order::{Marker, Order};
+use super::places::{Ages, Places};
+use super::pump::Pump;
+use super::request::{Completion, Request, Work};
+use crate::gate::{AtCap, Options, gate};
+use crate::primitive::{Mutex, MutexGuard};
+use crate::raw_task::quietly;
+use crate::site::Site;
+
+/// More operations than this are not run at once, unless [`Queue::max_threads`] says so.
+const MAX_THREADS: usize = 64;
+
+static SUBMIT: Site = Site::new(file!(), line!(), column!(), "aio submit");
+
+/// A queue of operations on files: freely ordered, with barriers.
+///
+/// Operations are started in the order in which they are submitted, run side by side, and end in any
+/// order. What must not be so is told by a [`barrier`](Self::barrier) or a [`fence`](Self::fence). An
+/// operation whose data is in memory has ended when `submit` returns it, and no thread had a part in
+/// it; any other runs on a thread that may block, of the current runtime or of a global one.
+///
+/// A queue can be used from any executor and from plain threads. A clone is the same queue. Dropping
+/// it (all of them) changes nothing for what was submitted: each operation has its buffer and its
+/// file until it ends. In a child of `fork` a queue of the parent must not be used.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::aio::{File, Op, Queue};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("threadlet-doc-queue-{}", std::process::id()));
+/// threadlet::block_on(async {
+///     let options = std::fs::File::options().read(true).write(true).create(true).open(&path);
+///     let file = File::from(options?);
+///     let queue = Queue::new(32);
+///
+///     let one = queue.submit(Op::write_at(&file, b"hello ".to_vec(), 0)).await;
+///     let two = queue.submit(Op::write_at(&file, b"world".to_vec(), 6)).await;
+///     queue.fence();
+///     let synced = queue.submit(Op::fdatasync(&file)).await;
+///     let read = queue.submit(Op::read_at(&file, vec![0; 11], 0)).await;
+///
+///     let (result, buf) = read.await;
+///     assert_eq!((result?, &buf[..]), (11, &b"hello world"[..]));
+///     assert_eq!(one.await.0? + two.await.0?, 11);
+///     synced.await.0?;
+/// #   std::fs::remove_file(&path)?;
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+/// What the handles of a queue and its requests share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pump: Pump,
+    depth: usize,
+}
+
+/// No foreign code runs while it is locked.
+pub(super) struct State {
+    order: Order<Arc<dyn Work>>,
+    places: Places,
+    ages: Ages,
+}
+
+/// What is to be done when the lock has been released.
+#[must_use = "somebody waits for it"]
+pub(super) struct Effects {
+    start: Vec<Arc<dyn Work>>,
+    place: Option<Waker>,
+    drained: Vec<oneshot::Sender<()>>,
+}
+
+impl Queue {
+    /// A queue in which at most `depth` operations have not ended. It starts no thread.
+    ///
+    /// # Panics
+    ///
+    /// If `depth` is 0.
+    pub fn new(depth: usize) -> Queue {
+        assert!(depth > 0, "a queue with a depth of 0 would take no operation");
+        let state = State { order: Order::new(), places: Places::new(depth), ages: Ages::new() };
+        let pump = Pump::new(depth.min(MAX_THREADS));
+        Queue { shared: Arc::new(Shared { state: Mutex::new(state), pump, depth }) }
+    }
+
+    /// Changes how many operations may run, and so how many threads may be blocked, at once. Without
+    /// it that is the depth, but 64 at most.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0.
+    pub fn max_threads(self, count: usize) -> Queue {
+        self.shared.pump.set_limit(count);
+        self
+    }
+
+    /// Submits an operation, as soon as there is room for it; those who wait for room get it in the
+    /// order in which they came.
+    ///
+    /// To await this is to await room, and not the end of the operation: that is what the
+    /// [`Completion`] is for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, the operation has not been submitted; its buffer is dropped.
+    pub async fn submit<B: Send + 'static>(&self, op: Op<B>) -> Completion<B> {
+        // Not to wait for a permit, which it does not need; but a task that finds all its data in
+        // memory lets others have their turn like one that makes calls.
+        drop(gate(&SUBMIT, Options { will_block: false, at_cap: AtCap::Fail }).await);
+        Room { shared: &self.shared, key: None }.await;
+        self.begin(op)
+    }
+
+    /// Submits an operation if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`], with the operation, if `depth` operations have not ended.
+    pub fn try_submit<B: Send + 'static>(&self, op: Op<B>) -> Result<Completion<B>, Full<B>> {
+        let room = self.shared.state().places.try_take();
+        if room { Ok(self.begin(op)) } else { Err(Full(op)) }
+    }
+
+    /// What is submitted from here on starts only when all that was submitted before has ended.
+    pub fn barrier(&self) {
+        self.shared.state().order.mark(Marker::Barrier);
+    }
+
+    /// What is submitted from here on starts only when all that was submitted before and is no read
+    /// has ended: writes, syncs and [calls](Op::call). Reads from before may still run.
+    pub fn fence(&self) {
+        self.shared.state().order.mark(Marker::Fence);
+    }
+
+    /// Waits until all that was submitted before the first poll of this has ended. It holds nothing
+    /// back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn drain(&self) {
+        let drained = self.shared.state().ages.drain();
+        if let Some(drained) = drained {
+            // Every operation ends, so this is told.
+            let _ = drained.await;
+        }
+    }
+
+    /// How many operations may have been submitted and not have ended.
+    pub fn depth(&self) -> usize {
+        self.shared.depth
+    }
+
+    /// How many operations were submitted and have not ended; a place that somebody in
+    /// [`submit`](Self::submit) is about to use counts.
+    pub fn in_flight(&self) -> usize {
+        self.shared.depth - self.shared.state().places.free()
+    }
+
+    /// With a place in hand.
+    fn begin<B: Send + 'static>(&self, mut op: Op<B>) -> Completion<B> {
+        let write = op.is_write();
+        let mut state = self.shared.state();
+        let age = state.ages.begin();
+        if !state.order.try_start(write) {
+            let request = Arc::new(Request::new(self.shared.clone(), op, age, false));
+            state.order.hold(request.clone(), write);
+            return Completion::of(request);
+        }
+        drop(state);
+        if let Some(result) = op.ask() {
+            let buf = op.into_buffer();
+            let effects = self.shared.state().ended(write, age);
+            self.shared.carry_out(effects);
+            return Completion::ready(result, buf);
+        }
+        let request = Arc::new(Request::new(self.shared.clone(), op, age, true));
+        self.shared.start(request.clone());
+        Completion::of(request)
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    fn start(&self, request: Arc<dyn Work>) {
+        self.pump.submit(move || request.run());
+    }
+
+    /// Not under the lock: wakers are foreign code, and the pump may run a request here.
+    pub(super) fn carry_out(&self, effects: Effects) {
+        // First what cannot fail.
+        effects.start.into_iter().for_each(|request| self.start(request));
+        quietly(|| {
+            if let Some(waker) = effects.place {
+                waker.wake();
+            }
+        });
+        for drained in effects.drained {
+            quietly(|| {
+                let _ = drained.send(());
+            });
+        }
+    }
+}
+
+impl State {
+    /// An operation that was started has ended.
+    pub(super) fn ended(&mut self, write: bool, age: u64) -> Effects {
+        self.order.ended(write);
+        self.left(age)
+    }
+
+    /// An operation was cancelled; `admitted`: after it had counted as running.
+    pub(super) fn cancelled(&mut self, write: bool, age: u64, admitted: bool) -> Effects {
+        if admitted {
+            self.order.ended(write);
+        } else {
+            self.order.died();
+        }
+        self.left(age)
+    }
+
+    fn left(&mut self, age: u64) -> Effects {
+        let place = self.places.give_back();
+        let drained = self.ages.ended(age);
+        Effects { start: self.order.release(), place, drained }
+    }
+}
+
+/// Waits for a place in the queue.
+struct Room<'a> {
+    shared: &'a Shared,
+    key: Option<u64>,
+}
+
+impl Future for Room<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let shared = self.shared;
+        let (poll, unneeded) = shared.state().places.poll(&mut self.key, waker);
+        drop(unneeded);
+        poll
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        let forgotten = self.shared.state().places.forget(key);
+        forgotten.settle();
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("depth", &self.depth())
+            .field("in_flight", &self.in_flight())
+            .field("pump", &self.shared.pump)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The queue had no room for this operation.
+pub struct Full<B>(Op<B>);
+
+impl<B> Full<B> {
+    /// The operation, which was not submitted.
+    pub fn into_op(self) -> Op<B> {
+        self.0
+    }
+}
+
+impl<B> fmt::Debug for Full<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Full").field(&self.0).finish()
+    }
+}
+
+impl<B> fmt::Display for Full<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the queue is full (see `Queue::depth`)")
+    }
+}
+
+impl<B> std::error::Error for Full<B> {}
+
+impl<B> From<Full<B>> for io::Error {
+    /// `WouldBlock`. The operation and its buffer are dropped.
+    fn from(full: Full<B>) -> Self {
+        io::Error::new(io::ErrorKind::WouldBlock, full.to_string())
+    }
+}
