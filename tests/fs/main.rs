@@ -29,11 +29,15 @@ impl Scratch {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("fs-{}-{number}", std::process::id());
-        let path = std::env::var_os("THREADLET_TEST_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from)
-            .join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Scratch(path)
+        // The build's directory may be another user's.
+        let dirs = [
+            std::env::var_os("THREADLET_TEST_DIR").map(PathBuf::from),
+            Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
+            Some(std::env::temp_dir()),
+        ];
+        let mut paths = dirs.into_iter().flatten().map(|dir| dir.join(&name));
+        let made = paths.find(|path| std::fs::create_dir_all(path).is_ok());
+        Scratch(made.expect("a directory to make files in"))
     }
 
     fn file(&self, name: &str, contents: &[u8]) -> PathBuf {
