@@ -52,8 +52,8 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
     }
 }
 
-/// Rule 1.
-fn may_ask() -> bool {
+/// Whether anything may be asked in this process (rule 1).
+pub fn may_ask() -> bool {
     probe::is_unfiltered() || cfg!(threadlet_break = "ask-filtered")
 }
 
@@ -77,18 +77,20 @@ pub(super) fn read(file: &File, buf: &mut [u8], at: Option<u64>) -> Answer<usize
     }
 }
 
-/// Whether no bytes mean the end of the file (rule 3).
 fn end_of(mut file: &File, at: Option<u64>) -> Answer<usize> {
-    let Ok(stat) = sys::stat_known(file.as_fd()) else { return Answer::WouldBlock };
     let Ok(position) = at.map_or_else(|| file.stream_position(), Ok) else {
         return Answer::WouldBlock;
     };
-    let at_end = is_regular(stat) && stat.size > 0 && position >= stat.size;
-    if at_end || cfg!(threadlet_break = "ask-zero") {
+    if is_end(file.as_fd(), position) || cfg!(threadlet_break = "ask-zero") {
         Answer::Done(Ok(0))
     } else {
         Answer::WouldBlock
     }
+}
+
+/// Whether no bytes at this position mean the end of the file (rule 3).
+pub fn is_end(fd: BorrowedFd<'_>, position: u64) -> bool {
+    sys::stat_known(fd).is_ok_and(|stat| is_regular(stat) && stat.size > 0 && position >= stat.size)
 }
 
 /// Writes without waiting; see the rules of the module.
@@ -105,7 +107,9 @@ pub(super) fn write(file: &File, buf: &[u8], at: Option<u64>) -> Answer<usize> {
     }
 }
 
-fn judge(result: io::Result<usize>) -> Answer<usize> {
+/// What the result of a call with `RWF_NOWAIT` means. No bytes, where some were wanted, are for the
+/// caller to judge (rule 3).
+pub fn judge(result: io::Result<usize>) -> Answer<usize> {
     match result.as_ref().err().and_then(io::Error::raw_os_error) {
         Some(libc::EAGAIN) => Answer::WouldBlock,
         // The last two may mean the call itself: the plain form tells.

@@ -34,7 +34,7 @@ mod chain;
 mod file;
 mod open;
 
-pub use self::ask::{Answer, look_up};
+pub use self::ask::{Answer, is_end, judge, look_up, may_ask};
 pub use self::chain::{Chain, Op, Output, Progress};
 pub use self::file::{INLINE_MAX, OpenFile};
 pub use self::open::OpenHow;
