@@ -1,0 +1,315 @@
+//! The C functions.
+//!
+//! Each makes of what it is given what the rest of the library works on, and of what the rest says a
+//! number and `errno`. Their callers promise what the C library's ask for: pointers are null or
+//! good, and a control block and its buffer stay until the request is finished.
+
+use std::ffi::c_int;
+use std::slice;
+use std::sync::Arc;
+
+use crate::abi::{
+    AIO_ALLDONE, AIO_CANCELED, AIO_NOTCANCELED, Aiocb, Aioinit, LIO_NOP, LIO_NOWAIT, LIO_READ,
+    LIO_WAIT, LIO_WRITE, Sigevent,
+};
+use crate::engine::Engine;
+use crate::list::List;
+use crate::request::{self, Op};
+use crate::state::{self, State};
+use crate::suspend;
+use crate::user::{self, ControlBlock, Event, Waited};
+
+fn fail(error: c_int) -> c_int {
+    user::set_errno(error);
+    -1
+}
+
+fn answer(result: Result<(), c_int>) -> c_int {
+    result.map_or_else(fail, |()| 0)
+}
+
+/// # Safety
+///
+/// As [`ControlBlock::new`].
+unsafe fn start(cb: *mut Aiocb, op: Op) -> c_int {
+    // SAFETY: as the caller's.
+    match unsafe { ControlBlock::new(cb) } {
+        Some(cb) => answer(request::start(cb, op, None)),
+        None => fail(libc::EINVAL),
+    }
+}
+
+/// Reads.
+///
+/// # Safety
+///
+/// As [`ControlBlock::new`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_read(cb: *mut Aiocb) -> c_int {
+    // SAFETY: as the caller's.
+    unsafe { start(cb, Op::Read) }
+}
+
+/// Writes.
+///
+/// # Safety
+///
+/// As [`ControlBlock::new`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_write(cb: *mut Aiocb) -> c_int {
+    // SAFETY: as the caller's.
+    unsafe { start(cb, Op::Write) }
+}
+
+/// Has what was written before reach the device.
+///
+/// # Safety
+///
+/// As [`ControlBlock::new`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_fsync(op: c_int, cb: *mut Aiocb) -> c_int {
+    let data = match op {
+        libc::O_DSYNC => true,
+        libc::O_SYNC => false,
+        _ => return fail(libc::EINVAL),
+    };
+    // SAFETY: as the caller's.
+    match unsafe { ControlBlock::new(cb) } {
+        Some(cb) => match user::flags(cb.fd()) {
+            Ok(_) => answer(request::start(cb, Op::Sync { data }, None)),
+            Err(error) => fail(error),
+        },
+        None => fail(libc::EINVAL),
+    }
+}
+
+/// Whether a request is under way.
+fn is_pending(cb: ControlBlock) -> bool {
+    cb.error() == libc::EINPROGRESS && !is_orphan(cb)
+}
+
+/// Whether a control block in a child tells of a request of the parent's.
+fn is_orphan(cb: ControlBlock) -> bool {
+    let known = || State::existing().is_some_and(|state| state.table.has(cb.fd(), cb.address()));
+    // Finished between two looks is no orphan.
+    state::is_forked() && !known() && cb.error() == libc::EINPROGRESS
+}
+
+/// The error number of a request.
+///
+/// # Safety
+///
+/// As [`ControlBlock::new`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_error(cb: *const Aiocb) -> c_int {
+    // SAFETY: as the caller's; nothing is started.
+    match unsafe { ControlBlock::new(cb.cast_mut()) } {
+        Some(cb) => match cb.error() {
+            libc::EINPROGRESS if is_orphan(cb) => libc::EINVAL,
+            error => error,
+        },
+        None => fail(libc::EINVAL),
+    }
+}
+
+/// The result of a finished request.
+///
+/// # Safety
+///
+/// As [`ControlBlock::new`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_return(cb: *mut Aiocb) -> isize {
+    // SAFETY: as the caller's; nothing is started.
+    match unsafe { ControlBlock::new(cb) } {
+        Some(cb) if cb.error() != libc::EINPROGRESS => cb.result(),
+        _ => fail(libc::EINVAL) as isize,
+    }
+}
+
+/// Waits until one of some requests is finished.
+///
+/// # Safety
+///
+/// `list` has `count` pointers, each null or as for [`ControlBlock::new`]; `timeout` is null or a time.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_suspend(
+    list: *const *const Aiocb,
+    count: c_int,
+    timeout: *const libc::timespec,
+) -> c_int {
+    let Ok(count) = usize::try_from(count) else { return fail(libc::EINVAL) };
+    let list: &[*const Aiocb] = match count {
+        0 => &[],
+        // SAFETY: as the caller's.
+        _ => unsafe { slice::from_raw_parts(list, count) },
+    };
+    // SAFETY: as the caller's.
+    let timeout = unsafe { timeout.as_ref() };
+    if timeout.is_some_and(|t| t.tv_sec < 0 || !(0..1_000_000_000).contains(&t.tv_nsec)) {
+        return fail(libc::EINVAL);
+    }
+    // SAFETY: as the caller's; nothing is started.
+    let block = |cb: &*const Aiocb| unsafe { ControlBlock::new(cb.cast_mut()) };
+    let blocks = || list.iter().filter_map(block);
+    if blocks().next().is_none() || blocks().any(|cb| !is_pending(cb)) {
+        return 0;
+    }
+    let bits = blocks().fold(0, |bits, cb| bits | suspend::bit(cb.address()));
+    let until = timeout.map(|timeout| suspend::later(user::now(), *timeout));
+    match suspend::wait(bits, until.as_ref(), || blocks().any(|cb| !is_pending(cb))) {
+        Waited::Woken => 0,
+        Waited::Signal => fail(libc::EINTR),
+        Waited::Late => fail(libc::EAGAIN),
+    }
+}
+
+/// Cancels a request, or all of a descriptor, as far as they have not started.
+///
+/// # Safety
+///
+/// `cb` is null or as for [`ControlBlock::new`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_cancel(fd: c_int, cb: *mut Aiocb) -> c_int {
+    if let Err(error) = user::flags(fd) {
+        return fail(error);
+    }
+    // SAFETY: as the caller's; nothing is started.
+    let cb = unsafe { ControlBlock::new(cb) };
+    if cb.is_some_and(|cb| cb.fd() != fd) {
+        return fail(libc::EINVAL);
+    }
+    let Some(state) = State::existing() else { return AIO_ALLDONE };
+    match request::cancel(state, fd, cb) {
+        (_, true) => AIO_NOTCANCELED,
+        (true, false) => AIO_CANCELED,
+        (false, false) => AIO_ALLDONE,
+    }
+}
+
+/// Starts several requests.
+///
+/// # Safety
+///
+/// `list` has `count` pointers, each null or as for [`ControlBlock::new`]; `event` is null or good.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn lio_listio(
+    mode: c_int,
+    list: *const *mut Aiocb,
+    count: c_int,
+    event: *const Sigevent,
+) -> c_int {
+    let Ok(count) = usize::try_from(count) else { return fail(libc::EINVAL) };
+    if mode != LIO_WAIT && mode != LIO_NOWAIT {
+        return fail(libc::EINVAL);
+    }
+    let blocks: &[*mut Aiocb] = match count {
+        0 => &[],
+        // SAFETY: as the caller's.
+        _ => unsafe { slice::from_raw_parts(list, count) },
+    };
+    // SAFETY: as the caller's.
+    let event = unsafe { event.as_ref() }.filter(|_| mode == LIO_NOWAIT);
+    let list = Arc::new(List::new(event.map(|event| Event(*event))));
+    let mut refused = false;
+    for cb in blocks {
+        // SAFETY: as the caller's.
+        let Some(cb) = (unsafe { ControlBlock::new(*cb) }) else { continue };
+        refused |= start_element(cb, &list).is_err();
+    }
+    list.one_finished(refused, true);
+    match mode {
+        LIO_WAIT => match list.wait() {
+            Ok(false) => 0,
+            Ok(true) => fail(libc::EIO),
+            Err(()) => fail(libc::EINTR),
+        },
+        _ if refused => fail(libc::EIO),
+        _ => 0,
+    }
+}
+
+fn start_element(cb: ControlBlock, list: &Arc<List>) -> Result<(), c_int> {
+    let op = match cb.params().opcode {
+        LIO_NOP => return Ok(()),
+        LIO_READ => Op::Read,
+        LIO_WRITE => Op::Write,
+        _ => {
+            cb.finish(Err(libc::EINVAL));
+            return Err(libc::EINVAL);
+        }
+    };
+    list.add();
+    let started = request::start(cb, op, Some(list));
+    if started.is_err() {
+        list.one_finished(true, true);
+    }
+    started
+}
+
+/// How many threads at most. The rest of what the program says changes nothing here.
+///
+/// # Safety
+///
+/// `init` is null or good.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn aio_init(init: *const Aioinit) {
+    // SAFETY: as the caller's.
+    if let Some(init) = unsafe { init.as_ref() } {
+        let limit = usize::try_from(init.threads).unwrap_or(1);
+        Engine::set_limit(State::existing().map(|state| &state.engine), limit);
+    }
+}
+
+/// As the C library's, once nothing is left that might find another file behind the number.
+#[unsafe(no_mangle)]
+extern "C" fn close(fd: c_int) -> c_int {
+    request::before_close(fd);
+    user::close(fd)
+}
+
+/// As the C library's; it closes `new`.
+#[unsafe(no_mangle)]
+extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
+    if old != new && user::flags(old).is_ok() {
+        request::before_close(new);
+    }
+    user::duplicate(old, new, None)
+}
+
+/// As the C library's; it closes `new`.
+#[unsafe(no_mangle)]
+extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    if old != new && user::flags(old).is_ok() {
+        request::before_close(new);
+    }
+    user::duplicate(old, new, Some(flags))
+}
+
+/// The names for files of more than two gigabytes, which all files may be here.
+macro_rules! also {
+    ($($name:ident = $other:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {$(
+        /// # Safety
+        ///
+        /// As the function without the number.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
+            // SAFETY: as the caller's.
+            unsafe { $other($($argument),*) }
+        }
+    )*};
+}
+
+also! {
+    aio_read64 = aio_read(cb: *mut Aiocb) -> c_int;
+    aio_write64 = aio_write(cb: *mut Aiocb) -> c_int;
+    aio_fsync64 = aio_fsync(op: c_int, cb: *mut Aiocb) -> c_int;
+    aio_error64 = aio_error(cb: *const Aiocb) -> c_int;
+    aio_return64 = aio_return(cb: *mut Aiocb) -> isize;
+    aio_suspend64 = aio_suspend(
+        list: *const *const Aiocb, count: c_int, timeout: *const libc::timespec
+    ) -> c_int;
+    aio_cancel64 = aio_cancel(fd: c_int, cb: *mut Aiocb) -> c_int;
+    lio_listio64 = lio_listio(
+        mode: c_int, list: *const *mut Aiocb, count: c_int, event: *const Sigevent
+    ) -> c_int;
+}
