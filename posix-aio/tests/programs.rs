@@ -1,0 +1,128 @@
+//! C programs, compiled here with the system's compiler and run with the library: preloaded, and one
+//! of them linked against it.
+//!
+//! What each checks stands in the program. They say `file:line: not so: ...` where something is not
+//! as POSIX has it, or as the C library does it where POSIX leaves it open.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a program may take on a machine that has other things to do.
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs")
+}
+
+fn scratch() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("posix-aio");
+        fs::create_dir_all(&place).unwrap();
+        place
+    })
+}
+
+/// The library, of the profile of this test. cargo builds no `cdylib` for a test by itself.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--quiet", "--package", "threadlet-aio", "--lib"]);
+        command.args(["--message-format", "json", "--target-dir"]);
+        command.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap());
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let messages = String::from_utf8(built.stdout).unwrap();
+        let named = |text: &&str| text.ends_with("/libthreadlet_aio.so");
+        let path = messages.split('"').find(named).expect("cargo names what it has built");
+        PathBuf::from(path)
+    })
+}
+
+fn compile(name: &str, extra: &[&str]) -> PathBuf {
+    let source = sources().join(format!("{name}.c"));
+    let program =
+        scratch().join(format!("{name}{}", if extra.is_empty() { "" } else { "-linked" }));
+    let mut command = Command::new("cc");
+    command.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"]);
+    command.arg(&program).arg(source).args(extra).args(["-ldl", "-lrt"]);
+    let output = command.output().expect("the system has a C compiler, `cc`");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    program
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    command.env("SCRATCH", scratch()).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + LIMIT;
+    let mut late = false;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            late = true;
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(!late, "{command:?}: no end within {LIMIT:?}:\n{stdout}{stderr}");
+    assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
+    for line in stdout.lines().filter(|line| line.starts_with("SKIPPED: ")) {
+        let _ = writeln!(std::io::stdout(), "\n{line}");
+    }
+}
+
+#[track_caller]
+fn preloaded(name: &str) {
+    run(Command::new(compile(name, &[])).env("LD_PRELOAD", library()));
+}
+
+macro_rules! programs {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            preloaded(stringify!($name));
+        }
+    )*};
+}
+
+programs! {
+    layout arguments basics order cancel notify list suspend many threads full close nproc cached
+    fork filter
+}
+
+#[test]
+fn exit() {
+    let program = compile("exit", &[]);
+    for arguments in [&[][..], &["wait"], &["wait", "exit"]] {
+        for _ in 0..10 {
+            run(Command::new(&program).args(arguments).env("LD_PRELOAD", library()));
+        }
+    }
+}
+
+/// The monitor alone, as where perf is denied.
+#[test]
+fn without_perf() {
+    for name in ["many", "threads"] {
+        let program = compile(name, &[]);
+        let library = library();
+        run(Command::new(program).env("LD_PRELOAD", library).env("THREADLET_DETECTOR", "monitor"));
+    }
+}
+
+#[test]
+fn linked() {
+    let directory = library().parent().unwrap().display().to_string();
+    let (search, found) = (format!("-L{directory}"), format!("-Wl,-rpath,{directory}"));
+    run(&mut Command::new(compile("basics", &[&search, "-lthreadlet_aio", &found])));
+}
