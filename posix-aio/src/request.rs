@@ -166,7 +166,10 @@ fn start_write(params: &Params) -> Start {
             return Start::Finished(outcome);
         }
     }
-    Start::Queue { order: Order::Free, at: Some(offset), done }
+    // Writes to memory wait for each other in the kernel, on the file's own lock: then rather in line,
+    // and on one thread.
+    let order = if waits { Order::Free } else { Order::Writes };
+    Start::Queue { order, at: Some(offset), done }
 }
 
 fn ask_write(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option<Outcome> {
