@@ -1,5 +1,5 @@
 //! What touches the program's memory, and every other system call: all `unsafe` of this library but
-//! for the C functions themselves and the threads of `notify.rs`.
+//! for the C functions themselves, the threads of `notify.rs` and one pointer in `state.rs`.
 //!
 //! Each function here is safe to call on the strength of one promise, which whoever calls a C
 //! function of this library makes, and which [`ControlBlock::new`] takes note of: *the control block
