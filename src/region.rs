@@ -57,6 +57,8 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
 struct Exit<'t, 'a> {
     thread: &'t Thread<'a>,
     site: &'static Site,
+    /// The thread had no core at entry, and nothing is to be measured.
+    plain: bool,
     /// What is not the common case: nothing to do at the end but to look at the word.
     special: Option<Special>,
 }
@@ -131,9 +133,7 @@ impl Watch {
         let Watch::Wall(start) = self else { return };
         let lasted = start.elapsed();
         if lasted >= BLOCKED && !thread.forgotten.get() {
-            let (shared, id) = (thread.shared, site.id());
-            let calls = shared.calls(id);
-            shared.with_events(id, |events| events.blocked_coreless(lasted, calls));
+            thread.slot.coreless.note(site.id(), lasted);
         }
     }
 }
@@ -144,14 +144,19 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
     thread.in_region.set(true);
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
-    let common = site.habit() == Habit::Stays
+    let habit = site.habit();
+    if thread.is_coreless() && habit < Habit::Suspect && !thread.traced {
+        thread.glued.set(true);
+        return Exit { thread, site, plain: true, special: None };
+    }
+    let common = habit == Habit::Stays
         && !nth.is_multiple_of(TIMED)
         && matches!(pass, Pass::Free)
         && !thread.is_coreless()
         && !thread.traced
         && arming::is_settled(thread);
     let special = if common { None } else { Some(enter_slowly(thread, site, pass, nth)) };
-    Exit { thread, site, special }
+    Exit { thread, site, plain: false, special }
 }
 
 /// Anything but the common case: the thread has no core, the call is to be watched, or the region
@@ -165,7 +170,7 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
     if thread.is_coreless() {
         thread.glued.set(true);
         // For the profile alone: there is no core to be saved.
-        let watch = if habit == Habit::Stays { Watch::No } else { Watch::Wall(Instant::now()) };
+        let watch = if habit < Habit::Suspect { Watch::No } else { Watch::Wall(Instant::now()) };
         return special(How::Coreless, watch, None);
     }
     let ticket = match pass {
@@ -219,6 +224,9 @@ impl Drop for Exit<'_, '_> {
         fail_point!("region-exit");
         self.thread.slot.site.set(None);
         self.thread.in_region.set(false);
+        if self.plain {
+            return;
+        }
         if self.special.is_some() || !self.thread.leave_region() {
             leave_slowly(self.thread, self.site, self.special.take());
         }

@@ -205,7 +205,7 @@ impl Site {
 ///
 /// A call that loses its core counts 1 up, to [`CERTAIN`]; one that does not counts [`DISMAY`]
 /// down. So the counter rises only at a site of which more than three calls in four lose their core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Habit {
     /// Nothing is on record: the common case, in which a call that keeps its core writes nothing.
     Stays,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::detect::ring::Ring;
 use crate::park::Parker;
 use crate::primitive::{Mutex, Padded, StaticRef};
+use crate::profile::Coreless;
 use crate::scheduler::core::{SlotId, Suspicion};
 use crate::site::{CallCounts, Site};
 use crate::sys::thread::{Affinity, bring_here, set_slice};
@@ -45,6 +46,8 @@ pub(crate) struct Slot {
     slowed: AtomicBool,
     /// Calls per site, by this slot's threads.
     pub(crate) counts: CallCounts,
+    /// And for how long they blocked while the thread had no core.
+    pub(crate) coreless: Coreless,
     /// The thread's ring, once it has opened one. It belongs to the slot: the thread leaves it
     /// here when it retires, and whoever looks holds it while it looks.
     pub(crate) ring: Mutex<Option<Arc<Ring>>>,
@@ -68,6 +71,7 @@ impl Slot {
             brought: AtomicBool::new(false),
             slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
+            coreless: Coreless::new(),
             ring: Mutex::new(None),
             armed: AtomicBool::new(false),
             generation: AtomicU64::new(0),

@@ -2,10 +2,12 @@
 
 mod block_times;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub use block_times::BlockTimes;
 
+use crate::primitive::Mutex;
 use crate::scheduler::pool::Cause;
 
 /// What happened at a site that is rare enough to be kept under a lock.
@@ -13,9 +15,7 @@ use crate::scheduler::pool::Cause;
 pub(crate) struct SiteEvents {
     /// Hand-offs, by [`Cause`].
     pub(crate) handoffs: [u64; 4],
-    /// Calls that blocked on a thread that had no core to lose.
-    pub(crate) coreless: u64,
-    /// For how long calls blocked.
+    /// For how long calls blocked that lost a core by it.
     pub(crate) blocks: BlockTimes,
     /// The longest time from the hand-off of a hog to its return.
     pub(crate) longest_hog: Duration,
@@ -37,12 +37,37 @@ impl SiteEvents {
         self.blocks.note(lasted);
         self.calls_at_block = calls + 1;
     }
+}
 
-    /// A call blocked for `lasted` on a thread without a core.
-    pub(crate) fn blocked_coreless(&mut self, lasted: Duration, calls: u64) {
-        self.coreless += 1;
-        self.blocks.note(lasted);
-        self.calls_at_block = calls + 1;
+/// For how long calls blocked on one thread while it had no core to lose. Under a load that blocks often
+/// these are nearly all, so each thread keeps its own.
+#[derive(Debug)]
+pub(crate) struct Coreless(Mutex<Vec<(u32, BlockTimes)>>);
+
+impl Coreless {
+    pub(crate) const fn new() -> Self {
+        Coreless(Mutex::new(Vec::new()))
+    }
+
+    /// By the thread: a call of the site in row `id` blocked.
+    pub(crate) fn note(&self, id: u32, lasted: Duration) {
+        let mut sites = self.0.lock();
+        // A thread in this state makes calls of a few sites at most.
+        match sites.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, blocks)) => blocks.note(lasted),
+            None => {
+                let mut blocks = BlockTimes::default();
+                blocks.note(lasted);
+                sites.push((id, blocks));
+            }
+        }
+    }
+
+    /// Adds what is known to `sum`, by site.
+    pub(crate) fn add_to(&self, sum: &mut HashMap<u32, BlockTimes>) {
+        for (id, blocks) in self.0.lock().iter() {
+            sum.entry(*id).or_default().add(blocks);
+        }
     }
 }
 

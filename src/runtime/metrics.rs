@@ -1,5 +1,6 @@
 //! What a runtime can tell of itself.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -127,7 +128,8 @@ pub struct SiteStats {
     pub predicted: u64,
     /// Hand-offs of unmarked polls.
     pub rescued: u64,
-    /// Calls that blocked on a thread that had no core to lose: noted at sites that block often.
+    /// Calls that blocked on a thread that had no core to lose: noted at sites whose calls nearly always
+    /// block.
     pub coreless: u64,
     /// Waits in front of the call, for a permit or for a place in a group.
     pub waits: u64,
@@ -142,10 +144,19 @@ pub struct SiteStats {
 }
 
 impl SiteStats {
-    fn new(site: &'static Site, calls: u64, events: &SiteEvents) -> Self {
+    fn new(
+        site: &'static Site,
+        calls: u64,
+        events: &SiteEvents,
+        coreless: Option<&BlockTimes>,
+    ) -> Self {
         let [blocked, hogged, predicted, rescued] =
             Cause::ALL.map(|cause| events.handoffs[cause as usize]);
         let handed_over = blocked + hogged + predicted + rescued;
+        let mut block_times = events.blocks.clone();
+        if let Some(coreless) = coreless {
+            block_times.add(coreless);
+        }
         SiteStats {
             file: site.file(),
             line: site.line(),
@@ -158,12 +169,12 @@ impl SiteStats {
             hogged,
             predicted,
             rescued,
-            coreless: events.coreless,
+            coreless: coreless.map_or(0, BlockTimes::count),
             waits: events.waits.count,
             waited: events.waits.total,
             longest_wait: events.waits.longest,
-            block_times: events.blocks.clone(),
-            longest_block: events.blocks.longest().max(events.longest_hog),
+            longest_block: block_times.longest().max(events.longest_hog),
+            block_times,
         }
     }
 
@@ -247,17 +258,19 @@ pub(crate) fn blocked(shared: &Shared) -> Vec<Blocked> {
 /// The sites of calls that were done without any runtime.
 pub(crate) fn asked() -> Vec<SiteStats> {
     let asked = Site::all().into_iter().filter(|site| site.asked() > 0);
-    asked.map(|site| SiteStats::new(site, 0, &SiteEvents::default())).collect()
+    asked.map(|site| SiteStats::new(site, 0, &SiteEvents::default(), None)).collect()
 }
 
 pub(crate) fn sites(shared: &Shared) -> Vec<SiteStats> {
     let events = shared.events.lock().clone();
     let nothing = SiteEvents::default();
+    let mut coreless = HashMap::new();
+    shared.slots.iter().for_each(|(_, slot)| slot.coreless.add_to(&mut coreless));
     let stats = Site::all().into_iter().filter_map(|site| {
         let known = events.get(&site.id());
         let calls = shared.calls(site.id());
         (calls > 0 || known.is_some())
-            .then(|| SiteStats::new(site, calls, known.unwrap_or(&nothing)))
+            .then(|| SiteStats::new(site, calls, known.unwrap_or(&nothing), coreless.get(&site.id())))
     });
     stats.collect()
 }
