@@ -19,6 +19,9 @@ use crate::user::{self, Waited};
 
 const COUNT: usize = 256;
 
+/// How often a waiter lets others go first before it sleeps.
+const YIELDS: u32 = 2;
+
 /// How often one looks who found no slot.
 const POLL_NS: i64 = 1_000_000;
 
@@ -90,6 +93,13 @@ impl Drop for Taken {
 pub(crate) fn wait(bits: u64, until: Option<&libc::timespec>, done: impl Fn() -> bool) -> Waited {
     if done() {
         return Waited::Woken;
+    }
+    for _ in 0..YIELDS {
+        // Others may be about to finish one: with the CPU to themselves they do, and need not wake us.
+        std::thread::yield_now();
+        if done() {
+            return Waited::Woken;
+        }
     }
     let taken = Taken::take();
     loop {
