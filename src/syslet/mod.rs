@@ -8,7 +8,7 @@
 //! | operation | ask form |
 //! |---|---|
 //! | open without creating or truncating; look up | `openat2` with `RESOLVE_CACHED` |
-//! | read, write | `preadv2`, `pwritev2` with `RWF_NOWAIT` |
+//! | read, write, of one buffer or several | `preadv2`, `pwritev2` with `RWF_NOWAIT` |
 //! | size and kind | `statx` with `AT_STATX_DONT_SYNC` |
 //! | close of what was only read | itself |
 //! | anything else | none: it is taken to block |
