@@ -138,6 +138,12 @@ pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Re
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) }).map(drop)
 }
 
+/// `flock`: locks a whole file, for all who have this opening of it, or unlocks it.
+pub(crate) fn lock(fd: BorrowedFd<'_>, operation: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::flock(fd.as_raw_fd(), operation) }).map(drop)
+}
+
 /// Takes the clean pages of a file out of memory. Tests only.
 #[cfg(test)]
 pub(crate) fn forget_pages(fd: BorrowedFd<'_>) -> io::Result<()> {
