@@ -65,7 +65,7 @@ macro_rules! write {
 }
 
 read!([] File);
-write!([] File, vectored: false);
+write!([] File, vectored: true);
 read!([] TcpStream);
 write!([] TcpStream, vectored: true);
 read!(['a] ReadHalf<'a>);

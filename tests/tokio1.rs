@@ -5,7 +5,7 @@ use std::io::SeekFrom;
 
 use threadlet::fs::{self, File};
 use threadlet::{Unblock, net};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 
 fn in_tokio<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -38,6 +38,20 @@ fn a_file_is_written_sought_and_read_in_tokio_s_words() {
     });
     std::fs::remove_file(&path).unwrap();
     assert_eq!(text.unwrap(), "two three");
+}
+
+#[test]
+fn a_file_takes_several_buffers_at_once() {
+    let path = scratch("vectored");
+    let text = in_tokio(async {
+        let mut file = File::create(&path).await?;
+        assert!(AsyncWrite::is_write_vectored(&file));
+        let bufs = [&b"one "[..], b"", b"two"].map(std::io::IoSlice::new);
+        assert_eq!(file.write_vectored(&bufs).await?, 7);
+        fs::read_to_string(&path).await
+    });
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(text.unwrap(), "one two");
 }
 
 #[test]

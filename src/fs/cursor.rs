@@ -13,7 +13,7 @@
 //! | a failed write | the next write, flush, close or sync has the error |
 
 use std::future::Future;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -54,15 +54,15 @@ struct Landed {
 }
 
 impl Cursor {
-    /// Reads at the position.
+    /// Reads at the position, into one buffer after the other.
     pub(super) fn poll_read(
         &mut self,
         file: &Held,
         cx: &mut Context<'_>,
-        buf: &mut [u8],
+        bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let site = site!("fs::File::poll_read");
-        if buf.is_empty() {
+        if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
         loop {
@@ -74,17 +74,17 @@ impl Cursor {
             if let Some(error) = self.failed_read.take() {
                 return Poll::Ready(Err(error));
             }
-            let n = self.take_unread(buf);
+            let n = self.take_unread(bufs);
             if n > 0 || was_reading {
                 self.moved_on();
                 return Poll::Ready(Ok(n));
             }
             let done = if context::is_ours() {
                 let pass = ready!(self.poll_gate(site, cx)).ok();
-                pass.map(|pass| run_at(site, pass, || file.read(buf, None)))
+                pass.map(|pass| run_at(site, pass, || file.read_vectored(bufs, None)))
             } else {
                 ready!(self.poll_turn(cx));
-                self.count(site, file.ask_read(buf, None))
+                self.count(site, file.ask_read_vectored(bufs, None))
             };
             if let Some(result) = done {
                 self.moved_on();
@@ -92,21 +92,22 @@ impl Cursor {
             }
             // Now: later the call may hold the kernel's lock on the position.
             self.stream = file.is_stream();
-            let (file, length) = (file.clone(), buf.len().min(COPY_MAX));
+            let length = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(COPY_MAX);
+            let file = file.clone();
             let call = move || read_into_new(&file, length, None);
             self.reading = Some(moved(site, call));
         }
     }
 
-    /// Writes at the position.
+    /// Writes at the position, one buffer after the other.
     pub(super) fn poll_write(
         &mut self,
         file: &Held,
         cx: &mut Context<'_>,
-        buf: &[u8],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let site = site!("fs::File::poll_write");
-        if buf.is_empty() {
+        if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
         loop {
@@ -116,23 +117,24 @@ impl Cursor {
             }
             if let Some(Landed { data, result }) = self.landed.take() {
                 match result {
-                    Ok(n) if !buf.starts_with(&data[..n]) && !cfg!(threadlet_break = "landed") => {}
+                    Ok(n)
+                        if !starts_with(bufs, &data[..n]) && !cfg!(threadlet_break = "landed") => {}
                     result => return Poll::Ready(result),
                 }
             }
             self.give_back(file)?;
             let done = if context::is_ours() {
                 let pass = ready!(self.poll_gate(site, cx)).ok();
-                pass.map(|pass| run_at(site, pass, || file.write(buf, None)))
+                pass.map(|pass| run_at(site, pass, || file.write_vectored(bufs, None)))
             } else {
                 ready!(self.poll_turn(cx));
-                self.count(site, file.ask_write(buf, None))
+                self.count(site, file.ask_write_vectored(bufs, None))
             };
             if let Some(result) = done {
                 return Poll::Ready(result);
             }
             self.stream = file.is_stream();
-            let (file, data) = (file.clone(), buf[..buf.len().min(COPY_MAX)].to_vec());
+            let (file, data) = (file.clone(), copied(bufs));
             let call = move || {
                 let result = file.write(&data, None);
                 Ok(Landed { data, result })
@@ -251,15 +253,19 @@ impl Cursor {
         result
     }
 
-    fn take_unread(&mut self, buf: &mut [u8]) -> usize {
-        let left = &self.unread[self.had..];
-        let n = left.len().min(buf.len());
-        buf[..n].copy_from_slice(&left[..n]);
-        self.had += n;
+    fn take_unread(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
+        let had = self.had;
+        for buf in bufs {
+            let left = &self.unread[self.had..];
+            let n = left.len().min(buf.len());
+            buf[..n].copy_from_slice(&left[..n]);
+            self.had += n;
+        }
+        let taken = self.had - had;
         if self.had == self.unread.len() {
             self.discard_unread();
         }
-        n
+        taken
     }
 
     fn discard_unread(&mut self) {
@@ -287,6 +293,27 @@ impl Cursor {
             self.landed = None;
         }
     }
+}
+
+/// Whether what is in the buffers, one after the other, begins with `data`.
+fn starts_with(bufs: &[IoSlice<'_>], mut data: &[u8]) -> bool {
+    for buf in bufs {
+        let n = buf.len().min(data.len());
+        if buf[..n] != data[..n] {
+            return false;
+        }
+        data = &data[n..];
+    }
+    data.is_empty()
+}
+
+/// What is in the buffers, as far as it is copied for one call.
+fn copied(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut data = Vec::new();
+    for buf in bufs {
+        data.extend_from_slice(&buf[..buf.len().min(COPY_MAX - data.len())]);
+    }
+    data
 }
 
 /// Reads at most `length` bytes, in one call.

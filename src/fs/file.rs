@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{Metadata, Permissions};
 use std::future::poll_fn;
-use std::io::{self, SeekFrom};
+use std::io::{self, IoSlice, IoSliceMut, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -433,23 +433,43 @@ impl File {
 
 impl AsyncRead for File {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_vectored(cx, &mut [IoSliceMut::new(buf)])
+    }
+
+    /// As `readv(2)` on a thread of ours; elsewhere what is not in memory is read into one buffer of
+    /// at most 256 KiB and copied.
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
         let File { open, cursor, .. } = &mut *self;
-        cursor.get_mut().poll_read(open, cx, buf)
+        cursor.get_mut().poll_read(open, cx, bufs)
     }
 }
 
 impl AsyncWrite for File {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    /// As `writev(2)` on a thread of ours; elsewhere what would block is written from one copy of at
+    /// most 256 KiB.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let File { open, cursor, .. } = &mut *self;
-        cursor.get_mut().poll_write(open, cx, buf)
+        cursor.get_mut().poll_write(open, cx, bufs)
     }
 
     /// Waits for a cancelled write; otherwise there is nothing to do.

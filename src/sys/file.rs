@@ -2,7 +2,7 @@
 //! not make.
 
 use std::ffi::CStr;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::{check, check_long};
@@ -23,16 +23,16 @@ pub(crate) struct Stat {
 /// position, which moves). `EAGAIN`: nothing is.
 pub(crate) fn read_nowait(
     fd: BorrowedFd<'_>,
-    buf: &mut [u8],
+    bufs: &mut [IoSliceMut<'_>],
     offset: Option<u64>,
 ) -> io::Result<usize> {
-    let iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     let (low, high) = halves(offset);
-    // SAFETY: the one buffer is ours to write for its length; it and its description outlive the
-    // call. The kernel checks the rest. (Not through the C library: an old one lacks the function.)
+    // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of them
+    // outlive the call. The kernel checks the rest, and refuses more than `IOV_MAX`. (Not through the
+    // C library: an old one lacks the function.)
     let answer = unsafe {
-        let (fd, iov) = (fd.as_raw_fd(), &raw const iov);
-        libc::syscall(libc::SYS_preadv2, fd, iov, 1, low, high, libc::RWF_NOWAIT)
+        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_mut_ptr(), bufs.len());
+        libc::syscall(libc::SYS_preadv2, fd, iov, count, low, high, libc::RWF_NOWAIT)
     };
     check_long(answer).map(|n| n as usize)
 }
@@ -40,16 +40,47 @@ pub(crate) fn read_nowait(
 /// `pwritev2` with `RWF_NOWAIT`: writes what can be written without waiting. `EAGAIN`: nothing.
 pub(crate) fn write_nowait(
     fd: BorrowedFd<'_>,
-    buf: &[u8],
+    bufs: &[IoSlice<'_>],
     offset: Option<u64>,
 ) -> io::Result<usize> {
-    let iov = libc::iovec { iov_base: buf.as_ptr().cast_mut().cast(), iov_len: buf.len() };
     let (low, high) = halves(offset);
-    // SAFETY: the kernel only reads the one buffer, for its length; it and its description outlive
-    // the call.
+    // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all of
+    // them outlive the call.
     let answer = unsafe {
-        let (fd, iov) = (fd.as_raw_fd(), &raw const iov);
-        libc::syscall(libc::SYS_pwritev2, fd, iov, 1, low, high, libc::RWF_NOWAIT)
+        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_ptr(), bufs.len());
+        libc::syscall(libc::SYS_pwritev2, fd, iov, count, low, high, libc::RWF_NOWAIT)
+    };
+    check_long(answer).map(|n| n as usize)
+}
+
+/// `preadv`: reads at `offset` into several buffers, which the standard library does not yet.
+pub(crate) fn read_vectored_at(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+    offset: u64,
+) -> io::Result<usize> {
+    let (low, high) = halves(Some(offset));
+    // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of them
+    // outlive the call.
+    let answer = unsafe {
+        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_mut_ptr(), bufs.len());
+        libc::syscall(libc::SYS_preadv, fd, iov, count, low, high)
+    };
+    check_long(answer).map(|n| n as usize)
+}
+
+/// `pwritev`: writes several buffers at `offset`.
+pub(crate) fn write_vectored_at(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    offset: u64,
+) -> io::Result<usize> {
+    let (low, high) = halves(Some(offset));
+    // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all of
+    // them outlive the call.
+    let answer = unsafe {
+        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_ptr(), bufs.len());
+        libc::syscall(libc::SYS_pwritev, fd, iov, count, low, high)
     };
     check_long(answer).map(|n| n as usize)
 }
@@ -107,6 +138,12 @@ pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Re
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) }).map(drop)
 }
 
+/// `flock`: locks a whole file, for all who have this opening of it, or unlocks it.
+pub(crate) fn lock(fd: BorrowedFd<'_>, operation: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::flock(fd.as_raw_fd(), operation) }).map(drop)
+}
+
 /// Takes the clean pages of a file out of memory. Tests only.
 #[cfg(test)]
 pub(crate) fn forget_pages(fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -139,19 +176,28 @@ mod tests {
         let mut file = scratch();
         file.write_all(b"hello").unwrap();
         let mut buf = [0; 8];
-        match read_nowait(file.as_fd(), &mut buf, Some(1)) {
+        match read_nowait(file.as_fd(), &mut [IoSliceMut::new(&mut buf)], Some(1)) {
             Ok(n) => assert_eq!(&buf[..n], b"ello"),
             // A kernel whose tmpfs does not know it.
             Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::EOPNOTSUPP)),
         }
         assert_eq!(file.stream_position().unwrap(), 5);
         file.rewind().unwrap();
-        assert_eq!(read_nowait(file.as_fd(), &mut buf[..2], None).unwrap(), 2);
+        assert_eq!(
+            read_nowait(file.as_fd(), &mut [IoSliceMut::new(&mut buf[..2])], None).unwrap(),
+            2
+        );
         assert_eq!((&buf[..2], file.stream_position().unwrap()), (&b"he"[..], 2));
         // Beyond four gigabytes: the two words of the offset are in order.
         file.set_len(5 << 32).unwrap();
-        let n = write_nowait(file.as_fd(), b"far", Some(4 << 32)).unwrap_or(0);
+        let far = [IoSlice::new(b"f"), IoSlice::new(b"ar")];
+        let n = write_nowait(file.as_fd(), &far, Some(4 << 32)).unwrap_or(0);
         assert!(n <= 3);
+        assert_eq!(write_vectored_at(file.as_fd(), &far, 4 << 32).unwrap(), 3);
+        let (mut one, mut two) = ([0; 2], [0; 2]);
+        let mut bufs = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+        assert_eq!(read_vectored_at(file.as_fd(), &mut bufs, 4 << 32).unwrap(), 4);
+        assert_eq!((&one, &two), (b"fa", b"r\0"));
         assert_eq!(stat_known(file.as_fd()).unwrap().size, 5 << 32);
     }
 

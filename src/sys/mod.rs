@@ -4,6 +4,7 @@
 //! Nothing here knows of cores, regions or permits. The modules take their atomics and locks from
 //! the standard library, not from `primitive`: the kernel is the partner here, and no model has one.
 
+pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod exit;
 pub(crate) mod file;
@@ -12,6 +13,7 @@ pub(crate) mod futex;
 pub(crate) mod perf;
 pub(crate) mod poll;
 pub(crate) mod seccomp;
+pub(crate) mod socket;
 pub(crate) mod stat;
 pub(crate) mod thread;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, IoSlice, IoSliceMut, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -64,15 +64,15 @@ fn is_beyond(at: Option<u64>) -> bool {
 }
 
 /// Reads without waiting; see the rules of the module.
-pub(super) fn read(file: &File, buf: &mut [u8], at: Option<u64>) -> Answer<usize> {
+pub(super) fn read(file: &File, bufs: &mut [IoSliceMut<'_>], at: Option<u64>) -> Answer<usize> {
     if !may_ask() {
         return Answer::Unsupported;
     }
     if is_beyond(at) {
         return Answer::WouldBlock;
     }
-    match retry(|| sys::read_nowait(file.as_fd(), buf, at)) {
-        Ok(0) if !buf.is_empty() => end_of(file, at),
+    match retry(|| sys::read_nowait(file.as_fd(), bufs, at)) {
+        Ok(0) if bufs.iter().any(|buf| !buf.is_empty()) => end_of(file, at),
         result => judge(result),
     }
 }
@@ -94,15 +94,15 @@ pub fn is_end(fd: BorrowedFd<'_>, position: u64) -> bool {
 }
 
 /// Writes without waiting; see the rules of the module.
-pub(super) fn write(file: &File, buf: &[u8], at: Option<u64>) -> Answer<usize> {
+pub(super) fn write(file: &File, bufs: &[IoSlice<'_>], at: Option<u64>) -> Answer<usize> {
     if !may_ask() {
         return Answer::Unsupported;
     }
     if is_beyond(at) {
         return Answer::WouldBlock;
     }
-    match retry(|| sys::write_nowait(file.as_fd(), buf, at)) {
-        Ok(0) if !buf.is_empty() => Answer::WouldBlock,
+    match retry(|| sys::write_nowait(file.as_fd(), bufs, at)) {
+        Ok(0) if bufs.iter().any(|buf| !buf.is_empty()) => Answer::WouldBlock,
         result => judge(result),
     }
 }

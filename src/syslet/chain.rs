@@ -319,6 +319,27 @@ mod tests {
         assert_eq!(std::fs::read(path).unwrap(), b"hello world");
     }
 
+    /// What waits for the device moves, and what comes behind it, with the file as it is.
+    #[test]
+    fn a_sync_moves_with_the_rest() {
+        let scratch = Scratch::new();
+        let path = scratch.file(b"hello");
+        for metadata in [true, false] {
+            let mut how = OpenHow::to_read();
+            how.write(true);
+            let open = Op::Open(path.clone(), how);
+            let ops = [open, Op::Size, Op::Sync { metadata }, Op::Write(b"HE".to_vec()), Op::Size];
+            let Progress::Moves(rest) = Chain::new(ops).ask() else { panic!("a sync may block") };
+            assert!(matches!(rest.ops[..], [Op::Size, Op::Write(_), Op::Sync { .. }, ..]));
+            if is_unfiltered() {
+                assert_eq!((rest.ops.len(), rest.output.size), (3, Some(5)), "nothing but those");
+            }
+            let output = std::thread::spawn(|| rest.run()).join().unwrap().unwrap();
+            assert!(output.file.is_some());
+            assert_eq!(std::fs::read(&path).unwrap(), b"HEllo");
+        }
+    }
+
     /// Opening a FIFO means something to the other side: the ask leaves it alone.
     #[test]
     fn a_fifo_is_not_opened_by_the_ask() {

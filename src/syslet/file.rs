@@ -1,13 +1,14 @@
 //! An open file, with what is known of it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::ops::{Deref, Range};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::ask::{self, Answer, retry};
-use crate::sys::file::status_flags;
+use crate::sys::file::{self as sys, status_flags};
 
 /// What is longer is not copied in one ask: it would hold up the caller's other tasks for longer than
 /// a move to another thread takes.
@@ -60,7 +61,24 @@ impl OpenFile {
             return Answer::Unsupported;
         }
         let length = buf.len().min(INLINE_MAX);
-        self.note(NO_READ, ask::read(&self.file, &mut buf[..length], at))
+        let bufs = &mut [IoSliceMut::new(&mut buf[..length])];
+        self.note(NO_READ, ask::read(&self.file, bufs, at))
+    }
+
+    /// As [`ask_read`](Self::ask_read), into several buffers, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As `preadv2(2)`.
+    pub fn ask_read_vectored(&self, bufs: &mut [IoSliceMut<'_>], at: Option<u64>) -> Answer<usize> {
+        let span = span(bufs, INLINE_MAX);
+        if span.len() < 2 {
+            return self.ask_read(bufs.get_mut(span.start).map_or(&mut [], |buf| &mut **buf), at);
+        }
+        if self.remembers(NO_READ) {
+            return Answer::Unsupported;
+        }
+        self.note(NO_READ, ask::read(&self.file, &mut bufs[span], at))
     }
 
     /// Writes what needs no waiting, to memory and not to the device, and at most [`INLINE_MAX`]
@@ -74,7 +92,23 @@ impl OpenFile {
             return Answer::Unsupported;
         }
         let length = buf.len().min(INLINE_MAX);
-        self.note(NO_WRITE, ask::write(&self.file, &buf[..length], at))
+        self.note(NO_WRITE, ask::write(&self.file, &[IoSlice::new(&buf[..length])], at))
+    }
+
+    /// As [`ask_write`](Self::ask_write), of several buffers, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As `pwritev2(2)`.
+    pub fn ask_write_vectored(&self, bufs: &[IoSlice<'_>], at: Option<u64>) -> Answer<usize> {
+        let span = span(bufs, INLINE_MAX);
+        if span.len() < 2 {
+            return self.ask_write(bufs.get(span.start).map_or(&[], |buf| &**buf), at);
+        }
+        if self.remembers(NO_WRITE) {
+            return Answer::Unsupported;
+        }
+        self.note(NO_WRITE, ask::write(&self.file, &bufs[span], at))
     }
 
     /// Reads, and waits if it must.
@@ -89,6 +123,24 @@ impl OpenFile {
         })
     }
 
+    /// Reads into several buffers, one after the other, and waits if it must. Of more than the kernel
+    /// takes at once (1024) it reads into the first.
+    ///
+    /// # Errors
+    ///
+    /// As `readv(2)` and `preadv(2)`, but for `EINTR`: it is tried again.
+    pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>], at: Option<u64>) -> io::Result<usize> {
+        let span = span(bufs, usize::MAX);
+        if span.len() < 2 {
+            return self.read(bufs.get_mut(span.start).map_or(&mut [], |buf| &mut **buf), at);
+        }
+        let bufs = &mut bufs[span];
+        retry(|| match at {
+            Some(offset) => sys::read_vectored_at(self.file.as_fd(), bufs, offset),
+            None => (&self.file).read_vectored(bufs),
+        })
+    }
+
     /// Writes, and waits if it must.
     ///
     /// # Errors
@@ -98,6 +150,24 @@ impl OpenFile {
         retry(|| match at {
             Some(offset) => self.file.write_at(buf, offset),
             None => (&self.file).write(buf),
+        })
+    }
+
+    /// Writes several buffers, one after the other, and waits if it must. Of more than the kernel
+    /// takes at once (1024) it writes the first.
+    ///
+    /// # Errors
+    ///
+    /// As `writev(2)` and `pwritev(2)`, but for `EINTR`: it is tried again.
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>], at: Option<u64>) -> io::Result<usize> {
+        let span = span(bufs, usize::MAX);
+        if span.len() < 2 {
+            return self.write(bufs.get(span.start).map_or(&[], |buf| &**buf), at);
+        }
+        let bufs = &bufs[span];
+        retry(|| match at {
+            Some(offset) => sys::write_vectored_at(self.file.as_fd(), bufs, offset),
+            None => (&self.file).write_vectored(bufs),
         })
     }
 
@@ -125,6 +195,20 @@ impl OpenFile {
         }
         answer
     }
+}
+
+/// The buffers of one call: from the first that is not empty, as many as the kernel takes and as hold
+/// no more than `max` bytes. None, if there are none or the first alone holds more: the range begins
+/// at it all the same. (Empty ones alone would be answered by 0, which means something else.)
+fn span(bufs: &[impl Deref<Target = [u8]>], max: usize) -> Range<usize> {
+    let any = cfg!(threadlet_break = "empty-buffers");
+    let start = bufs.iter().position(|buf| !buf.is_empty() || any).unwrap_or(bufs.len());
+    let mut room = Some(max);
+    let fits = bufs[start..].iter().take(libc::UIO_MAXIOV as usize).take_while(|buf| {
+        room = room.and_then(|room| room.checked_sub(buf.len()));
+        room.is_some()
+    });
+    start..start + fits.count()
 }
 
 fn examine(mut file: &File) -> u8 {
@@ -194,6 +278,59 @@ mod tests {
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
         }
         assert_eq!(file.get().stream_position().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_span_is_what_one_call_takes() {
+        let (none, one, big) = (&b""[..], &[1_u8][..], &[2; 100][..]);
+        for (bufs, max, expected) in [
+            (vec![], 100, 0..0),
+            (vec![none, none], 100, 2..2),
+            (vec![none, one, none, big], 101, 1..4),
+            (vec![none, one, none, big], 100, 1..3),
+            (vec![none, big, one], 99, 1..1),
+            (vec![big, one], usize::MAX, 0..2),
+        ] {
+            assert_eq!(span(&bufs, max), expected, "{bufs:?}, {max}");
+        }
+        let mut many = vec![none; 3000];
+        assert_eq!(span(&many, 100), 3000..3000);
+        many.extend([one; 3000]);
+        assert_eq!(span(&many, usize::MAX), 3000..4024);
+    }
+
+    #[test]
+    fn several_buffers_at_once() {
+        let scratch = Scratch::new();
+        let path = scratch.file(b"");
+        let file = OpenFile::new(File::options().read(true).write(true).open(&path).unwrap());
+        let bufs = [&b"he"[..], b"", b"llo"].map(IoSlice::new);
+        assert_eq!(file.write_vectored(&bufs, None).unwrap(), 5);
+        assert_eq!(file.write_vectored(&bufs, Some(3)).unwrap(), 5);
+        assert_eq!(file.get().stream_position().unwrap(), 5);
+        assert_eq!(std::fs::read(&path).unwrap(), b"helhello");
+        // Where it can be asked, it does the same.
+        let n = file.ask_write_vectored(&bufs, Some(8)).done().map_or(0, Result::unwrap);
+        assert_eq!(std::fs::read(&path).unwrap(), b"helhellohello"[..8 + n]);
+        let end = (8 + n) as u64;
+        let (mut three, mut rest) = ([0; 3], [0; 100]);
+        let mut bufs = [&mut [][..], &mut three, &mut rest].map(IoSliceMut::new);
+        assert_eq!(file.read_vectored(&mut bufs, None).unwrap(), n + 3);
+        assert_eq!(file.read_vectored(&mut bufs, Some(end)).unwrap(), 0);
+        if let Some(read) = file.ask_read_vectored(&mut bufs, Some(1)).done() {
+            assert_eq!(read.unwrap(), n + 7, "short, as the file is");
+            assert!(matches!(file.ask_read_vectored(&mut bufs, Some(end)), Answer::Done(Ok(0))));
+        }
+        assert_eq!(file.read_vectored(&mut bufs, Some(0)).unwrap(), n + 8);
+        assert_eq!((&three, &rest[..5]), (b"hel", &b"hello"[..]));
+        assert_eq!(file.read_vectored(&mut [], Some(0)).unwrap(), 0);
+        assert_eq!(file.write_vectored(&[], None).unwrap(), 0);
+        for at in [u64::MAX, 1 << 63] {
+            let bufs = [b"x", b"y"].map(|buf| IoSlice::new(buf));
+            assert!(file.ask_write_vectored(&bufs, Some(at)).done().is_none());
+            let error = file.write_vectored(&bufs, Some(at)).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        }
     }
 
     /// A size of 0 proves nothing: special files have it, whatever is in them.

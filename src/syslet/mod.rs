@@ -1,4 +1,4 @@
-//! Syslets: typed operations on files that can be *asked* first.
+//! Syslets: typed operations, most of them on files, that can be *asked* first.
 //!
 //! Of each operation there is the *plain* form, which blocks if it must, and, where the kernel has
 //! one, the *ask* form, which does on the calling thread what can be done without waiting, and
@@ -8,15 +8,18 @@
 //! | operation | ask form |
 //! |---|---|
 //! | open without creating or truncating; look up | `openat2` with `RESOLVE_CACHED` |
-//! | read, write | `preadv2`, `pwritev2` with `RWF_NOWAIT` |
+//! | read, write, of one buffer or several | `preadv2`, `pwritev2` with `RWF_NOWAIT` |
 //! | size and kind | `statx` with `AT_STATX_DONT_SYNC` |
 //! | close of what was only read | itself |
+//! | receive and send on a socket | `recv`, `send` with `MSG_DONTWAIT` |
+//! | lock a whole file | `flock` with `LOCK_NB` |
+//! | wait for a child | `waitpid` with `WNOHANG` |
 //! | anything else | none: it is taken to block |
 //!
 //! An answer is believed only if nothing else can be meant by it. The rules, each with its reason:
 //!
 //! 1. *Behind a seccomp filter nothing is asked*: a filter may kill for a system call that it does
-//!    not know.
+//!    not know. (A socket, a lock and a child are: by the system call that the plain form makes.)
 //! 2. *A file system that refuses is not asked again* ([`OpenFile`] remembers it), and a kernel
 //!    without `openat2` is found out once for the process.
 //! 3. *No bytes are the end of a file only if the position is not before the size, and the size is
@@ -33,11 +36,15 @@ mod ask;
 mod chain;
 mod file;
 mod open;
+mod other;
 
 pub use self::ask::{Answer, is_end, judge, look_up, may_ask};
 pub use self::chain::{Chain, Op, Output, Progress};
 pub use self::file::{INLINE_MAX, OpenFile};
 pub use self::open::OpenHow;
+pub use self::other::{
+    Lock, ask_lock, ask_receive, ask_send, ask_wait, lock, receive, send, unlock, wait,
+};
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ pub(crate) fn abandoned_everything() {
     read_then_seek();
     read_then_write();
     read_at_then_into_std();
+    crate::vectored::abandoned();
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn write_to_a_pipe() {
 }
 
 /// Fills a pipe to the last byte; returns how much was in it then.
-fn fill(writer: &std::fs::File) -> usize {
+pub(crate) fn fill(writer: &std::fs::File) -> usize {
     use std::os::fd::AsRawFd;
     let fd = writer.as_raw_fd();
     // SAFETY: numbers only.

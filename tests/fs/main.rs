@@ -8,6 +8,7 @@ mod ours;
 mod scenarios;
 #[path = "../support/mod.rs"]
 mod support;
+mod vectored;
 
 use std::future::Future;
 use std::os::fd::AsRawFd;

@@ -1,10 +1,10 @@
 //! Random steps at a file's position, some of them dropped after their first poll, beside a model
-//! that knows what the file must be.
+//! that knows what the file must be. Those that are dropped have several buffers.
 //!
 //! A cancelled write may have happened or not; but one that was pending has moved to another thread,
 //! and there it happens, unless it was still waiting for the call dropped before it. So the model is exact.
 
-use std::io::SeekFrom;
+use std::io::{IoSlice, IoSliceMut, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::task::Poll;
 
@@ -12,7 +12,7 @@ use futures::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use threadlet::fs::{File, OpenOptions};
 
 use crate::support::{foreign_block_on, within};
-use crate::{LIMIT, Scratch, evict, pattern, poll_once};
+use crate::{LIMIT, Scratch, evict, pattern, poll_once, vectored};
 
 /// With steps of at most [`LONGEST`] bytes a file is not read long enough for a poll to be pending
 /// only to give others their turn.
@@ -111,8 +111,9 @@ impl Model {
     }
 
     fn read_dropped(&mut self) {
-        let mut buf = vec![0; 1 + self.below(LONGEST)];
-        match poll_once(self.file.read(&mut buf)) {
+        let (mut buf, size) = (vec![0; 1 + self.below(LONGEST)], 1 + self.below(LONGEST));
+        let mut bufs: Vec<_> = buf.chunks_mut(size).map(IoSliceMut::new).collect();
+        match poll_once(vectored::read(&mut self.file, &mut bufs)) {
             Poll::Ready(n) => self.got(&buf[..n.unwrap()]),
             Poll::Pending => self.busy = true,
         }
@@ -133,8 +134,9 @@ impl Model {
     }
 
     fn write_dropped(&mut self, busy: bool) {
-        let data = self.data();
-        match poll_once(self.file.write(&data)) {
+        let (data, size) = (self.data(), 1 + self.below(LONGEST));
+        let bufs: Vec<_> = data.chunks(size).map(IoSlice::new).collect();
+        match poll_once(self.file.write_vectored(&bufs)) {
             Poll::Ready(n) => self.wrote(&data[..n.unwrap()]),
             // Tried again, and it counts once; or not, and it has happened all the same.
             Poll::Pending if busy || self.below(2) == 0 => self.write_all(&data),

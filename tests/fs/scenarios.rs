@@ -12,7 +12,7 @@ use futures::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use futures::stream::TryStreamExt;
 use threadlet::fs::{self, DirBuilder, File, OpenOptions};
 
-use crate::{Scratch, evict, pattern, support};
+use crate::{Scratch, evict, pattern, support, vectored};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -26,6 +26,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("position", |dir| Box::pin(position(dir))),
         ("offsets", |dir| Box::pin(offsets(dir))),
         ("short reads, holes and the end", |dir| Box::pin(ends(dir))),
+        ("several buffers at once", |dir| Box::pin(vectored::scenario(dir))),
         ("append", |dir| Box::pin(append(dir))),
         ("truncated while read", |dir| Box::pin(truncated(dir))),
         ("paths", |dir| Box::pin(paths(dir))),
