@@ -3,9 +3,10 @@
 //! A ring costs nothing while its thread runs, but an armed one makes every sleep of the thread
 //! dearer, and opening, arming and disarming are system calls. So a thread arms its ring only while it
 //! runs regions often, or they have blocked of late: at the fourth region since it last slept; or at the
-//! first, while it is *warm*. A lost core makes it as warm as can be, a waking time with four regions a
-//! little warmer, and any other a little colder: a thread that wakes for one short call at a time pays
-//! for no ring. It opens the ring after the poll in which that first came up. It disarms before it sleeps
+//! first, while it is *warm*. A lost core makes it as warm as can be; a waking time in which it comes to
+//! the fourth region makes it a little warmer, and any other a little colder, those included in which
+//! the ring was armed at the first region (the others are not counted then): a thread that wakes for one
+//! short call at a time soon pays for no ring. It opens the ring after the poll in which that first came up. It disarms before it sleeps
 //! and when it has lost its core. Until then, the monitor watches it.
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::context::{self, Thread};
 use crate::queue::Ticket;
 use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::Shared;
-use crate::site::Site;
+use crate::site::{Habit, Site};
 
 /// A site that blocked this many calls ago, or fewer, is taken to block again.
 const RECENT: u64 = 64;
@@ -279,6 +279,10 @@ impl Gate {
 }
 
 fn blocked_recently(shared: &Shared, site: &'static Site) -> bool {
+    if site.habit() >= Habit::Suspect {
+        // What blocks on threads without a core is not in the count below.
+        return true;
+    }
     let id = site.id();
     let calls = shared.calls(id);
     shared.with_events(id, |events| {

@@ -198,8 +198,9 @@ impl<'g> Future for Enter<'g> {
                 }
             }
         }
-        let Some((ticket, since)) = self.waiting.take() else { unreachable!("set a line above") };
+        // A clone is foreign code: the place is not in hand meanwhile.
         let fresh = cx.waker().clone();
+        let Some((ticket, since)) = self.waiting.take() else { unreachable!("set a line above") };
         let (answer, stale) = group.state.lock().line.poll(&ticket, fresh);
         drop(stale);
         if answer.is_pending() {

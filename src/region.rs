@@ -132,7 +132,7 @@ impl Watch {
     fn end_coreless(self, thread: &Thread<'_>, site: &'static Site) {
         let Watch::Wall(start) = self else { return };
         let lasted = start.elapsed();
-        if lasted >= BLOCKED && !thread.forgotten.get() {
+        if lasted >= BLOCKED {
             thread.slot.coreless.note(site.id(), lasted);
         }
     }
@@ -207,11 +207,12 @@ fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
     let done = thread.shared.pool.hand_over_first(ticket, claim, &mut todo);
     if done {
         thread.lose();
+    } else {
+        // The claim is on the list, and good for this call only.
+        thread.slot.suspicion.raise(Suspect::Stalled);
     }
     thread.shared.carry_out(todo);
     if !done {
-        // The claim is on the list, and good for this call only.
-        thread.slot.suspicion.raise(Suspect::Stalled);
         // The call is about to block, and a task that was just woken may be in this core's slot.
         thread.shared.empty_lifo(core.index);
     }
@@ -236,6 +237,9 @@ impl Drop for Exit<'_, '_> {
 #[cold]
 #[inline(never)]
 fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
+    if thread.forgotten.get() {
+        return;
+    }
     if let Some(special) = &special {
         if let (Some(begun), Some(trace)) = (special.begun, &thread.shared.trace) {
             trace.call(thread.slot.tid.load(Ordering::Relaxed), site, begun, special.how.word());
@@ -246,9 +250,6 @@ fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Specia
             How::Lent if thread.leave_region() => return special.watch.end(site),
             How::Lent => {}
         }
-    }
-    if thread.forgotten.get() {
-        return;
     }
     thread.glued.set(true);
     arming::on_loss(thread);

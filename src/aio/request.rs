@@ -71,6 +71,8 @@ impl<B> Request<B> {
         drop(slot);
         let effects = state.cancelled(self.write, self.age, admitted);
         drop(state);
+        // Before any code of the user's, which may panic: others wait for this.
+        self.queue.carry_out(effects);
         // The last handle to a file may be closed by this.
         let buf = op.into_buffer();
         let left = if keep {
@@ -79,7 +81,6 @@ impl<B> Request<B> {
         } else {
             Some(buf)
         };
-        self.queue.carry_out(effects);
         if let Some(waker) = waker {
             waker.wake();
         }

@@ -169,10 +169,8 @@ impl Cursor {
     pub(super) fn take_failure(&mut self) -> io::Result<()> {
         match self.landed.take() {
             Some(Landed { result: Err(error), .. }) => Err(error),
-            landed => {
-                self.landed = landed;
-                Ok(())
-            }
+            // It has been waited for.
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -184,6 +182,10 @@ impl Cursor {
         cx: &mut Context<'_>,
         to: SeekFrom,
     ) -> Poll<io::Result<u64>> {
+        if self.stream {
+            // The kernel's refusal needs no waiting for.
+            return Poll::Ready(file.get().seek(to));
+        }
         ready!(self.poll_written(cx));
         ready!(self.poll_land_read(cx));
         let unread = (self.unread.len() - self.had) as i64;
@@ -209,11 +211,20 @@ impl Cursor {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_written(cx));
+        self.forget_success();
         if self.stream {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_land_read(cx));
         Poll::Ready(self.give_back(file))
+    }
+
+    /// Somebody has waited for the write that was left behind, or is about to change what it has written:
+    /// a write of the same bytes is another one from here on.
+    pub(super) fn forget_success(&mut self) {
+        if self.landed.as_ref().is_some_and(|landed| landed.result.is_ok()) {
+            self.landed = None;
+        }
     }
 
     /// Whether there is nothing to be settled.

@@ -39,7 +39,8 @@ use crate::task::yield_now;
 /// # Cancel safety
 ///
 /// In a task of a threadlet runtime, and in the root future of its `block_on`, a call is made in the
-/// poll that returns its result: dropped before that, it has not been made.
+/// poll that returns its result: dropped before that, it has not been made. (But for reads and writes
+/// at the position when no permit is free: those move to a task of their own, as below.)
 ///
 /// In any other executor a call that would block moves to another thread. Dropped meanwhile, it runs
 /// on there, with a buffer of its own. Nothing is lost by it:
@@ -47,8 +48,9 @@ use crate::task::yield_now;
 /// * What a cancelled read has read is there for the next read. Anything else that depends on the
 ///   position, or changes the file, finds it as if the read had not been.
 /// * A cancelled write may have happened or not. The next call that depends on it waits for it. A
-///   write that begins with just the bytes it has written counts *as* that write, so trying again
-///   does not write twice; any other write comes after it. If it has failed, the next write, flush,
+///   write right behind it that begins with just the bytes it has written counts *as* that write, so
+///   trying again does not write twice; any other write comes after it, and so does one behind a read, a
+///   seek, a flush, or anything else that has waited for it. If it has failed, the next write, flush,
 ///   close or sync says so.
 /// * A cancelled [`write_at`](Self::write_at) is waited for by nobody.
 ///
@@ -415,6 +417,7 @@ impl File {
     async fn quiet(&self) {
         let mut cursor = self.cursor.lock().await;
         poll_fn(|cx| cursor.poll_written(cx)).await;
+        cursor.forget_success();
     }
 
     /// Waits for cancelled calls at the position, and undoes what a read has done to it.

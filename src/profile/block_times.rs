@@ -21,7 +21,8 @@ const BUCKETS: usize = 1 + OCTAVES * PARTS;
 /// For how long the calls of a site blocked: a histogram.
 ///
 /// A time counts from the hand-off to the return of the call: what the detector needed to notice is
-/// not in it. Calls that keep their core are in none of it, those that blocked too briefly to be
+/// not in it. (That of a call handed over first is the whole call, whether or not it blocks; so is that
+/// of one on a thread without a core.) Calls that keep their core are in none of it, those that blocked too briefly to be
 /// noticed included.
 #[derive(Clone)]
 pub struct BlockTimes {

@@ -144,6 +144,8 @@ impl<F: Future> Root for RootFuture<'_, F> {
         if !self.woken.woken.swap(false, Ordering::AcqRel) {
             return ControlFlow::Continue(());
         }
+        // Should it block, nobody is to count on this seat's search.
+        worker::end_search(thread);
         let mut cx = Context::from_waker(&self.waker);
         let poll = worker::in_poll(thread, || {
             catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx)))

@@ -187,7 +187,8 @@ impl Builder {
     /// hand-off with its cause, each wait for a permit. Default: none, which costs nothing.
     ///
     /// The file is created by [`build`](Self::build), in place of what is there, and is complete when
-    /// the runtime is dropped. [Perfetto](https://ui.perfetto.dev) opens it, and so does
+    /// the runtime is dropped. (A builder that is used twice has both runtimes write to one file, which
+    /// is of use to nobody.) [Perfetto](https://ui.perfetto.dev) opens it, and so does
     /// `chrome://tracing`: the form is theirs. Each call takes some microseconds longer, and about 150
     /// bytes of the file.
     ///

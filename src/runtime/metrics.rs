@@ -113,12 +113,12 @@ pub struct SiteStats {
     pub text: &'static str,
     /// Calls so far, in tasks (and in the root of a current-thread runtime).
     pub calls: u64,
-    /// Of those, the ones whose thread kept its core (or had none to lose).
+    /// Of those, the ones whose thread kept its core, or had none to lose (see `coreless`).
     pub inline: u64,
     /// Calls of [`fs`](crate::fs) in other executors that were done at once, without a runtime of ours:
     /// in the whole process. They are not among the `calls`.
     pub asked: u64,
-    /// Of those, the ones whose core was handed over, for whatever cause.
+    /// Of the calls, the ones whose core was handed over, for whatever cause.
     pub handed_over: u64,
     /// Hand-offs because the call was seen to block.
     pub blocked: u64,
@@ -269,8 +269,9 @@ pub(crate) fn sites(shared: &Shared) -> Vec<SiteStats> {
     let stats = Site::all().into_iter().filter_map(|site| {
         let known = events.get(&site.id());
         let calls = shared.calls(site.id());
-        (calls > 0 || known.is_some())
-            .then(|| SiteStats::new(site, calls, known.unwrap_or(&nothing), coreless.get(&site.id())))
+        (calls > 0 || known.is_some()).then(|| {
+            SiteStats::new(site, calls, known.unwrap_or(&nothing), coreless.get(&site.id()))
+        })
     });
     stats.collect()
 }

@@ -60,7 +60,8 @@ extern "C" fn at_exit() {
 /// was handed over, and for how long it blocked.
 ///
 /// A program that is run with `THREADLET_REPORT=1` in its environment prints it when it exits, with
-/// no change to its source. (Not if it is killed, and not in a child of `fork`.) To print it
+/// no change to its source. (Not if it is killed, and not in a child of `fork`; and calls that are
+/// still under way when their runtime is dropped are not in it.) To print it
 /// elsewhere, see [`Report`].
 pub fn report() {
     // Nobody is left to be told that standard error is closed.

@@ -137,8 +137,10 @@ struct LookedAt {
     /// the time, and may be a long one all the same.
     poll: Span<(SlotId, u32)>,
     call: Span<Call>,
-    /// The poll that was claimed as one that computes for long.
+    /// The poll whose core was taken because it computes for long.
     long: Option<(SlotId, u32)>,
+    /// Not before this is such a poll claimed again: there was no permit, or no spare.
+    long_again: Option<Instant>,
 }
 
 /// A call that is under way: the thread, the site, and how many calls of it the thread had made.
@@ -332,7 +334,8 @@ impl Monitor<'_> {
     fn long(&mut self, seat: usize, slot: &Slot, now: Instant) -> Option<Cause> {
         let config = &self.shared.config;
         let looked = &mut self.looks[seat];
-        if looked.long.is_some() && looked.long == looked.poll.key {
+        let taken = looked.long.is_some() && looked.long == looked.poll.key;
+        if taken || looked.long_again.is_some_and(|at| now < at) {
             return None;
         }
         if looked.call.key.is_some() && looked.call.computes(slot, now, config.hog_after) {
@@ -346,18 +349,22 @@ impl Monitor<'_> {
     /// was loaded, and that is no reason to let it go.
     fn take_long(&mut self, seat: usize, mut word: Word, cause: Cause) -> Found {
         let shared = self.shared;
-        let poll = self.looks[seat].poll.key;
+        let LookedAt { poll, call, .. } = &self.looks[seat];
+        let (poll, call) = (poll.key, call.key);
         let slot = shared.slots.get(word.slot());
         let hog = cause == Cause::Hog;
-        if hog {
-            // Now, not when it returns: others of its kind may start meanwhile.
-            slot.site.get().inspect(|site| site.learn_hog());
-            slot.mark_slow();
-        }
         let mut found = Found::Suspect;
         slot.suspicion.raise(Suspect::Monitor);
-        for _ in 0..LONG_TRIES {
-            fail_point!("observed");
+        for attempt in 0..LONG_TRIES {
+            if hog && call_of(word.slot(), slot) != call {
+                // It has left that call, before it could know of the suspicion.
+                break;
+            }
+            if hog && attempt == 0 {
+                // Now, not when it returns: others of its kind may start meanwhile.
+                slot.site.get().inspect(|site| site.learn_hog());
+                slot.mark_slow();
+            }
             let claim = Claim { seat, seen: word, observed: word.slot(), cause };
             found = self.claim(seat, claim);
             word = shared.pool.word(seat).load();
@@ -371,8 +378,11 @@ impl Monitor<'_> {
         }
         slot.suspicion.settle(Suspect::Monitor);
         let taken = found == Found::Blocked && !self.looks[seat].claimed;
-        if found == Found::Blocked {
+        if taken {
             self.looks[seat].long = poll;
+        } else if found == Found::Blocked {
+            // The claim stands until the poll changes its word. Then there is to be another.
+            self.looks[seat].long_again = Some(Instant::now() + TICK_BUSY);
         }
         if hog && taken && shared.unfiltered {
             slot.slow_down();

@@ -245,15 +245,15 @@ impl Shared {
     /// Does what the pool decided under its lock.
     pub(crate) fn carry_out(&self, todo: Todo) {
         for (spare, claim) in &todo.handed {
-            if let Some(trace) = &self.trace {
-                trace.hand_off(claim.seat, claim.cause);
-            }
             let slot = self.slots.get(*spare);
             if todo.here {
                 slot.bring_here(|| self.pool.word(claim.seat).is_taken_for(*spare));
             }
             self.unpark(slot);
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(trace) = &self.trace {
+            todo.handed.iter().for_each(|(_, claim)| trace.hand_off(claim.seat, claim.cause));
         }
         if todo.want_spare {
             self.ring_monitor();

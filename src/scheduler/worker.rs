@@ -16,8 +16,11 @@ use crate::raw_task::{Runnable, quietly};
 /// its own queue is not empty. A prime, so that no regular pattern of tasks falls into step.
 const INTERVAL: u32 = 61;
 
-/// And every so often when polls make many calls.
+/// And every so often when polls are long.
 const DRIVE_AFTER: Duration = Duration::from_micros(200);
+
+/// How often the clock is asked for that, in polls.
+const CLOCK: u32 = 8;
 
 /// As how many polls a change of the thread counts towards the next such look.
 const TURN: u32 = 10;
@@ -45,10 +48,6 @@ pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
             break;
         }
         if let Some(root) = root {
-            if root.is_woken() {
-                // Should it block, nobody is to count on this seat's search.
-                end_search(thread);
-            }
             if root.poll_if_woken(thread).is_break() {
                 break;
             }
@@ -93,7 +92,7 @@ fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
     let tick = core.seat.tick.load(Ordering::Relaxed).wrapping_add(1);
     core.seat.tick.store(tick, Ordering::Relaxed);
     let regular = tick % INTERVAL == 0;
-    if regular || is_drive_due(thread, core) {
+    if regular || is_drive_due(thread, core, tick) {
         drive(thread, Instant::now());
         if thread.is_coreless() {
             return None;
@@ -109,15 +108,16 @@ fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
     own_task(thread, core).or_else(|| injected(thread, core)).or_else(|| steal(thread, core))
 }
 
-/// Whether timers and I/O may have waited for long: the monitor says so, or the last poll has made
-/// many calls.
-fn is_drive_due(thread: &Thread<'_>, core: Core<'_>) -> bool {
+/// Whether timers and I/O may have waited for long: the monitor says so, or the clock does, which is
+/// asked behind a poll that has made many calls, and every few polls.
+fn is_drive_due(thread: &Thread<'_>, core: Core<'_>, tick: u32) -> bool {
     // Ordering: a hint, here and where it is set.
     if core.seat.overdue.load(Ordering::Relaxed) {
         core.seat.overdue.store(false, Ordering::Relaxed);
         return true;
     }
-    thread.budget.get() <= BUDGET_WITH_CORE / 2 && Instant::now() >= thread.drive_at.get()
+    let asks = tick.is_multiple_of(CLOCK) || thread.budget.get() <= BUDGET_WITH_CORE / 2;
+    asks && Instant::now() >= thread.drive_at.get()
 }
 
 fn own_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
@@ -187,7 +187,7 @@ fn random(thread: &Thread<'_>) -> u32 {
 
 /// The search is over. The last to search wakes another in its place: a push that saw it searching
 /// has woken nobody.
-fn end_search(thread: &Thread<'_>) {
+pub(crate) fn end_search(thread: &Thread<'_>) {
     if thread.searching.replace(false)
         && thread.shared.idle.end_search()
         && thread.shared.any_work()

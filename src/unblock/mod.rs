@@ -239,6 +239,8 @@ impl<T: Send + 'static> Unblock<T> {
     /// ```
     pub async fn get_mut(&mut self) -> &mut T {
         self.idle().await;
+        // A seek that was left behind is no answer any more: `T` may be moved from here on.
+        self.sought = None;
         self.dirty = true;
         if self.held.is_none() {
             self.held = self.shared.take_io();

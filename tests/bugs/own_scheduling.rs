@@ -78,6 +78,36 @@ fn the_core_goes_to_the_next_thread_in_block_on() {
     });
 }
 
+/// A poll that computes for long and could not be claimed at once, for want of a permit, was never
+/// claimed again.
+#[test]
+fn a_long_poll_is_claimed_again_when_there_is_a_permit() {
+    for detector in detectors() {
+        within(LIMIT, move || {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(2).max_async_threads(1).detector(detector);
+            let runtime = builder.build().unwrap();
+            let barrier = support::Barrier::default();
+            let mine = barrier.clone();
+            let holder = runtime.spawn(async move { threadlet!(will_block; mine.block()) });
+            wait_until("the permit is taken", || runtime.metrics().permits_free == 0);
+            let (ran, done) = mpsc::channel();
+            let long = runtime.spawn(async move {
+                compute(Duration::from_millis(600), || threadlet::run(|| std::hint::black_box(())));
+                let pushed = Instant::now();
+                drop(threadlet::spawn(async move { ran.send(pushed.elapsed()).unwrap() }));
+                compute(Duration::from_secs(3), || threadlet::run(|| std::hint::black_box(())));
+            });
+            std::thread::sleep(Duration::from_millis(200));
+            barrier.let_go(1);
+            runtime.block_on(holder).unwrap();
+            let late = done.recv_timeout(LIMIT).unwrap();
+            assert!(late < Duration::from_secs(2), "{late:?}: {:#?}", runtime.metrics());
+            runtime.block_on(long).unwrap();
+        });
+    }
+}
+
 /// How late a millisecond's sleep is beside `load`, at worst. One core.
 fn worst_tick(runtime: &Runtime, load: impl Future<Output = ()> + Send + 'static) -> Duration {
     let over = Arc::new(AtomicBool::new(false));

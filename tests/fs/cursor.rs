@@ -121,6 +121,35 @@ fn abandon_a_read(file: &mut File, path: &std::path::Path, length: usize) -> boo
     false
 }
 
+/// The story: a write is dropped, then waited for by something else, and made once more. It is another
+/// one by then: to count it as the first would leave its bytes nowhere.
+#[test]
+fn a_write_that_was_waited_for_is_not_the_next_one() {
+    within(LIMIT, || {
+        let scratch = Scratch::new();
+        // `true`: the file has both.
+        let between: [(&str, bool); 3] = [("set_len", false), ("flush", true), ("metadata", true)];
+        for (what, both) in between {
+            let path = scratch.file(what, b"");
+            let mut file = foreign_block_on(File::create(&path)).unwrap();
+            let pending = poll_once(file.write(b"tick")).is_pending();
+            foreign_block_on(async {
+                match what {
+                    "set_len" => file.set_len(0).await.unwrap(),
+                    "flush" => file.flush().await.unwrap(),
+                    _ => drop(file.metadata().await.unwrap()),
+                }
+                if what == "set_len" {
+                    file.seek(SeekFrom::Start(0)).await.unwrap();
+                }
+                assert_eq!(file.write(b"tick").await.unwrap(), 4);
+            });
+            let expected: &[u8] = if both { b"ticktick" } else { b"tick" };
+            assert_eq!(std::fs::read(&path).unwrap(), expected, "{what}, pending: {pending}");
+        }
+    });
+}
+
 #[test]
 fn a_seek_after_an_abandoned_read() {
     within(LIMIT, read_then_seek);
