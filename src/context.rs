@@ -83,6 +83,8 @@ pub(crate) struct Thread<'a> {
     pub(crate) glued: Cell<bool>,
     /// The task that has yielded here and goes on here, without the core; see [`Thread::keep`].
     kept: RefCell<Option<Runnable>>,
+    /// The region it is in is a plain call: there was no core at its entry, and nothing is measured.
+    pub(crate) plain: Cell<bool>,
     /// Nobody but tasks waits for this thread.
     pub(crate) keeps: Cell<bool>,
     pub(crate) searching: Cell<bool>,
@@ -125,6 +127,7 @@ impl<'a> Thread<'a> {
             lull: Cell::new(0),
             glued: Cell::new(false),
             kept: RefCell::new(None),
+            plain: Cell::new(false),
             keeps: Cell::new(false),
             searching: Cell::new(false),
             lifo_streak: Cell::new(0),

@@ -178,13 +178,11 @@ impl Future for Gate {
                 return self.elsewhere(cx);
             };
             let spent = thread.budget.get() == 0 && !self.yielded;
-            let pool = &thread.shared.pool;
-            let free = if thread.is_coreless() {
-                !pool.anyone_behind()
-            } else {
-                !self.options.will_block && pool.free() > 0
-            };
-            let ordinary = self.waiting.is_none() && !spent && free;
+            let ordinary = self.waiting.is_none()
+                && !self.options.will_block
+                && !spent
+                && thread.shared.pool.free() > 0
+                && !thread.is_coreless();
             if ordinary {
                 thread.budget.set(thread.budget.get().saturating_sub(1));
                 return Poll::Ready(Ok(Pass::Free));

@@ -57,8 +57,6 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
 struct Exit<'t, 'a> {
     thread: &'t Thread<'a>,
     site: &'static Site,
-    /// The thread had no core at entry, and nothing is to be measured.
-    plain: bool,
     /// What is not the common case: nothing to do at the end but to look at the word.
     special: Option<Special>,
 }
@@ -144,31 +142,30 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
     thread.in_region.set(true);
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
-    let habit = site.habit();
-    if thread.is_coreless() && habit < Habit::Suspect && !thread.traced {
-        thread.glued.set(true);
-        return Exit { thread, site, plain: true, special: None };
-    }
-    let common = habit == Habit::Stays
+    let common = site.habit() == Habit::Stays
         && !nth.is_multiple_of(TIMED)
         && matches!(pass, Pass::Free)
         && !thread.is_coreless()
         && !thread.traced
         && arming::is_settled(thread);
-    let special = if common { None } else { Some(enter_slowly(thread, site, pass, nth)) };
-    Exit { thread, site, plain: false, special }
+    let special = if common { None } else { enter_slowly(thread, site, pass, nth) };
+    Exit { thread, site, special }
 }
 
 /// Anything but the common case: the thread has no core, the call is to be watched, or the region
 /// is to hand over first, or to run without a permit in sight.
 #[cold]
 #[inline(never)]
-fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Special {
+fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Option<Special> {
     let begun = thread.traced.then(Instant::now);
-    let special = |how, watch, _admission| Special { how, watch, begun, _admission };
+    let special = |how, watch, _admission| Some(Special { how, watch, begun, _admission });
     let habit = site.habit();
     if thread.is_coreless() {
         thread.glued.set(true);
+        if habit < Habit::Suspect && !thread.traced {
+            thread.plain.set(true);
+            return None;
+        }
         // For the profile alone: there is no core to be saved.
         let watch = if habit < Habit::Suspect { Watch::No } else { Watch::Wall(Instant::now()) };
         return special(How::Coreless, watch, None);
@@ -225,9 +222,6 @@ impl Drop for Exit<'_, '_> {
         fail_point!("region-exit");
         self.thread.slot.site.set(None);
         self.thread.in_region.set(false);
-        if self.plain {
-            return;
-        }
         if self.special.is_some() || !self.thread.leave_region() {
             leave_slowly(self.thread, self.site, self.special.take());
         }
@@ -237,7 +231,7 @@ impl Drop for Exit<'_, '_> {
 #[cold]
 #[inline(never)]
 fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
-    if thread.forgotten.get() {
+    if thread.plain.replace(false) || thread.forgotten.get() {
         return;
     }
     if let Some(special) = &special {
