@@ -6,8 +6,8 @@
 //! first, while it is *warm*. A lost core makes it as warm as can be; a waking time in which it comes to
 //! the fourth region makes it a little warmer, and any other a little colder, those included in which
 //! the ring was armed at the first region (the others are not counted then): a thread that wakes for one
-//! short call at a time soon pays for no ring. It opens the ring after the poll in which that first came up. It disarms before it sleeps
-//! and when it has lost its core. Until then, the monitor watches it.
+//! short call at a time soon pays for no ring. It opens the ring after the poll in which that first came
+//! up. It disarms before it sleeps and when it has lost its core. Until then, the monitor watches it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -166,7 +166,7 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
             thread.plain.set(true);
             return None;
         }
-        // For the profile alone: there is no core to be saved.
+        // For the profile and the timeline alone: there is no core to be saved.
         let watch = if habit < Habit::Suspect { Watch::No } else { Watch::Wall(Instant::now()) };
         return special(How::Coreless, watch, None);
     }

@@ -334,6 +334,40 @@ fn a_site_that_blocked_recently_waits_at_the_gate() {
     });
 }
 
+/// A task whose calls block makes most of them without a core; these count as well.
+#[test]
+fn a_site_that_blocked_without_a_core_waits_at_the_gate() {
+    each(|detector| {
+        let runtime = runtime(detector, 2, 1);
+        let (barrier, blocks) = (Barrier::default(), Arc::new(AtomicBool::new(true)));
+        let spawn = |calls: usize| {
+            let blocks = blocks.clone();
+            runtime.spawn(async move {
+                for _ in 0..calls {
+                    threadlet!(if blocks.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(3));
+                    });
+                }
+            })
+        };
+        // Learnt with a core each, then far more than a gate remembers without one.
+        for _ in 0..20 {
+            runtime.block_on(spawn(1)).unwrap();
+        }
+        runtime.block_on(spawn(100)).unwrap();
+        all_permits_come_back(&runtime, 1);
+        let holder = block(&runtime, &barrier);
+        let before = runtime.metrics().regions_unprotected;
+        let late = spawn(1);
+        wait_until("it waits at the gate", || runtime.metrics().gate_waiters == 1);
+        assert_eq!(runtime.metrics().regions_unprotected, before);
+        barrier.let_go(1);
+        runtime.block_on(holder).unwrap();
+        runtime.block_on(late).unwrap();
+        all_permits_come_back(&runtime, 1);
+    });
+}
+
 #[test]
 fn a_waiter_that_goes_away_leaves_its_place_and_its_permit() {
     each(|detector| {

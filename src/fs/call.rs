@@ -14,8 +14,8 @@ use crate::runtime::{self, Handle};
 use crate::site::Site;
 use crate::task::JoinHandle;
 
-/// The site of a function of this module: one for all its callers, because a site per caller would
-/// be looked up under a lock.
+/// The site of a function of this module: one for all its callers, because an `async fn` does not know
+/// its caller's place when it is polled.
 macro_rules! site {
     ($text:literal) => {{
         static SITE: crate::site::Site = crate::site::Site::new(file!(), line!(), column!(), $text);

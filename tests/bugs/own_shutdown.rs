@@ -354,3 +354,36 @@ fn alone_fork_in_a_nested_block_on() {
     });
     assert_eq!(runtime.block_on(task).unwrap(), 9);
 }
+
+/// A child that left the region it was made in took the lock of the timeline, which a thread of its
+/// parent may have held.
+#[test]
+fn a_child_does_not_write_the_timeline() {
+    passes(LIMIT, &mut child("own_shutdown::alone_fork_with_a_timeline"));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_fork_with_a_timeline() {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).trace("/dev/null").build().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let mine = over.clone();
+    let writer = runtime.spawn(async move {
+        while !mine.load(Ordering::Relaxed) {
+            threadlet!(std::hint::black_box(()));
+        }
+    });
+    let forks = runtime.spawn(async {
+        for _ in 0..200 {
+            let child = threadlet!(fork());
+            if child == 0 {
+                leave(7);
+            }
+            assert_eq!(code_of(child), 7);
+        }
+    });
+    runtime.block_on(forks).unwrap();
+    over.store(true, Ordering::Relaxed);
+    runtime.block_on(writer).unwrap();
+}
