@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicI32, AtomicIsize};
+use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicU32};
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 compile_error!("the control block is that of the GNU C library on a 64-bit Linux");
@@ -27,8 +27,8 @@ pub(crate) struct Sigevent {
 
 /// `struct aiocb`, and `struct aiocb64`, which is the same.
 ///
-/// The fields that the C library uses for itself are left alone, but for the two results: old
-/// headers and curious programs read these directly.
+/// Of the fields that the C library uses for itself the two results are used as it does (old headers
+/// and curious programs read these directly), and one more while a request is under way.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Aiocb {
@@ -39,7 +39,7 @@ pub(crate) struct Aiocb {
     pub(crate) nbytes: usize,
     pub(crate) sigevent: Sigevent,
     next_prio: *mut c_void,
-    abs_prio: c_int,
+    pub(crate) generation: AtomicU32,
     policy: c_int,
     pub(crate) error_code: AtomicI32,
     pub(crate) return_value: AtomicIsize,

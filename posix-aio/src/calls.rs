@@ -4,7 +4,7 @@
 //! number and `errno`. Their callers promise what the C library's ask for: pointers are null or
 //! good, and a control block and its buffer stay until the request is finished.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_uint};
 use std::slice;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::abi::{
     LIO_WAIT, LIO_WRITE, Sigevent,
 };
 use crate::engine::Engine;
+use crate::kept;
 use crate::list::List;
 use crate::request::{self, Op};
 use crate::state::{self, State};
@@ -85,14 +86,16 @@ unsafe extern "C" fn aio_fsync(op: c_int, cb: *mut Aiocb) -> c_int {
 
 /// Whether a request is under way.
 fn is_pending(cb: ControlBlock) -> bool {
-    cb.error() == libc::EINPROGRESS && !is_orphan(cb)
+    error_of(cb) == libc::EINPROGRESS
 }
 
-/// Whether a control block in a child tells of a request of the parent's.
-fn is_orphan(cb: ControlBlock) -> bool {
-    let known = || State::existing().is_some_and(|state| state.table.has(cb.fd(), cb.address()));
-    // Finished between two looks is no orphan.
-    state::is_forked() && !known() && cb.error() == libc::EINPROGRESS
+/// Takes no lock: it may be asked in a signal handler.
+fn error_of(cb: ControlBlock) -> c_int {
+    match cb.error() {
+        // In a child of a fork: a request of the parent's.
+        libc::EINPROGRESS if cb.generation() != state::generation() => libc::EINVAL,
+        error => error,
+    }
 }
 
 /// The error number of a request.
@@ -104,10 +107,7 @@ fn is_orphan(cb: ControlBlock) -> bool {
 unsafe extern "C" fn aio_error(cb: *const Aiocb) -> c_int {
     // SAFETY: as the caller's; nothing is started.
     match unsafe { ControlBlock::new(cb.cast_mut()) } {
-        Some(cb) => match cb.error() {
-            libc::EINPROGRESS if is_orphan(cb) => libc::EINVAL,
-            error => error,
-        },
+        Some(cb) => error_of(cb),
         None => fail(libc::EINVAL),
     }
 }
@@ -181,6 +181,8 @@ unsafe extern "C" fn aio_cancel(fd: c_int, cb: *mut Aiocb) -> c_int {
     let Some(state) = State::existing() else { return AIO_ALLDONE };
     match request::cancel(state, fd, cb) {
         (_, true) => AIO_NOTCANCELED,
+        // It runs on something that the number does not mean any more.
+        (false, false) if cb.is_some_and(is_pending) => AIO_NOTCANCELED,
         (true, false) => AIO_CANCELED,
         (false, false) => AIO_ALLDONE,
     }
@@ -263,6 +265,9 @@ unsafe extern "C" fn aio_init(init: *const Aioinit) {
 /// As the C library's, once nothing is left that might find another file behind the number.
 #[unsafe(no_mangle)]
 extern "C" fn close(fd: c_int) -> c_int {
+    if kept::is_ours(fd) {
+        return fail(libc::EBADF);
+    }
     request::before_close(fd);
     user::close(fd)
 }
@@ -270,19 +275,56 @@ extern "C" fn close(fd: c_int) -> c_int {
 /// As the C library's; it closes `new`.
 #[unsafe(no_mangle)]
 extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
-    if old != new && user::flags(old).is_ok() {
-        request::before_close(new);
-    }
-    user::duplicate(old, new, None)
+    duplicate(old, new, None)
 }
 
 /// As the C library's; it closes `new`.
 #[unsafe(no_mangle)]
 extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    duplicate(old, new, Some(flags))
+}
+
+fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
+    if kept::is_ours(new) {
+        return fail(libc::EBUSY);
+    }
     if old != new && user::flags(old).is_ok() {
         request::before_close(new);
     }
-    user::duplicate(old, new, Some(flags))
+    user::duplicate(old, new, flags)
+}
+
+/// As the C library's.
+#[unsafe(no_mangle)]
+extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    // With flags the descriptors stay what they are, or are not those of our threads.
+    if flags != 0 || first > last {
+        return user::close_range(first, last, flags);
+    }
+    request::before_close_of_range(first, last);
+    let (mut next, mut answer) = (first, 0);
+    for ours in kept::within(first, last) {
+        if ours > next {
+            answer = user::close_range(next, ours - 1, 0);
+        }
+        next = ours + 1;
+    }
+    if next <= last {
+        answer = user::close_range(next, last, 0);
+    }
+    answer
+}
+
+/// As the C library's.
+#[unsafe(no_mangle)]
+extern "C" fn closefrom(first: c_int) {
+    let first = first.max(0);
+    if close_range(first as c_uint, c_uint::MAX, 0) != 0 {
+        // A kernel before 5.9, or a filter that does not know the call.
+        for fd in first..user::most_descriptors() {
+            close(fd);
+        }
+    }
 }
 
 /// The names for files of more than two gigabytes, which all files may be here.

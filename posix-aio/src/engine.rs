@@ -1,67 +1,80 @@
 //! Who runs what would block.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use threadlet::raw::Pump;
+use threadlet::runtime::{Builder, Detector, Runtime};
 
 use crate::user;
 
 /// How many requests are in the kernel at once, unless the program says otherwise (`aio_init`).
 const LIMIT: usize = 256;
 
+/// As many as the runtime allows.
+const LIMIT_MAX: usize = 1 << 14;
+
 /// What `aio_init` said last; 0: nothing.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
-thread_local! {
-    /// Whether this thread is giving the pump something while the runtime may not be there yet.
-    static STARTING: Cell<bool> = const { Cell::new(false) };
+/// The pump, on a runtime of its own; it starts no thread before the first request.
+///
+/// The runtime has no detector, and needs none: every request is known to block. So it opens no
+/// descriptor, neither now nor later.
+#[derive(Debug, Default)]
+pub(crate) struct Engine {
+    running: OnceLock<Running>,
+    starting: Mutex<()>,
 }
 
-/// The pump, on the global runtime; it starts no thread before the first request.
 #[derive(Debug)]
-pub(crate) struct Engine {
+struct Running {
     pump: Pump,
-    /// Whether the runtime is known to run.
-    runs: AtomicBool,
+    runtime: Runtime,
+}
+
+fn limit() -> usize {
+    match CHOSEN.load(Ordering::Relaxed) {
+        0 => LIMIT,
+        chosen => chosen,
+    }
 }
 
 impl Engine {
-    pub(crate) fn new() -> Engine {
-        let limit = match CHOSEN.load(Ordering::Relaxed) {
-            0 => LIMIT,
-            chosen => chosen,
-        };
-        Engine { pump: Pump::new(limit), runs: AtomicBool::new(false) }
-    }
-
     /// For this engine, if there is one, and those to come.
     pub(crate) fn set_limit(engine: Option<&Engine>, limit: usize) {
-        let limit = limit.max(1);
+        let limit = limit.clamp(1, LIMIT_MAX);
         CHOSEN.store(limit, Ordering::Relaxed);
-        if let Some(engine) = engine {
-            engine.pump.set_limit(limit);
+        if let Some(running) = engine.and_then(|engine| engine.running.get()) {
+            running.runtime.set_max_async_threads(limit);
+            running.pump.set_limit(limit);
         }
     }
 
     /// Has the job run, and does not wait for it; but if the system refuses us threads it is run here.
     /// So no lock must be held that the job takes.
     pub(crate) fn submit(&'static self, job: impl FnOnce() + Send + 'static) {
-        // Ordering: Relaxed; a hint.
-        if self.runs.load(Ordering::Relaxed) {
-            return self.pump.submit(job);
+        match self.running.get() {
+            Some(running) => running.pump.submit(job),
+            // All threads of the runtime descend from those that are started here. The program's signals
+            // are not for them.
+            None => user::without_signals(|| match self.start() {
+                Ok(running) => running.pump.submit(job),
+                Err(_) => job(),
+            }),
         }
-        // All threads of the runtime descend from those that are started here. The program's signals
-        // are not for them.
-        let mask = user::block_signals();
-        let nested = STARTING.replace(true);
-        self.pump.submit(move || {
-            if !STARTING.get() {
-                self.runs.store(true, Ordering::Relaxed);
-            }
-            job();
-        });
-        STARTING.set(nested);
-        user::set_signals(&mask);
+    }
+
+    fn start(&'static self) -> io::Result<&'static Running> {
+        let _one = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = self.running.get() {
+            return Ok(running);
+        }
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).max_async_threads(limit()).thread_name("threadlet-aio");
+        let runtime = builder.detector(Detector::Off).build()?;
+        let pump = Pump::on(runtime.handle(), limit());
+        Ok(self.running.get_or_init(|| Running { pump, runtime }))
     }
 }

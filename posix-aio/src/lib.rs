@@ -11,6 +11,7 @@
 //! | `request` | a request, from the call to the notification |
 //! | `table` | the unfinished requests: lanes, syncs, cancelling |
 //! | `suspend`, `list`, `notify` | who waits, for one or for a list; who is told |
+//! | `kept` | descriptors of our own |
 //! | `hints` | whether asking is worth a system call |
 //! | `engine`, `state` | the pump; what a fork does |
 #![deny(unsafe_code)]
@@ -18,6 +19,7 @@
 mod abi;
 mod engine;
 mod hints;
+mod kept;
 mod list;
 mod notify;
 mod request;

@@ -11,8 +11,8 @@ use crate::list::List;
 use crate::notify::notify;
 use crate::state::State;
 use crate::suspend;
-use crate::table::{Cancelled, Order, Ready};
-use crate::user::{self, Buffer, ControlBlock, Event, Outcome, Params};
+use crate::table::{Cancelled, Order};
+use crate::user::{self, Buffer, ControlBlock, Event, File, Identity, Kind, Outcome, Params};
 
 /// What is longer is not copied in the call that asks for it: another thread is there sooner.
 const ASK_MAX: usize = 1 << 20;
@@ -31,7 +31,13 @@ pub(crate) enum Op {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) cb: ControlBlock,
+    /// The program's descriptor, and what it meant when the request was made.
+    pub(crate) number: c_int,
+    pub(crate) kind: Kind,
+    pub(crate) identity: Identity,
+    /// The descriptor that is used (`kept.rs`), and whose requests this one is among in the table.
     pub(crate) fd: c_int,
+    pub(crate) home: u64,
     pub(crate) order: Order,
     op: Op,
     buffer: Buffer,
@@ -46,7 +52,13 @@ pub(crate) struct Request {
 /// How far a request has come in the call that makes it.
 enum Start {
     Finished(Outcome),
-    Queue { order: Order, at: Option<i64>, done: usize },
+    Queue { file: File, order: Order, at: Option<i64>, done: usize },
+}
+
+impl Start {
+    fn queue(file: File, order: Order, at: Option<i64>, done: usize) -> Start {
+        Start::Queue { file, order, at, done }
+    }
 }
 
 /// Starts a request.
@@ -64,7 +76,7 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
     let start = match op {
         Op::Read => start_read(&params),
         Op::Write => start_write(&params),
-        Op::Sync { .. } => Start::Queue { order: Order::Sync, at: None, done: 0 },
+        Op::Sync { .. } => with_file(params.fd, |file| Start::queue(file, Order::Sync, None, 0)),
     };
     match start {
         Start::Finished(outcome) => {
@@ -72,11 +84,33 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
             told(&params.event, list.map(|list| &**list), outcome, true);
             Ok(())
         }
-        Start::Queue { order, at, done } => {
-            let Params { fd, buffer, event, .. } = params;
+        Start::Queue { file: File { kind, identity }, order, at, done } => {
+            let Params { fd: number, buffer, event, .. } = params;
             let list = list.cloned();
-            queue(Request { cb, fd, order, op, buffer, at, done, event, list })
+            let (fd, home) = (number, 0);
+            queue(Request {
+                cb,
+                number,
+                kind,
+                identity,
+                fd,
+                home,
+                order,
+                op,
+                buffer,
+                at,
+                done,
+                event,
+                list,
+            })
         }
+    }
+}
+
+fn with_file(fd: c_int, then: impl FnOnce(File) -> Start) -> Start {
+    match user::file(fd) {
+        Ok(file) => then(file),
+        Err(error) => Start::Finished(Err(error)),
     }
 }
 
@@ -93,15 +127,14 @@ fn start_read(params: &Params) -> Start {
         let asked = ask_read(fd, buffer, offset, &mut done);
         READS.took_since(fd, began);
         match asked {
-            Some(Err(libc::ESPIPE)) => return start_stream_read(params),
+            Some(Err(libc::ESPIPE)) | None => {}
             Some(outcome) => return Start::Finished(outcome),
-            None => {}
         }
     }
-    if user::is_stream(fd) {
-        return start_stream_read(params);
-    }
-    Start::Queue { order: Order::Free, at: Some(offset), done }
+    with_file(fd, |file| match file.kind {
+        Kind::Stream => start_stream_read(params, file),
+        Kind::File | Kind::Device => Start::queue(file, Order::Free, Some(offset), done),
+    })
 }
 
 /// Reads what is in memory. `None`: the rest, behind the first `done`, would have to wait.
@@ -129,9 +162,10 @@ fn ask_read(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option<
 }
 
 /// Reads from what has no position, if nobody is before us.
-fn start_stream_read(params: &Params) -> Start {
+fn start_stream_read(params: &Params, file: File) -> Start {
     let &Params { fd, buffer, .. } = params;
-    let free = || State::existing().is_none_or(|state| state.table.is_free(fd, Order::Reads));
+    let free = |state: &State| state.table.is_free(fd, file.identity, Order::Reads);
+    let free = || State::existing().is_none_or(free);
     if raw::may_ask() && buffer.len <= ASK_MAX && free() {
         match user::read_nowait(fd, buffer, 0, None) {
             // No bytes may mean the end, or not (the rules of `syslet`).
@@ -140,22 +174,27 @@ fn start_stream_read(params: &Params) -> Start {
             Answer::Done(Ok(_)) | Answer::WouldBlock | Answer::Unsupported => {}
         }
     }
-    Start::Queue { order: Order::Reads, at: None, done: 0 }
+    Start::queue(file, Order::Reads, None, 0)
 }
 
 /// A write is asked only where it cannot raise a signal: those are blocked on our threads, and not on
 /// the caller's. So a stream (`SIGPIPE`) is never asked.
 fn start_write(params: &Params) -> Start {
-    let &Params { fd, buffer, offset, .. } = params;
+    let fd = params.fd;
     let flags = match user::flags(fd) {
         Ok(flags) => flags,
         Err(error) => return Start::Finished(Err(error)),
     };
-    if user::is_stream(fd) {
-        return Start::Queue { order: Order::Writes, at: None, done: 0 };
-    }
+    with_file(fd, |file| match file.kind {
+        Kind::Stream => Start::queue(file, Order::Writes, None, 0),
+        Kind::File | Kind::Device => start_write_at(params, file, flags),
+    })
+}
+
+fn start_write_at(params: &Params, file: File, flags: c_int) -> Start {
+    let &Params { fd, buffer, offset, .. } = params;
     if flags & libc::O_APPEND != 0 {
-        return Start::Queue { order: Order::Writes, at: Some(offset), done: 0 };
+        return Start::queue(file, Order::Writes, Some(offset), 0);
     }
     let mut done = 0;
     // `O_SYNC` contains `O_DSYNC`.
@@ -169,7 +208,7 @@ fn start_write(params: &Params) -> Start {
     // Writes to memory wait for each other in the kernel, on the file's own lock: then rather in line,
     // and on one thread.
     let order = if waits { Order::Free } else { Order::Writes };
-    Start::Queue { order, at: Some(offset), done }
+    Start::queue(file, order, Some(offset), done)
 }
 
 fn ask_write(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option<Outcome> {
@@ -193,37 +232,36 @@ fn ask_write(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option
 
 fn queue(request: Request) -> Result<(), c_int> {
     let state = State::get();
-    let request = Arc::new(request);
-    match state.table.enter(&request) {
-        Ok(true) => submit(state, request),
-        Ok(false) => {}
-        // The control block is another request's, and says what that has come to.
-        Err(()) => return Err(libc::EINVAL),
-    }
+    // The control block of one that is not taken in is another request's, and says what that has come to.
+    let entered = state.table.enter(request).map_err(|()| libc::EINVAL)?;
+    tell_cancelled(state, entered.cancelled);
+    submit_all(state, entered.ready);
     Ok(())
 }
 
-fn submit(state: &'static State, request: Arc<Request>) {
-    state.engine.submit(move || run(state, request));
-}
-
-fn submit_all(state: &'static State, ready: Ready) {
+fn submit_all(state: &'static State, ready: impl IntoIterator<Item = Arc<Request>>) {
     for request in ready {
-        submit(state, request);
+        state.engine.submit(move || run(state, request));
     }
 }
 
 /// On a thread that may block: the request, and those behind it in its lane.
 fn run(state: &'static State, request: Arc<Request>) {
-    let first = state.table.begin(&request);
-    let mut next = if first { Some(request) } else { state.table.pass_on(&request) };
-    while let Some(request) = next {
-        let outcome = request.execute();
-        let (behind, ready) = state.table.finish(&request, outcome);
-        request.told(outcome);
-        submit_all(state, ready);
-        next = behind;
+    let mut next = Some(request);
+    while let Some(request) = next.take_if(|request| state.table.begin(request)) {
+        next = run_begun(state, &request, false);
     }
+}
+
+/// Runs a request. Returns the next in its lane, which anybody may begin.
+#[must_use = "it is ready, and not with the pump"]
+fn run_begun(state: &'static State, request: &Arc<Request>, in_call: bool) -> Option<Arc<Request>> {
+    let outcome = request.execute();
+    let behind = state.table.finish(request, outcome);
+    submit_all(state, behind.ready);
+    suspend::finished(request.cb.address());
+    told(&request.event, request.list.as_deref(), outcome, in_call);
+    behind.next
 }
 
 /// Cancels what has not started; whether anything was cancelled, and whether some run.
@@ -241,10 +279,20 @@ pub(crate) fn before_close(fd: c_int) {
     if !state.is_own() {
         return;
     }
-    if let Some(cancelled) = state.table.close(fd) {
-        tell_cancelled(state, cancelled);
-        state.table.wait(fd);
+    let until = state.table.before_close(fd);
+    let Some(cancelled) = state.table.close(fd) else { return };
+    tell_cancelled(state, cancelled);
+    while let Some(request) = state.table.next_before_close(fd, until) {
+        let next = user::without_signals(|| run_begun(state, &request, true));
+        submit_all(state, next);
     }
+}
+
+/// The same for all descriptors from the first to the last.
+pub(crate) fn before_close_of_range(first: u32, last: u32) {
+    let Some(state) = State::existing().filter(|state| state.is_own()) else { return };
+    let within = |fd: &c_int| u32::try_from(*fd).is_ok_and(|fd| (first..=last).contains(&fd));
+    state.table.numbers().into_iter().filter(within).for_each(before_close);
 }
 
 fn tell_cancelled(state: &'static State, cancelled: Cancelled) {
@@ -273,13 +321,9 @@ impl Request {
         self.op == Op::Read
     }
 
-    pub(crate) fn is_on_stream(&self) -> bool {
-        self.at.is_none() && self.order != Order::Sync
-    }
-
-    fn told(&self, outcome: Outcome) {
-        suspend::finished(self.cb.address());
-        told(&self.event, self.list.as_deref(), outcome, false);
+    /// Whether it has changed the file already: the ask has written some.
+    pub(crate) fn is_partly_written(&self) -> bool {
+        self.is_write() && self.done > 0
     }
 
     fn execute(&self) -> Outcome {

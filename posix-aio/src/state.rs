@@ -1,9 +1,10 @@
 //! What there is one of per process, and what a fork does to it.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use crate::engine::Engine;
+use crate::kept;
 use crate::suspend;
 use crate::table::Table;
 use crate::user;
@@ -18,8 +19,9 @@ pub(crate) struct State {
 
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 
-/// Whether this process is the child of one in which there was a state.
-static FORKED: AtomicBool = AtomicBool::new(false);
+/// How many forks lie between this process and the first one. (A child that was forked before there was
+/// anything to forget is of its parent's.)
+static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 impl State {
     pub(crate) fn get() -> &'static State {
@@ -43,7 +45,8 @@ impl State {
         if !REGISTERED.swap(true, Ordering::Relaxed) {
             user::on_fork_in_child(forget);
         }
-        let state = State { table: Table::new(), engine: Engine::new(), pid: std::process::id() };
+        let state =
+            State { table: Table::new(), engine: Engine::default(), pid: std::process::id() };
         let made: &'static State = Box::leak(Box::new(state));
         let place = ptr::from_ref(made).cast_mut();
         match STATE.compare_exchange(ptr::null_mut(), place, Ordering::AcqRel, Ordering::Acquire) {
@@ -57,13 +60,13 @@ impl State {
 /// In the child of a fork. What the parent had is not freed: a thread that is not there any more may
 /// have held a lock of it.
 extern "C" fn forget() {
-    if !STATE.swap(ptr::null_mut(), Ordering::Relaxed).is_null() {
-        FORKED.store(true, Ordering::Relaxed);
-    }
+    STATE.store(ptr::null_mut(), Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     suspend::forget();
+    kept::forget();
 }
 
-/// Whether a control block may say "in progress" of a request of the parent's.
-pub(crate) fn is_forked() -> bool {
-    FORKED.load(Ordering::Relaxed)
+/// Tells requests of this process from those of its parents.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
 }

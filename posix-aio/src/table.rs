@@ -4,15 +4,18 @@
 //!
 //! * all of them, by the address of their control block: what `aio_cancel` looks through;
 //! * two *lanes*, one for reads and one for writes, in which the requests run one after the other:
-//!   for what has no position, and for writes that append. All other requests run at once, in any
-//!   order;
+//!   for what has no position, and for writes that append or go to memory. All other requests run at
+//!   once, in any order;
 //! * the *syncs* that wait for writes: each for those that were unfinished when it came.
 //!
-//! A descriptor that is closed takes along what is queued on it, or waits for it: see [`Table::close`].
+//! A request *waits* for its turn, or is *ready*: with the pump, which has it begun when there is a
+//! thread. Until then it can be cancelled, and whoever closes its descriptor may begin it as well; from
+//! then on it *runs*. Its result is written under the lock, in the same breath in which it leaves the
+//! table: so nobody finds it in neither of the two states.
 //!
-//! A request is *queued* until a thread takes it up, and can be cancelled as long; from then on it
-//! *runs*. Its result is written under the lock, in the same breath in which it leaves the table: so
-//! nobody finds it in neither of the two states.
+//! A descriptor belongs to an open file, not to its number. When the number is closed, or is seen to mean
+//! something else, it is *detached*: what runs on it goes on, and the number starts anew. What becomes of
+//! the rest is said in [`Table::close`].
 
 use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, VecDeque};
@@ -21,10 +24,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use crate::kept::Kept;
 use crate::request::Request;
-use crate::user::Outcome;
+use crate::state;
+use crate::user::{Identity, Kind, Outcome};
 
-const SHARDS: usize = 64;
+const SHARDS: usize = 16;
 
 /// In which order a request runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +85,26 @@ impl Hasher for Multiply {
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waits,
+    Ready,
+    Runs,
+}
+
 #[derive(Debug)]
 struct Entry {
     request: Arc<Request>,
-    runs: bool,
+    stage: Stage,
     /// When it came.
     number: u64,
+}
+
+impl Entry {
+    /// Whether nothing of it has happened yet.
+    fn can_be_cancelled(&self) -> bool {
+        self.stage != Stage::Runs && !self.request.is_partly_written()
+    }
 }
 
 #[derive(Debug)]
@@ -96,27 +115,42 @@ struct WaitingSync {
     behind: usize,
 }
 
+/// One request of a lane is ready or runs, and the rest stands in the line.
 #[derive(Debug, Default)]
 struct Lane {
-    busy: bool,
+    head: Option<Arc<Request>>,
     line: VecDeque<Arc<Request>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Descriptor {
+    id: u64,
+    kind: Kind,
+    identity: Identity,
+    /// What its requests run on, if it is no file.
+    kept: Option<Kept>,
     requests: Map<usize, Entry>,
     lanes: [Lane; 2],
     /// How many of the requests are writes.
     writes: usize,
     syncs: Vec<WaitingSync>,
     next_number: u64,
-    /// How many wait in [`Table::close`].
+    /// Whether its number means something else now.
+    is_detached: bool,
+    /// How many wait in [`Table::next_before_close`].
     closers: usize,
 }
 
 #[derive(Debug, Default)]
+struct Known {
+    by_number: Map<c_int, Descriptor>,
+    detached: Map<u64, Descriptor>,
+    next_id: u64,
+}
+
+#[derive(Debug, Default)]
 struct Shard {
-    descriptors: Mutex<Map<c_int, Descriptor>>,
+    known: Mutex<Known>,
     /// How many requests there are.
     count: AtomicUsize,
     /// Where those wait who close a descriptor.
@@ -127,7 +161,7 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Table([Shard; SHARDS]);
 
-/// What has to be started once the lock is free.
+/// What has to be given to the pump once the lock is free.
 pub(crate) type Ready = Vec<Arc<Request>>;
 
 /// What became of the requests that were to be cancelled.
@@ -136,6 +170,23 @@ pub(crate) struct Cancelled {
     pub(crate) requests: Vec<Arc<Request>>,
     /// Whether some run and cannot be.
     pub(crate) some_run: bool,
+    pub(crate) ready: Ready,
+}
+
+/// A request was taken in.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    /// It is its turn.
+    pub(crate) ready: Option<Arc<Request>>,
+    /// Those of another file that had the number before.
+    pub(crate) cancelled: Cancelled,
+}
+
+/// What is next when a request has left.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    /// The next in its lane, which is ready.
+    pub(crate) next: Option<Arc<Request>>,
     pub(crate) ready: Ready,
 }
 
@@ -148,102 +199,100 @@ impl Table {
         &self.0[fd as usize % SHARDS]
     }
 
-    fn lock(&self, fd: c_int) -> MutexGuard<'_, Map<c_int, Descriptor>> {
-        self.shard(fd).descriptors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, fd: c_int) -> MutexGuard<'_, Known> {
+        self.shard(fd).known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a request with that control block is unfinished.
-    pub(crate) fn has(&self, fd: c_int, address: usize) -> bool {
-        self.lock(fd).get(&fd).is_some_and(|known| known.requests.contains_key(&address))
+    /// Whether a request that came now, to the file that has this identity, would run at once.
+    pub(crate) fn is_free(&self, fd: c_int, identity: Identity, order: Order) -> bool {
+        let shard = self.lock(fd);
+        let known = shard.by_number.get(&fd).filter(|known| known.identity == identity);
+        let lane = known.and_then(|known| order.lane().map(|lane| &known.lanes[lane]));
+        lane.is_none_or(|lane| lane.head.is_none())
     }
 
-    /// Whether a request that came now would run at once.
-    pub(crate) fn is_free(&self, fd: c_int, order: Order) -> bool {
-        let lane = order.lane();
-        !self.lock(fd).get(&fd).is_some_and(|known| lane.is_some_and(|lane| known.lanes[lane].busy))
-    }
-
-    /// Takes a request in; true if it is to be started. `Err`: one with this control block is
-    /// unfinished.
-    pub(crate) fn enter(&self, request: &Arc<Request>) -> Result<bool, ()> {
-        let mut shard = self.lock(request.fd);
-        let known = shard.entry(request.fd).or_default();
-        let number = known.next_number;
-        match known.requests.entry(request.cb.address()) {
-            Place::Occupied(_) => return Err(()),
-            Place::Vacant(place) => {
-                request.cb.begin();
-                place.insert(Entry { request: request.clone(), runs: false, number });
-                // Ordering: Relaxed; a descriptor is closed after what was started on it, or the
-                // program's threads race.
-                self.shard(request.fd).count.fetch_add(1, Ordering::Relaxed);
-            }
+    /// Takes a request in. `Err`: one with this control block is unfinished.
+    pub(crate) fn enter(&self, mut request: Request) -> Result<Entered, ()> {
+        let number = request.number;
+        let mut shard = self.lock(number);
+        let mut cancelled = Cancelled::default();
+        if shard.by_number.get(&number).is_some_and(|known| known.identity != request.identity) {
+            cancelled = self.detach(&mut shard, number);
         }
-        known.next_number += 1;
+        let Known { by_number, next_id, .. } = &mut *shard;
+        let known = by_number.entry(number).or_insert_with(|| {
+            *next_id += 1;
+            Descriptor::new(*next_id, &request)
+        });
+        let Place::Vacant(place) = known.requests.entry(request.cb.address()) else {
+            return Err(());
+        };
+        request.cb.begin(state::generation());
+        request.home = known.id;
+        request.fd = known.kept.as_ref().map_or(number, Kept::number);
+        let request = Arc::new(request);
         let writes_before = known.writes;
         known.writes += usize::from(request.is_write());
         let now = match (request.order, request.order.lane()) {
-            (_, Some(lane)) => known.lanes[lane].enter(request),
+            (_, Some(lane)) => known.lanes[lane].enter(&request),
             (Order::Sync, _) if writes_before > 0 => {
-                let request = request.clone();
+                let (number, request) = (known.next_number, request.clone());
                 known.syncs.push(WaitingSync { request, number, behind: writes_before });
                 false
             }
             _ => true,
         };
-        Ok(now)
+        let stage = if now { Stage::Ready } else { Stage::Waits };
+        place.insert(Entry { request: request.clone(), stage, number: known.next_number });
+        known.next_number += 1;
+        // Ordering: Relaxed; a descriptor is closed after what was started on it, or the program's threads
+        // race.
+        self.shard(number).count.fetch_add(1, Ordering::Relaxed);
+        Ok(Entered { ready: now.then_some(request), cancelled })
     }
 
-    /// Marks a request as running; false: it was cancelled meanwhile.
+    /// Whoever gets `true` runs the request; it was neither cancelled meanwhile nor begun by another.
     pub(crate) fn begin(&self, request: &Arc<Request>) -> bool {
-        let mut shard = self.lock(request.fd);
-        let Some(known) = shard.get_mut(&request.fd) else { return false };
-        known.begin(request)
+        let mut shard = self.lock(request.number);
+        shard.find(request).is_some_and(|known| known.begin(request))
     }
 
-    /// The request that ran is finished. Returns the next in its lane, which runs from now on, and
-    /// what is to be started.
-    pub(crate) fn finish(
-        &self,
-        request: &Arc<Request>,
-        outcome: Outcome,
-    ) -> (Option<Arc<Request>>, Ready) {
-        let mut shard = self.lock(request.fd);
-        let Some(known) = shard.get_mut(&request.fd) else { return (None, Ready::new()) };
-        let ready = known.leave(request, outcome);
-        let next = known.next_in_lane(request.order);
-        self.left(&mut shard, request.fd, 1);
-        (next, ready)
+    /// The request that ran is finished.
+    pub(crate) fn finish(&self, request: &Arc<Request>, outcome: Outcome) -> Behind {
+        let mut shard = self.lock(request.number);
+        let Some(known) = shard.find(request) else { return Behind::default() };
+        let behind = known.leave(request, outcome);
+        let rest = self.left(&mut shard, request.number, request.home, 1);
+        drop(shard);
+        // Closing may take long, and nobody waits for it.
+        drop(rest);
+        behind
     }
 
-    /// A request that was cancelled had its turn. Returns the next in its lane.
-    pub(crate) fn pass_on(&self, request: &Request) -> Option<Arc<Request>> {
-        let mut shard = self.lock(request.fd);
-        let known = shard.get_mut(&request.fd)?;
-        let next = known.next_in_lane(request.order);
-        self.left(&mut shard, request.fd, 0);
-        next
-    }
-
-    /// So many requests have left the table.
-    fn left(&self, shard: &mut Map<c_int, Descriptor>, fd: c_int, count: usize) {
+    /// So many requests have left a descriptor. If there are no others, it is given back.
+    #[must_use = "it is to be dropped without the lock"]
+    fn left(&self, shard: &mut Known, fd: c_int, id: u64, count: usize) -> Option<Descriptor> {
         self.shard(fd).count.fetch_sub(count, Ordering::Relaxed);
-        let Place::Occupied(known) = shard.entry(fd) else { return };
-        if known.get().closers > 0 {
+        let known = shard.by_number.get(&fd).filter(|known| known.id == id);
+        let Some(known) = known else {
+            let idle = shard.detached.get(&id).is_some_and(|known| known.requests.is_empty());
+            return if idle { shard.detached.remove(&id) } else { None };
+        };
+        if known.closers > 0 {
             self.shard(fd).gone.notify_all();
         }
-        if known.get().is_idle() {
-            known.remove();
-        }
+        if known.requests.is_empty() { shard.by_number.remove(&fd) } else { None }
     }
 
     /// Cancels what has not started: the request with that control block, or all of the descriptor.
     pub(crate) fn cancel(&self, fd: c_int, address: Option<usize>) -> Cancelled {
         let mut shard = self.lock(fd);
-        let Some(known) = shard.get_mut(&fd) else { return Cancelled::default() };
+        let Some(known) = shard.by_number.get_mut(&fd) else { return Cancelled::default() };
+        let id = known.id;
         let cancelled =
             known.cancel(|request| address.is_none_or(|address| request.cb.address() == address));
-        self.left(&mut shard, fd, cancelled.requests.len());
+        let rest = self.left(&mut shard, fd, id, cancelled.requests.len());
+        drop((shard, rest));
         cancelled
     }
 
@@ -252,14 +301,25 @@ impl Table {
         self.shard(fd).count.load(Ordering::Relaxed) > 0
     }
 
+    /// The descriptors with requests.
+    pub(crate) fn numbers(&self) -> Vec<c_int> {
+        let known = |shard: &Shard| shard.count.load(Ordering::Relaxed) > 0;
+        let lock = |shard: &Shard| -> Vec<c_int> {
+            let known = shard.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.by_number.keys().copied().collect()
+        };
+        self.0.iter().filter(|shard| known(shard)).flat_map(lock).collect()
+    }
+
     /// The descriptor is about to be closed. POSIX lets a request be cancelled then, or else has it
-    /// complete as if the descriptor were open. Here reads that have not started are cancelled, and
-    /// so is all that has not started on a stream.
+    /// complete as if the descriptor were open. Of a file the reads that have not started are cancelled;
+    /// for the rest see [`next_before_close`](Self::next_before_close). Of anything else all that has not
+    /// started is cancelled, and what runs goes on without the number.
     ///
     /// `None` from a signal handler that has interrupted whoever has the lock.
     pub(crate) fn close(&self, fd: c_int) -> Option<Cancelled> {
         let shard = (0..100).find_map(|_| {
-            match self.shard(fd).descriptors.try_lock() {
+            match self.shard(fd).known.try_lock() {
                 Ok(shard) => return Some(shard),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) => std::thread::yield_now(),
@@ -267,29 +327,64 @@ impl Table {
             None
         });
         let mut shard = shard?;
-        let Some(known) = shard.get_mut(&fd) else { return Some(Cancelled::default()) };
-        let stream = known.is_stream();
-        let cancelled = known.cancel(|request| stream || request.is_read());
-        self.left(&mut shard, fd, cancelled.requests.len());
+        let Some(known) = shard.by_number.get_mut(&fd) else { return Some(Cancelled::default()) };
+        if known.kind != Kind::File {
+            return Some(self.detach(&mut shard, fd));
+        }
+        let id = known.id;
+        let cancelled = known.cancel(Request::is_read);
+        let rest = self.left(&mut shard, fd, id, cancelled.requests.len());
+        drop((shard, rest));
         Some(cancelled)
     }
 
-    /// Waits for what is left on a descriptor that is about to be closed: on a file that takes a
-    /// device's time, on a stream it might be for ever, and is not waited for.
-    pub(crate) fn wait(&self, fd: c_int) {
+    /// The number does not mean the descriptor any more, or will not in a moment.
+    fn detach(&self, shard: &mut Known, fd: c_int) -> Cancelled {
+        let Some(mut known) = shard.by_number.remove(&fd) else { return Cancelled::default() };
+        let cancelled = known.cancel(|_| true);
+        let id = known.id;
+        known.is_detached = true;
+        shard.detached.insert(id, known);
+        // What is left of a descriptor without requests is closed under the lock; its like is open, or was
+        // until now.
+        drop(self.left(shard, fd, id, cancelled.requests.len()));
+        cancelled
+    }
+
+    /// The number up to which requests are those of whoever closes the descriptor now.
+    pub(crate) fn before_close(&self, fd: c_int) -> u64 {
+        self.lock(fd).by_number.get(&fd).map_or(0, |known| known.next_number)
+    }
+
+    /// For whoever is about to close a file: a request to be run first, which has begun; `None` when there
+    /// is none with a number below `until` any more. Waits while those that are left run elsewhere.
+    ///
+    /// Not left to the pump, all of whose threads may be in calls that end only after this.
+    pub(crate) fn next_before_close(&self, fd: c_int, until: u64) -> Option<Arc<Request>> {
         let mut shard = self.lock(fd);
-        let Some(known) = shard.get_mut(&fd) else { return };
-        // Those that another thread makes meanwhile are not ours.
-        let until = known.next_number;
-        while let Some(known) = shard.get_mut(&fd) {
-            if known.is_stream() || !known.requests.values().any(|entry| entry.number < until) {
-                return;
+        loop {
+            let known = shard.by_number.get_mut(&fd)?;
+            let old = known.requests.values_mut().filter(|entry| entry.number < until);
+            let first = old.min_by_key(|entry| (entry.stage != Stage::Ready, entry.number))?;
+            if first.stage == Stage::Ready {
+                first.stage = Stage::Runs;
+                return Some(first.request.clone());
             }
             known.closers += 1;
+            let id = known.id;
             shard = self.shard(fd).gone.wait(shard).unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = shard.get_mut(&fd) {
-                known.closers = known.closers.saturating_sub(1);
-            }
+            let known = shard.by_number.get_mut(&fd).filter(|known| known.id == id)?;
+            known.closers -= 1;
+        }
+    }
+}
+
+impl Known {
+    fn find(&mut self, request: &Request) -> Option<&mut Descriptor> {
+        let known = self.by_number.get_mut(&request.number);
+        match known.filter(|known| known.id == request.home) {
+            Some(known) => Some(known),
+            None => self.detached.get_mut(&request.home),
         }
     }
 }
@@ -297,80 +392,126 @@ impl Table {
 impl Lane {
     /// True: it is its turn.
     fn enter(&mut self, request: &Arc<Request>) -> bool {
-        if self.busy {
+        let free = self.head.is_none();
+        if free {
+            self.head = Some(request.clone());
+        } else {
             self.line.push_back(request.clone());
         }
-        !std::mem::replace(&mut self.busy, true)
+        free
+    }
+
+    /// Returns the next, if it was that request's turn.
+    fn leave(&mut self, request: &Arc<Request>) -> Option<Arc<Request>> {
+        let is_it = |other: &Arc<Request>| Arc::ptr_eq(other, request);
+        if self.head.as_ref().is_some_and(is_it) {
+            self.head = self.line.pop_front();
+            return self.head.clone();
+        }
+        // When all are cancelled, the first of the line is the first to go.
+        let place = self.line.iter().position(is_it)?;
+        self.line.remove(place);
+        None
     }
 }
 
 impl Descriptor {
-    fn begin(&mut self, request: &Arc<Request>) -> bool {
+    fn new(id: u64, request: &Request) -> Descriptor {
+        let kept = if request.kind == Kind::File { None } else { Kept::of(request.number) };
+        Descriptor {
+            id,
+            kind: request.kind,
+            identity: request.identity,
+            kept,
+            requests: Map::default(),
+            lanes: Default::default(),
+            writes: 0,
+            syncs: Vec::new(),
+            next_number: 0,
+            is_detached: false,
+            closers: 0,
+        }
+    }
+
+    /// The entry of that request: another with the same control block may have come behind one that was
+    /// cancelled.
+    fn entry(&mut self, request: &Arc<Request>) -> Option<&mut Entry> {
         let entry = self.requests.get_mut(&request.cb.address());
-        // Another request with the same control block may have come behind one that was cancelled.
-        let own = entry.filter(|entry| Arc::ptr_eq(&entry.request, request));
-        own.map(|entry| entry.runs = true).is_some()
+        entry.filter(|entry| Arc::ptr_eq(&entry.request, request))
+    }
+
+    fn begin(&mut self, request: &Arc<Request>) -> bool {
+        let entry = self.entry(request).filter(|entry| entry.stage == Stage::Ready);
+        entry.map(|entry| entry.stage = Stage::Runs).is_some()
     }
 
     fn cancel(&mut self, wanted: impl Fn(&Request) -> bool) -> Cancelled {
         let mut cancelled = Cancelled::default();
         let mut queued = Vec::new();
         for entry in self.requests.values().filter(|entry| wanted(&entry.request)) {
-            if entry.runs {
-                cancelled.some_run = true;
-            } else {
+            if entry.can_be_cancelled() {
                 queued.push((entry.number, entry.request.clone()));
+            } else {
+                cancelled.some_run = true;
             }
         }
         // Told in the order in which they came.
         queued.sort_unstable_by_key(|(number, _)| *number);
-        for (_, request) in queued {
-            cancelled.ready.extend(self.leave(&request, Err(libc::ECANCELED)));
-            cancelled.requests.push(request);
+        for (_, request) in &queued {
+            let behind = self.leave(request, Err(libc::ECANCELED));
+            cancelled.ready.extend(behind.next.into_iter().chain(behind.ready));
         }
+        cancelled.requests.extend(queued.into_iter().map(|(_, request)| request));
+        // Of those that have become ready some were cancelled right after.
+        cancelled.ready.retain(|request| self.entry(request).is_some());
         cancelled
     }
 
-    fn is_stream(&self) -> bool {
-        self.requests.values().any(|entry| entry.request.is_on_stream())
-    }
-
-    /// Writes the result. Returns the syncs that waited for nothing else.
-    fn leave(&mut self, request: &Arc<Request>, outcome: Outcome) -> Ready {
-        let Some(entry) = self.requests.remove(&request.cb.address()) else { return Ready::new() };
-        let mut ready = Ready::new();
+    /// Writes the result.
+    fn leave(&mut self, request: &Arc<Request>, outcome: Outcome) -> Behind {
+        let mut behind = Behind::default();
+        let number = match self.requests.entry(request.cb.address()) {
+            Place::Occupied(entry) if Arc::ptr_eq(&entry.get().request, request) => {
+                entry.remove().number
+            }
+            _ => return behind,
+        };
         if request.is_write() {
             self.writes -= 1;
-            for sync in self.syncs.iter_mut().filter(|sync| sync.number > entry.number) {
-                sync.behind -= 1;
-            }
-            if self.syncs.iter().any(|sync| sync.behind == 0) {
-                let (now, later) =
-                    std::mem::take(&mut self.syncs).into_iter().partition(|sync| sync.behind == 0);
-                self.syncs = later;
-                let now: Vec<WaitingSync> = now;
-                ready.extend(now.into_iter().map(|sync| sync.request));
-            }
+            behind.ready = self.syncs_behind(number);
         }
         if request.order == Order::Sync {
             self.syncs.retain(|sync| !Arc::ptr_eq(&sync.request, request));
         }
-        request.cb.finish(outcome);
-        ready
-    }
-
-    fn next_in_lane(&mut self, order: Order) -> Option<Arc<Request>> {
-        let lane = order.lane()?;
-        while let Some(request) = self.lanes[lane].line.pop_front() {
-            if self.begin(&request) {
-                return Some(request);
-            }
+        if let Some(lane) = request.order.lane() {
+            behind.next = self.lanes[lane].leave(request);
+            behind.next = behind.next.and_then(|next| self.make_ready(next));
         }
-        self.lanes[lane].busy = false;
-        None
+        if self.requests.is_empty() && !self.is_detached {
+            // Before the program can know that nothing is left: the other end of a pipe that it then closes
+            // sees that at once.
+            self.kept = None;
+        }
+        request.cb.finish(outcome);
+        behind
     }
 
-    fn is_idle(&self) -> bool {
-        self.requests.is_empty() && self.lanes.iter().all(|lane| !lane.busy)
+    /// A write of that number has left. Returns the syncs that waited for nothing else, which are ready.
+    fn syncs_behind(&mut self, number: u64) -> Ready {
+        for sync in self.syncs.iter_mut().filter(|sync| sync.number > number) {
+            sync.behind -= 1;
+        }
+        if self.syncs.iter().all(|sync| sync.behind > 0) {
+            return Ready::new();
+        }
+        let now = |sync: &WaitingSync| sync.behind == 0;
+        let (now, later) = std::mem::take(&mut self.syncs).into_iter().partition::<Vec<_>, _>(now);
+        self.syncs = later;
+        now.into_iter().filter_map(|sync| self.make_ready(sync.request)).collect()
+    }
+
+    fn make_ready(&mut self, request: Arc<Request>) -> Option<Arc<Request>> {
+        self.entry(&request)?.stage = Stage::Ready;
+        Some(request)
     }
 }

@@ -108,14 +108,21 @@ impl ControlBlock {
         self.get().error_code.load(Ordering::Acquire)
     }
 
+    /// In which generation the request was made, if it is under way.
+    pub(crate) fn generation(self) -> u32 {
+        // Ordering: Relaxed; whoever saw `EINPROGRESS` sees this.
+        self.get().generation.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn result(self) -> isize {
         // Ordering: Relaxed; whoever saw the error number sees this.
         self.get().return_value.load(Ordering::Relaxed)
     }
 
-    /// The request is under way.
-    pub(crate) fn begin(self) {
+    /// The request is under way, in a process of that generation.
+    pub(crate) fn begin(self, generation: u32) {
         let cb = self.get();
+        cb.generation.store(generation, Ordering::Relaxed);
         cb.return_value.store(0, Ordering::Relaxed);
         cb.error_code.store(libc::EINPROGRESS, Ordering::Release);
     }
@@ -248,6 +255,12 @@ unsafe extern "C" {
     fn __close(fd: c_int) -> c_int;
 }
 
+/// Closes a range of descriptors, or marks them.
+pub(crate) fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
+    // SAFETY: numbers only; the descriptors are the program's.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) as c_int }
+}
+
 pub(crate) fn close(fd: c_int) -> c_int {
     // SAFETY: numbers only; the descriptor is the program's.
     unsafe { __close(fd) }
@@ -272,19 +285,70 @@ pub(crate) fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
     answer as c_int
 }
 
-/// Whether it has no position: a pipe, a socket, a terminal.
-pub(crate) fn is_stream(fd: c_int) -> bool {
+/// What a descriptor stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct File {
+    pub(crate) kind: Kind,
+    pub(crate) identity: Identity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file, a directory or a disk: a request on it takes a device's time.
+    File,
+    /// Something else with a position; a request may wait for ever.
+    Device,
+    /// Has no position (a pipe, a socket, a terminal), and may have one wait for ever.
+    Stream,
+}
+
+/// The same as long as the descriptor stands for the same: the file system and the number in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(libc::dev_t, libc::ino64_t);
+
+pub(crate) fn file(fd: c_int) -> Result<File, c_int> {
+    // SAFETY: a plain structure, for which zeros are a value.
+    let mut stat: libc::stat64 = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours to write.
+    let answer = unsafe { libc::fstat64(fd, &raw mut stat) };
+    outcome(answer as isize).map_err(|error| errno_of(&error))?;
+    let kind = match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Kind::File,
+        _ if has_position(fd) => Kind::Device,
+        _ => Kind::Stream,
+    };
+    Ok(File { kind, identity: Identity(stat.st_dev, stat.st_ino) })
+}
+
+fn has_position(fd: c_int) -> bool {
     // SAFETY: numbers only.
     let answer = unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) };
-    outcome(answer as isize).is_err_and(|error| errno_of(&error) == libc::ESPIPE)
+    !outcome(answer as isize).is_err_and(|error| errno_of(&error) == libc::ESPIPE)
+}
+
+/// A duplicate with the lowest free number from `first` on, closed by `exec`.
+pub(crate) fn duplicate_from(fd: c_int, first: c_int) -> Option<c_int> {
+    // SAFETY: numbers only.
+    let duplicate = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, first) };
+    (duplicate >= 0).then_some(duplicate)
+}
+
+/// How many descriptors the process may have.
+pub(crate) fn most_descriptors() -> c_int {
+    let limit = limit(libc::RLIMIT_NOFILE).unwrap_or(libc::RLIM64_INFINITY);
+    c_int::try_from(limit).unwrap_or(c_int::MAX)
+}
+
+fn limit(of: libc::__rlimit_resource_t) -> Option<libc::rlim64_t> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is ours to write.
+    let answer = unsafe { libc::getrlimit64(of, &raw mut limit) };
+    (answer == 0).then_some(limit.rlim_cur)
 }
 
 /// Whether no write can meet the limit on the size of files, which is told by a signal.
 pub(crate) fn file_size_is_unlimited() -> bool {
-    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the structure is ours to write.
-    let answer = unsafe { libc::getrlimit64(libc::RLIMIT_FSIZE, &raw mut limit) };
-    answer == 0 && limit.rlim_cur == libc::RLIM64_INFINITY
+    limit(libc::RLIMIT_FSIZE) == Some(libc::RLIM64_INFINITY)
 }
 
 /// A clock that costs next to nothing; see `hints.rs`.
@@ -347,7 +411,7 @@ pub(crate) fn now() -> libc::timespec {
 }
 
 /// Blocks all signals on this thread; the mask before.
-pub(crate) fn block_signals() -> libc::sigset_t {
+fn block_signals() -> libc::sigset_t {
     // SAFETY: a plain bit set, for which zero is a value.
     let [mut all, mut before]: [libc::sigset_t; 2] = unsafe { std::mem::zeroed() };
     // SAFETY: the set is ours to write.
@@ -358,9 +422,46 @@ pub(crate) fn block_signals() -> libc::sigset_t {
 }
 
 /// Sets the signals that are blocked on this thread.
-pub(crate) fn set_signals(mask: &libc::sigset_t) {
+fn set_signals(mask: &libc::sigset_t) {
     // SAFETY: the set outlives the call; the one before is not asked for.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+}
+
+/// The two signals that a call raises on the thread that makes it.
+const RAISED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Runs `f` with all signals blocked. The program is not told of a signal that a call in `f` raises, as
+/// it is not told of those of our threads.
+pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
+    let mask = block_signals();
+    let before = RAISED.map(is_pending);
+    let result = f();
+    for (signo, before) in RAISED.into_iter().zip(before) {
+        if !before && is_pending(signo) {
+            take_pending(signo);
+        }
+    }
+    set_signals(&mask);
+    result
+}
+
+fn is_pending(signo: c_int) -> bool {
+    // SAFETY: a plain bit set, for which zero is a value.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write.
+    unsafe { libc::sigpending(&raw mut set) };
+    // SAFETY: the set outlives the call.
+    unsafe { libc::sigismember(&raw const set, signo) == 1 }
+}
+
+fn take_pending(signo: c_int) {
+    // SAFETY: a plain bit set, for which zero is a value.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write.
+    unsafe { libc::sigaddset(&raw mut set, signo) };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the time outlive the call; what is taken is not asked for.
+    unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const now) };
 }
 
 /// Unblocks all signals on this thread.

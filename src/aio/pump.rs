@@ -73,9 +73,13 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Runs closures that may block: started first in first out, ended in any order, on a bounded number
 /// of threads.
 ///
-/// It needs no runtime on the caller's side. The closures run on the current runtime, if that has
-/// worker threads, or else on the global one, and what is left when a runtime shuts down is run on the
-/// global one. A closure that panics ends itself and nothing else.
+/// It needs no runtime on the caller's side. The closures run on the runtime that it was made for
+/// ([`on`](Self::on)); else on the current one, if that has worker threads, or on the global one. What is
+/// left when a runtime shuts down is run on the global one. A closure that panics ends itself and nothing
+/// else.
+///
+/// In a runtime without a detector nobody would find out that a closure blocks; so there all of them run
+/// on threads without a core.
 ///
 /// Dropping the pump does not keep what was submitted from being run.
 ///
@@ -88,6 +92,8 @@ struct Shared {
     state: Mutex<State>,
     /// Lingering runners wait here for [`State::wakes`].
     linger: Condvar,
+    /// The runtime that it was made for.
+    home: Option<Handle>,
 }
 
 /// `idle + wakes` runners are in [`Shared::linger`]; they, those `starting` and those `looking` are
@@ -134,6 +140,19 @@ impl Pump {
     ///
     /// If `limit` is 0.
     pub fn new(limit: usize) -> Pump {
+        Pump::with_home(limit, None)
+    }
+
+    /// The same, with a runtime to run the closures on.
+    ///
+    /// # Panics
+    ///
+    /// If `limit` is 0.
+    pub fn on(handle: &Handle, limit: usize) -> Pump {
+        Pump::with_home(limit, Some(handle.clone()))
+    }
+
+    fn with_home(limit: usize, home: Option<Handle>) -> Pump {
         assert!(limit > 0, "a pump with a limit of 0 would run nothing");
         let state = State {
             line: VecDeque::new(),
@@ -146,7 +165,7 @@ impl Pump {
             missed: 0,
             looking: 0,
         };
-        let shared = Shared { state: Mutex::new(state), linger: Condvar::new() };
+        let shared = Shared { state: Mutex::new(state), linger: Condvar::new(), home };
         Pump { shared: Arc::new(shared) }
     }
 
@@ -227,7 +246,8 @@ impl Shared {
     /// Starts a runner that is counted already.
     fn start(self: &Arc<Self>) {
         let runner = Runner { shared: self.clone(), starting: true, last_resort: false };
-        match current_with_workers() {
+        match self.home.as_ref().filter(|home| is_fit(home)).cloned().or_else(current_with_workers)
+        {
             Some(handle) => runner.spawn_on(&handle),
             None => runner.spawn_on_global(),
         }
@@ -236,9 +256,12 @@ impl Shared {
 
 /// The current runtime, if its tasks run whatever the calling thread does next.
 fn current_with_workers() -> Option<Handle> {
-    let handle = Handle::try_current().ok()?;
-    let fit = !handle.shared.config.current_thread && !handle.shared.is_shutdown();
-    fit.then_some(handle)
+    Handle::try_current().ok().filter(is_fit)
+}
+
+/// Whether tasks of that runtime run whatever the calling thread does next.
+fn is_fit(handle: &Handle) -> bool {
+    !handle.shared.config.current_thread && !handle.shared.is_shutdown()
 }
 
 /// Takes requests from the line, one after the other.
@@ -268,7 +291,10 @@ impl Runner {
 
     async fn run(mut self) {
         loop {
-            let pass = gate(&SITE, Options::DEFAULT).await.unwrap_or(Pass::Inline);
+            let pass = match is_watched() {
+                true => gate(&SITE, Options::DEFAULT).await.unwrap_or(Pass::Inline),
+                false => Pass::WillBlock,
+            };
             match self.next(Stand::of_this_thread()) {
                 Next::Run(job) => quietly(|| run_at(&SITE, pass, job)),
                 Next::Linger if give_core_away() => {}
@@ -342,6 +368,11 @@ impl Runner {
             state.wakes -= 1;
         }
     }
+}
+
+/// Whether somebody finds out when a call on this thread blocks.
+fn is_watched() -> bool {
+    context::with(|thread| thread.is_none_or(|thread| thread.shared.detection.monitor))
 }
 
 /// Whom it would cost something if a runner waited on its thread.

@@ -3,11 +3,16 @@
 
 static volatile int called;
 static void function(union sigval v) { called = v.sival_int; }
+static int closed = -1;
+static void closes(union sigval v) {
+    (void)v;
+    close(closed);
+}
 static void *nothing(void *argument) { return argument; }
 
 int main(void) {
     check_library();
-    int file = scratch(), ends[2];
+    int file = scratch(), append = scratch_flags(O_RDWR | O_APPEND), ends[2];
     CHECK(pipe(ends) == 0);
     if (geteuid() == 0) CHECK(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
     struct rlimit limit = {0, 0};
@@ -41,6 +46,19 @@ int main(void) {
     cb.aio_sigevent.sigev_notify_function = function;
     cb.aio_sigevent.sigev_value.sival_int = 7;
     CHECK(aio_write(&cb) == 0 && wait_for(&cb) == 0 && called == 7);
+    /* It may close what the next one in line is on. */
+    closed = append;
+    for (int i = 0; i < 3; i++) {
+        prepare(&cbs[i], append, block, sizeof block, 0);
+        cbs[i].aio_sigevent.sigev_notify = SIGEV_THREAD;
+        cbs[i].aio_sigevent.sigev_notify_function = closes;
+        CHECK(aio_write(&cbs[i]) == 0 || errno == EBADF);
+    }
+    CHECK(wait_for(&cbs[0]) == 0);
+    /* The signal that a write raises is for nobody, as it would be on a thread of the library's. */
+    CHECK(close(ends[0]) == 0);
+    prepare(&cb, ends[1], "pipe", 4, 0);
+    CHECK(aio_write(&cb) == 0 && wait_for(&cb) == EPIPE);
     CHECK(threads() == 1);
     return 0;
 }
