@@ -132,9 +132,20 @@ impl<B> Op<B> {
         self.buf
     }
 
+    /// As if asking had done that much.
+    #[cfg(test)]
+    pub(super) fn after(self, done: usize) -> Op<B> {
+        Op { done, ..self }
+    }
+
     /// Whether a fence waits for it: anything but a read.
     pub(super) fn is_write(&self) -> bool {
         !matches!(self.kind, Kind::Read { .. } | Kind::Nop)
+    }
+
+    /// Whether it has changed the file already.
+    pub(super) fn is_partly_written(&self) -> bool {
+        self.is_write() && self.done > 0
     }
 
     /// Does what needs no waiting. `None`: the rest is for [`run`](Self::run), on a thread that may
@@ -143,6 +154,8 @@ impl<B> Op<B> {
         caught(|| match &self.kind {
             Kind::Nop => Some(Ok(0)),
             Kind::Sync { .. } | Kind::Call(_) => None,
+            // What could not be written at once would not stand behind what was.
+            Kind::Write { file, .. } if file.0.appends() => None,
             Kind::Read { file, offset, bytes } => {
                 let buf = bytes(&mut self.buf);
                 transfer(buf.len(), *offset, &mut self.done, |from, at| {

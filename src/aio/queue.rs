@@ -315,3 +315,34 @@ impl<B> From<Full<B>> for io::Error {
         io::Error::new(io::ErrorKind::WouldBlock, full.to_string())
     }
 }
+
+#[cfg(all(test, not(threadlet_loom)))]
+mod tests {
+    use super::*;
+    use crate::aio::File;
+
+    /// File systems that can be asked to write are rare; this needs none.
+    #[test]
+    fn a_write_that_was_done_in_part_is_not_cancelled() {
+        let path = std::env::temp_dir().join(format!("threadlet-part-{}", std::process::id()));
+        std::fs::write(&path, b"wr").unwrap();
+        let file = File::from(std::fs::File::options().write(true).open(&path).unwrap());
+        let queue = Queue::new(1);
+        for (done, cancelled) in [(0, true), (2, false)] {
+            let op = Op::write_at(&file, *b"written", 0).after(done);
+            let age = {
+                let mut state = queue.shared.state();
+                assert!(state.places.try_take() && state.order.try_start(true));
+                state.ages.begin()
+            };
+            let request = Arc::new(Request::new(queue.shared.clone(), op, age, true));
+            let mut completion = Completion::of(request.clone());
+            assert_eq!(completion.cancel(), cancelled);
+            queue.shared.start(request);
+            let (result, _) = futures::executor::block_on(completion);
+            assert_eq!(result.ok(), (!cancelled).then_some(7));
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"written");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -54,14 +54,15 @@ impl<B> Request<B> {
         Request { queue, write, age, slot }
     }
 
-    /// Keeps it from starting. `None`: it has started, or even ended.
+    /// Keeps it from starting. `None`: it has started (what asking has written cannot be taken back), or
+    /// even ended.
     ///
     /// `keep`: the buffer stays, with an error, for whoever awaits it; otherwise it is returned.
     fn cancel(&self, keep: bool) -> Option<Option<B>> {
         let mut state = self.queue.state();
         let mut slot = self.slot.lock();
         let (op, admitted) = match std::mem::replace(&mut slot.stage, Stage::Taken) {
-            Stage::Waiting { op, admitted } => (op, admitted),
+            Stage::Waiting { op, admitted } if !op.is_partly_written() => (op, admitted),
             other => {
                 slot.stage = other;
                 return None;

@@ -19,6 +19,7 @@ const EXAMINED: u8 = 1;
 const NO_READ: u8 = 2;
 const NO_WRITE: u8 = 4;
 const STREAM: u8 = 8;
+const APPENDS: u8 = 16;
 
 /// An open file, and whether it can be asked.
 ///
@@ -38,7 +39,7 @@ impl OpenFile {
 
     /// A regular file or a directory that was opened with these flags.
     pub(super) fn opened(file: File, flags: libc::c_int) -> Self {
-        OpenFile { file, memory: AtomicU8::new(EXAMINED | refused(flags)) }
+        OpenFile { file, memory: AtomicU8::new(EXAMINED | known(flags)) }
     }
 
     /// The file.
@@ -177,6 +178,11 @@ impl OpenFile {
         self.remembers(STREAM)
     }
 
+    /// Whether writes go to the end of the file, wherever that is by then.
+    pub fn appends(&self) -> bool {
+        self.remembers(APPENDS)
+    }
+
     /// What is known of the file. It is looked at once; what is changed later through the descriptor
     /// goes unnoticed.
     fn remembers(&self, bit: u8) -> bool {
@@ -216,17 +222,19 @@ fn examine(mut file: &File) -> u8 {
         Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => STREAM,
         _ => 0,
     };
-    stream | status_flags(file.as_fd()).map_or(NO_READ | NO_WRITE, refused)
+    stream | status_flags(file.as_fd()).map_or(NO_READ | NO_WRITE, known)
 }
 
-/// Rule 4 of the module.
-fn refused(flags: libc::c_int) -> u8 {
-    match flags {
-        _ if flags & libc::O_DIRECT != 0 => NO_READ | NO_WRITE,
-        // `O_SYNC` contains `O_DSYNC`.
-        _ if flags & libc::O_DSYNC != 0 => NO_WRITE,
-        _ => 0,
-    }
+/// What the flags of an open file tell: rule 4 of the module, and whether it is appended to.
+fn known(flags: libc::c_int) -> u8 {
+    let appends = if flags & libc::O_APPEND == 0 { 0 } else { APPENDS };
+    appends
+        | match flags {
+            _ if flags & libc::O_DIRECT != 0 => NO_READ | NO_WRITE,
+            // `O_SYNC` contains `O_DSYNC`.
+            _ if flags & libc::O_DSYNC != 0 => NO_WRITE,
+            _ => 0,
+        }
 }
 
 #[cfg(test)]
@@ -361,7 +369,9 @@ mod tests {
                 assert!(matches!(direct.ask_read(&mut [0; 512], Some(0)), Answer::Unsupported));
             }
         }
-        assert!(!synced.is_stream());
+        assert!(!synced.is_stream() && !synced.appends());
+        let end = OpenFile::new(File::options().append(true).open(&path).unwrap());
+        assert!(end.appends() && OpenFile::opened(end.into_inner(), libc::O_APPEND).appends());
         let (reader, _writer) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(OpenFile::new(File::from(std::os::fd::OwnedFd::from(reader))).is_stream());
     }

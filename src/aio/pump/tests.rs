@@ -63,6 +63,28 @@ fn up_to_the_limit() {
     }
 }
 
+/// Nobody would find out that they block.
+#[test]
+fn in_a_runtime_without_a_detector() {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).max_async_threads(20).detector(Detector::Off).build();
+    let runtime = runtime.unwrap();
+    let (sender, done) = mpsc::channel();
+    let pump = Pump::on(runtime.handle(), 20);
+    for count in [20, 1, 20] {
+        let all = Arc::new(std::sync::Barrier::new(count));
+        for _ in 0..200 {
+            let (all, sender) = (all.clone(), sender.clone());
+            pump.submit(move || {
+                all.wait();
+                sender.send(()).unwrap();
+            });
+        }
+        (0..200).for_each(|_| done.recv_timeout(LIMIT).unwrap());
+    }
+    comes_to_rest(&pump, &runtime, 20);
+}
+
 #[test]
 fn a_limit_that_is_raised_is_used() {
     let all = Arc::new(std::sync::Barrier::new(5));
