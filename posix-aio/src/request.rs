@@ -11,7 +11,7 @@ use crate::list::List;
 use crate::notify::notify;
 use crate::state::State;
 use crate::suspend;
-use crate::table::{Cancelled, Order};
+use crate::table::{Cancelled, Order, Stage};
 use crate::user::{self, Buffer, ControlBlock, Event, File, Identity, Kind, Outcome, Params};
 
 /// What is longer is not copied in the call that asks for it: another thread is there sooner.
@@ -38,6 +38,9 @@ pub(crate) struct Request {
     /// The descriptor that is used (`kept.rs`), and whose requests this one is among in the table.
     pub(crate) fd: c_int,
     pub(crate) home: u64,
+    /// When it came, and how far it is.
+    pub(crate) turn: u64,
+    pub(crate) stage: Stage,
     pub(crate) order: Order,
     op: Op,
     buffer: Buffer,
@@ -87,7 +90,7 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
         Start::Queue { file: File { kind, identity }, order, at, done } => {
             let Params { fd: number, buffer, event, .. } = params;
             let list = list.cloned();
-            let (fd, home) = (number, 0);
+            let (fd, home, turn, stage) = (number, 0, 0, Stage::default());
             queue(Request {
                 cb,
                 number,
@@ -95,6 +98,8 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
                 identity,
                 fd,
                 home,
+                turn,
+                stage,
                 order,
                 op,
                 buffer,
@@ -248,7 +253,7 @@ fn submit_all(state: &'static State, ready: impl IntoIterator<Item = Arc<Request
 /// On a thread that may block: the request, and those behind it in its lane.
 fn run(state: &'static State, request: Arc<Request>) {
     let mut next = Some(request);
-    while let Some(request) = next.take_if(|request| state.table.begin(request)) {
+    while let Some(request) = next.take_if(|request| request.stage.begin()) {
         next = run_begun(state, &request, false);
     }
 }
@@ -279,7 +284,7 @@ pub(crate) fn before_close(fd: c_int) {
     if !state.is_own() {
         return;
     }
-    let until = state.table.before_close(fd);
+    let until = state.table.turns(fd);
     let Some(cancelled) = state.table.close(fd) else { return };
     tell_cancelled(state, cancelled);
     while let Some(request) = state.table.next_before_close(fd, until) {

@@ -12,15 +12,16 @@
 //! Either fence comes first: if the waiter's, the finisher sees the bits; if the finisher's, the
 //! waiter sees the result. No lock is taken, so the three functions that POSIX allows in signal
 //! handlers (`aio_error`, `aio_return`, `aio_suspend`) may be called there.
+//!
+//! A waiter sleeps at once. To let others have the CPU first would save some wakes; but who has slept is
+//! soon before those who have just run, and who has yielded is behind them all, while the device waits
+//! for what this thread brings next.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::user::{self, Waited};
 
 const COUNT: usize = 256;
-
-/// How often a waiter lets others go first before it sleeps.
-const YIELDS: u32 = 2;
 
 /// How often one looks who found no slot.
 const POLL_NS: i64 = 1_000_000;
@@ -93,13 +94,6 @@ impl Drop for Taken {
 pub(crate) fn wait(bits: u64, until: Option<&libc::timespec>, done: impl Fn() -> bool) -> Waited {
     if done() {
         return Waited::Woken;
-    }
-    for _ in 0..YIELDS {
-        // Others may be about to finish one: with the CPU to themselves they do, and need not wake us.
-        std::thread::yield_now();
-        if done() {
-            return Waited::Woken;
-        }
     }
     let taken = Taken::take();
     loop {

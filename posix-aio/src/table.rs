@@ -21,7 +21,7 @@ use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_int;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::kept::Kept;
@@ -85,33 +85,48 @@ impl Hasher for Multiply {
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Waits,
-    Ready,
-    Runs,
-}
+/// How far a request has come.
+#[derive(Debug, Default)]
+pub(crate) struct Stage(AtomicU8);
 
-#[derive(Debug)]
-struct Entry {
-    request: Arc<Request>,
-    stage: Stage,
-    /// When it came.
-    number: u64,
-}
+/// Becomes ready under the lock only.
+const WAITS: u8 = 0;
+/// Whoever changes this without the lock has the request begin.
+const READY: u8 = 1;
+const RUNS: u8 = 2;
 
-impl Entry {
-    /// Whether nothing of it has happened yet.
-    fn can_be_cancelled(&self) -> bool {
-        self.stage != Stage::Runs && !self.request.is_partly_written()
+impl Stage {
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == READY
+    }
+
+    /// Its turn has come.
+    fn make_ready(&self) {
+        // Ordering: Relaxed; whoever begins it has it from the pump, or holds the lock.
+        self.0.store(READY, Ordering::Relaxed);
+    }
+
+    /// From `READY`, and, if the caller has the lock, from `WAITS`: whoever gets `true` runs the request,
+    /// or cancels it.
+    fn take(&self, from: u8) -> bool {
+        self.0.compare_exchange(from, RUNS, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whoever gets `true` runs the request: it was neither cancelled nor begun by another.
+    pub(crate) fn begin(&self) -> bool {
+        self.take(READY)
+    }
+
+    /// The caller has the lock. `false`: it runs.
+    fn cancel(&self) -> bool {
+        self.take(WAITS) || self.take(READY)
     }
 }
 
 #[derive(Debug)]
 struct WaitingSync {
     request: Arc<Request>,
-    number: u64,
-    /// How many writes with a smaller number are unfinished.
+    /// How many writes that came before it are unfinished.
     behind: usize,
 }
 
@@ -129,12 +144,12 @@ struct Descriptor {
     identity: Identity,
     /// What its requests run on, if it is no file.
     kept: Option<Kept>,
-    requests: Map<usize, Entry>,
+    requests: Map<usize, Arc<Request>>,
     lanes: [Lane; 2],
     /// How many of the requests are writes.
     writes: usize,
     syncs: Vec<WaitingSync>,
-    next_number: u64,
+    next_turn: u64,
     /// Whether its number means something else now.
     is_detached: bool,
     /// How many wait in [`Table::next_before_close`].
@@ -230,31 +245,27 @@ impl Table {
         request.cb.begin(state::generation());
         request.home = known.id;
         request.fd = known.kept.as_ref().map_or(number, Kept::number);
+        request.turn = known.next_turn;
+        known.next_turn += 1;
         let request = Arc::new(request);
         let writes_before = known.writes;
         known.writes += usize::from(request.is_write());
         let now = match (request.order, request.order.lane()) {
             (_, Some(lane)) => known.lanes[lane].enter(&request),
             (Order::Sync, _) if writes_before > 0 => {
-                let (number, request) = (known.next_number, request.clone());
-                known.syncs.push(WaitingSync { request, number, behind: writes_before });
+                known.syncs.push(WaitingSync { request: request.clone(), behind: writes_before });
                 false
             }
             _ => true,
         };
-        let stage = if now { Stage::Ready } else { Stage::Waits };
-        place.insert(Entry { request: request.clone(), stage, number: known.next_number });
-        known.next_number += 1;
+        if now {
+            request.stage.make_ready();
+        }
+        place.insert(request.clone());
         // Ordering: Relaxed; a descriptor is closed after what was started on it, or the program's threads
         // race.
         self.shard(number).count.fetch_add(1, Ordering::Relaxed);
         Ok(Entered { ready: now.then_some(request), cancelled })
-    }
-
-    /// Whoever gets `true` runs the request; it was neither cancelled meanwhile nor begun by another.
-    pub(crate) fn begin(&self, request: &Arc<Request>) -> bool {
-        let mut shard = self.lock(request.number);
-        shard.find(request).is_some_and(|known| known.begin(request))
     }
 
     /// The request that ran is finished.
@@ -262,37 +273,22 @@ impl Table {
         let mut shard = self.lock(request.number);
         let Some(known) = shard.find(request) else { return Behind::default() };
         let behind = known.leave(request, outcome);
-        let rest = self.left(&mut shard, request.number, request.home, 1);
+        let rest = known.is_left_by(1, self.shard(request.number)).then(|| shard.take(request));
         drop(shard);
         // Closing may take long, and nobody waits for it.
         drop(rest);
         behind
     }
 
-    /// So many requests have left a descriptor. If there are no others, it is given back.
-    #[must_use = "it is to be dropped without the lock"]
-    fn left(&self, shard: &mut Known, fd: c_int, id: u64, count: usize) -> Option<Descriptor> {
-        self.shard(fd).count.fetch_sub(count, Ordering::Relaxed);
-        let known = shard.by_number.get(&fd).filter(|known| known.id == id);
-        let Some(known) = known else {
-            let idle = shard.detached.get(&id).is_some_and(|known| known.requests.is_empty());
-            return if idle { shard.detached.remove(&id) } else { None };
-        };
-        if known.closers > 0 {
-            self.shard(fd).gone.notify_all();
-        }
-        if known.requests.is_empty() { shard.by_number.remove(&fd) } else { None }
-    }
-
     /// Cancels what has not started: the request with that control block, or all of the descriptor.
     pub(crate) fn cancel(&self, fd: c_int, address: Option<usize>) -> Cancelled {
         let mut shard = self.lock(fd);
         let Some(known) = shard.by_number.get_mut(&fd) else { return Cancelled::default() };
-        let id = known.id;
         let cancelled =
             known.cancel(|request| address.is_none_or(|address| request.cb.address() == address));
-        let rest = self.left(&mut shard, fd, id, cancelled.requests.len());
-        drop((shard, rest));
+        if known.is_left_by(cancelled.requests.len(), self.shard(fd)) {
+            shard.by_number.remove(&fd);
+        }
         cancelled
     }
 
@@ -331,10 +327,10 @@ impl Table {
         if known.kind != Kind::File {
             return Some(self.detach(&mut shard, fd));
         }
-        let id = known.id;
         let cancelled = known.cancel(Request::is_read);
-        let rest = self.left(&mut shard, fd, id, cancelled.requests.len());
-        drop((shard, rest));
+        if known.is_left_by(cancelled.requests.len(), self.shard(fd)) {
+            shard.by_number.remove(&fd);
+        }
         Some(cancelled)
     }
 
@@ -342,33 +338,34 @@ impl Table {
     fn detach(&self, shard: &mut Known, fd: c_int) -> Cancelled {
         let Some(mut known) = shard.by_number.remove(&fd) else { return Cancelled::default() };
         let cancelled = known.cancel(|_| true);
-        let id = known.id;
         known.is_detached = true;
-        shard.detached.insert(id, known);
-        // What is left of a descriptor without requests is closed under the lock; its like is open, or was
-        // until now.
-        drop(self.left(shard, fd, id, cancelled.requests.len()));
+        if !known.is_left_by(cancelled.requests.len(), self.shard(fd)) {
+            shard.detached.insert(known.id, known);
+        }
         cancelled
     }
 
-    /// The number up to which requests are those of whoever closes the descriptor now.
-    pub(crate) fn before_close(&self, fd: c_int) -> u64 {
-        self.lock(fd).by_number.get(&fd).map_or(0, |known| known.next_number)
+    /// The turn up to which requests are those of whoever closes the descriptor now.
+    pub(crate) fn turns(&self, fd: c_int) -> u64 {
+        self.lock(fd).by_number.get(&fd).map_or(0, |known| known.next_turn)
     }
 
     /// For whoever is about to close a file: a request to be run first, which has begun; `None` when there
-    /// is none with a number below `until` any more. Waits while those that are left run elsewhere.
+    /// is none of a turn before `until` any more. Waits while those that are left run elsewhere.
     ///
     /// Not left to the pump, all of whose threads may be in calls that end only after this.
     pub(crate) fn next_before_close(&self, fd: c_int, until: u64) -> Option<Arc<Request>> {
         let mut shard = self.lock(fd);
         loop {
             let known = shard.by_number.get_mut(&fd)?;
-            let old = known.requests.values_mut().filter(|entry| entry.number < until);
-            let first = old.min_by_key(|entry| (entry.stage != Stage::Ready, entry.number))?;
-            if first.stage == Stage::Ready {
-                first.stage = Stage::Runs;
-                return Some(first.request.clone());
+            let old = known.requests.values().filter(|request| request.turn < until);
+            let first = old.min_by_key(|request| (!request.stage.is_ready(), request.turn))?;
+            if first.stage.is_ready() {
+                match first.stage.begin() {
+                    true => return Some(first.clone()),
+                    // The pump was first.
+                    false => continue,
+                }
             }
             known.closers += 1;
             let id = known.id;
@@ -385,6 +382,13 @@ impl Known {
         match known.filter(|known| known.id == request.home) {
             Some(known) => Some(known),
             None => self.detached.get_mut(&request.home),
+        }
+    }
+
+    fn take(&mut self, request: &Request) -> Option<Descriptor> {
+        match self.by_number.entry(request.number) {
+            Place::Occupied(known) if known.get().id == request.home => Some(known.remove()),
+            _ => self.detached.remove(&request.home),
         }
     }
 }
@@ -427,65 +431,52 @@ impl Descriptor {
             lanes: Default::default(),
             writes: 0,
             syncs: Vec::new(),
-            next_number: 0,
+            next_turn: 0,
             is_detached: false,
             closers: 0,
         }
     }
 
-    /// The entry of that request: another with the same control block may have come behind one that was
-    /// cancelled.
-    fn entry(&mut self, request: &Arc<Request>) -> Option<&mut Entry> {
-        let entry = self.requests.get_mut(&request.cb.address());
-        entry.filter(|entry| Arc::ptr_eq(&entry.request, request))
-    }
-
-    fn begin(&mut self, request: &Arc<Request>) -> bool {
-        let entry = self.entry(request).filter(|entry| entry.stage == Stage::Ready);
-        entry.map(|entry| entry.stage = Stage::Runs).is_some()
+    /// So many requests have left. Whether there are none any more, and it is to go.
+    fn is_left_by(&mut self, count: usize, shard: &Shard) -> bool {
+        shard.count.fetch_sub(count, Ordering::Relaxed);
+        if self.closers > 0 {
+            shard.gone.notify_all();
+        }
+        self.requests.is_empty()
     }
 
     fn cancel(&mut self, wanted: impl Fn(&Request) -> bool) -> Cancelled {
         let mut cancelled = Cancelled::default();
-        let mut queued = Vec::new();
-        for entry in self.requests.values().filter(|entry| wanted(&entry.request)) {
-            if entry.can_be_cancelled() {
-                queued.push((entry.number, entry.request.clone()));
+        for request in self.requests.values().filter(|request| wanted(request)) {
+            if !request.is_partly_written() && request.stage.cancel() {
+                cancelled.requests.push(request.clone());
             } else {
                 cancelled.some_run = true;
             }
         }
         // Told in the order in which they came.
-        queued.sort_unstable_by_key(|(number, _)| *number);
-        for (_, request) in &queued {
+        cancelled.requests.sort_unstable_by_key(|request| request.turn);
+        for request in &cancelled.requests {
             let behind = self.leave(request, Err(libc::ECANCELED));
             cancelled.ready.extend(behind.next.into_iter().chain(behind.ready));
         }
-        cancelled.requests.extend(queued.into_iter().map(|(_, request)| request));
-        // Of those that have become ready some were cancelled right after.
-        cancelled.ready.retain(|request| self.entry(request).is_some());
         cancelled
     }
 
     /// Writes the result.
     fn leave(&mut self, request: &Arc<Request>, outcome: Outcome) -> Behind {
         let mut behind = Behind::default();
-        let number = match self.requests.entry(request.cb.address()) {
-            Place::Occupied(entry) if Arc::ptr_eq(&entry.get().request, request) => {
-                entry.remove().number
-            }
-            _ => return behind,
-        };
+        self.requests.remove(&request.cb.address());
         if request.is_write() {
             self.writes -= 1;
-            behind.ready = self.syncs_behind(number);
+            behind.ready = self.syncs_behind(request);
         }
         if request.order == Order::Sync {
             self.syncs.retain(|sync| !Arc::ptr_eq(&sync.request, request));
         }
         if let Some(lane) = request.order.lane() {
-            behind.next = self.lanes[lane].leave(request);
-            behind.next = behind.next.and_then(|next| self.make_ready(next));
+            behind.next = self.lanes[lane].leave(request).filter(is_made_ready);
         }
         if self.requests.is_empty() && !self.is_detached {
             // Before the program can know that nothing is left: the other end of a pipe that it then closes
@@ -496,9 +487,9 @@ impl Descriptor {
         behind
     }
 
-    /// A write of that number has left. Returns the syncs that waited for nothing else, which are ready.
-    fn syncs_behind(&mut self, number: u64) -> Ready {
-        for sync in self.syncs.iter_mut().filter(|sync| sync.number > number) {
+    /// A write has left. Returns the syncs that waited for nothing else, which are ready.
+    fn syncs_behind(&mut self, write: &Request) -> Ready {
+        for sync in self.syncs.iter_mut().filter(|sync| sync.request.turn > write.turn) {
             sync.behind -= 1;
         }
         if self.syncs.iter().all(|sync| sync.behind > 0) {
@@ -507,11 +498,15 @@ impl Descriptor {
         let now = |sync: &WaitingSync| sync.behind == 0;
         let (now, later) = std::mem::take(&mut self.syncs).into_iter().partition::<Vec<_>, _>(now);
         self.syncs = later;
-        now.into_iter().filter_map(|sync| self.make_ready(sync.request)).collect()
+        now.into_iter().map(|sync| sync.request).filter(is_made_ready).collect()
     }
+}
 
-    fn make_ready(&mut self, request: Arc<Request>) -> Option<Arc<Request>> {
-        self.entry(&request)?.stage = Stage::Ready;
-        Some(request)
+/// Whether a request that waits has become ready; not if it is being cancelled with those before it.
+fn is_made_ready(request: &Arc<Request>) -> bool {
+    let waits = request.stage.0.load(Ordering::Relaxed) == WAITS;
+    if waits {
+        request.stage.make_ready();
     }
+    waits
 }
