@@ -219,7 +219,7 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
     // Without the handler a forked child that goes on running tasks is on its own.
     FORK.get_or_init(|| sys::fork::on_fork_in_child(context::forget_after_fork).is_ok());
     let trace = trace.map(Trace::create).transpose()?;
-    let (driver, driver_handle) = driver::new()?;
+    let (driver, driver_handle) = driver::new();
     let detection = choose(detector);
     let shared = Arc::new(Shared::new(config, detection, driver, driver_handle, trace));
     let runtime = Runtime { handle: Handle { shared }, patience: None };
