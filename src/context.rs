@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::detect::ring::Ring;
@@ -19,6 +19,7 @@ use crate::scheduler::pool::{Cause, Holding, Todo};
 use crate::scheduler::shared::{Seat, Shared};
 use crate::site::Site;
 use crate::slot::Slot;
+use crate::sys;
 use crate::sys::thread::sleeps;
 
 /// In-place calls in one poll before the task goes back through the queue: with its core in hand
@@ -467,15 +468,13 @@ pub(crate) fn is_ours() -> bool {
 }
 
 /// How many forks lie between the first process and this one, since runtimes are built.
-static FORKS: AtomicUsize = AtomicUsize::new(0);
-
 pub(crate) fn forks() -> usize {
-    FORKS.load(Ordering::Relaxed)
+    sys::fork::forks()
 }
 
 /// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
 pub(crate) extern "C" fn forget_after_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    sys::fork::count();
     let mut thread = THREAD.replace(ptr::null());
     // SAFETY: as in `with`: not null only while the value lives, on this thread; and each was
     // installed while the one outside it lived.

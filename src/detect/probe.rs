@@ -9,13 +9,15 @@
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ring::{Ring, RingError, WATERMARK};
+use crate::primitive::{Mutex, StaticRef, YesOrNo};
 use crate::sys::epoll::{Epoll, Event};
+use crate::sys::fork::PerFork;
 use crate::sys::perf::{self, Step, StepError, Trial};
 use crate::sys::{seccomp, thread as sys_thread};
 
@@ -25,16 +27,28 @@ const CHILD_LIMIT: Duration = Duration::from_secs(1);
 const EDGE_LIMIT: Duration = Duration::from_millis(250);
 
 /// Whether threads of this process can have perf rings; if not, why, and what would help.
+///
+/// A child of `fork` keeps its parent's answer. If the parent was about to find it, the child does so
+/// itself.
 pub(crate) fn perf() -> &'static Result<(), String> {
-    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
-    ANSWER.get_or_init(probe)
+    static ANSWER: StaticRef<Result<(), String>> = StaticRef::new();
+    static ASKING: PerFork<Mutex<()>> = PerFork::new();
+    if let Some(answer) = ANSWER.get() {
+        return answer;
+    }
+    let _one = ASKING.get().lock();
+    ANSWER.get().unwrap_or_else(|| {
+        let answer = Box::leak(Box::new(probe()));
+        ANSWER.set(Some(answer));
+        answer
+    })
 }
 
 /// Whether this process had no seccomp filter when it was first asked. What is merely useful is not
 /// tried behind one: nobody asks a child for each such call.
 pub(crate) fn is_unfiltered() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| !seccomp::filter_active())
+    static ANSWER: YesOrNo = YesOrNo::new();
+    ANSWER.get_or_find(|| !seccomp::filter_active())
 }
 
 fn probe() -> Result<(), String> {

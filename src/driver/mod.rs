@@ -1,19 +1,23 @@
 //! The driver: sockets and timers of one runtime.
 //!
-//! - [`Driver`] is exclusive: who holds it may turn it, that is wait in epoll for sockets, the
-//!   earliest timer and [`Handle::unpark`]. It belongs to nobody for long: the scheduler gives it
-//!   to a worker that goes idle, so some thread always has it while nothing else is to do.
+//! - [`Driver`] is exclusive: who holds it may turn it, that is wait for sockets, the earliest timer
+//!   and [`Handle::unpark`]. It belongs to nobody for long: the scheduler gives it to a worker that
+//!   goes idle, so some thread always has it while nothing else is to do.
 //! - [`Handle`] is shared: it registers sources and timers, unparks, and expires timers for workers
 //!   too busy to turn the driver.
+//!
+//! It waits in epoll, by way of mio, from the first source on, and then has three descriptors. Before
+//! that it has none, and waits on a futex: many a runtime never sees a socket.
 //!
 //! Turning calls no waker. It collects those that are due, and the thread wakes them after it has
 //! put the driver back: a task that blocks its thread never keeps the driver with it.
 //!
 //! Locks: the table of sources, the waiters of a source (taken under the former when an event is
-//! dispatched), the timers. None is held while waiting and none while user code (a waker) runs.
+//! dispatched), a poller that no driver has taken yet (under the former as well), the timers. None is
+//! held while waiting and none while user code (a waker) runs.
 //!
-//! `parking` proves that no unpark and no earlier timer is slept through, `scheduled_io` that no
-//! readiness is lost.
+//! `parking` proves that no unpark, no earlier timer and no first source is slept through,
+//! `scheduled_io` that no readiness is lost.
 
 mod evented;
 mod parking;
@@ -30,6 +34,7 @@ pub(crate) use self::timers::TimerKey;
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -37,7 +42,7 @@ use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
-use self::parking::{Begin, Notify, Parking};
+use self::parking::{Begin, Means, Notify, Parking};
 use self::scheduled_io::{Edges, ScheduledIo};
 use self::timers::{Inserted, Timers};
 use crate::primitive::{Arc, Mutex};
@@ -62,9 +67,25 @@ fn gone() -> io::Error {
 /// The exclusive half: whoever holds it may wait for events.
 #[derive(Debug)]
 pub(crate) struct Driver {
+    /// From the first turn on that finds one.
+    poller: Option<Poller>,
+    shared: Arc<Shared>,
+}
+
+/// What the holder of the driver waits in once there is a source.
+#[derive(Debug)]
+struct Poller {
     poll: Poll,
     events: Events,
-    shared: Arc<Shared>,
+}
+
+/// What others need of the poller.
+#[derive(Debug)]
+struct Access {
+    registry: Registry,
+    waker: mio::Waker,
+    /// Until the driver takes it.
+    poller: Mutex<Option<Poller>>,
 }
 
 /// The shared half. Cheap to clone.
@@ -75,8 +96,8 @@ pub(crate) struct Handle {
 
 #[derive(Debug)]
 struct Shared {
-    registry: Registry,
-    waker: mio::Waker,
+    /// From the first source on. Filled under the lock of `sources`.
+    access: OnceLock<Access>,
     parking: Parking,
     timers: Timers,
     sources: Mutex<Sources>,
@@ -91,21 +112,27 @@ struct Sources {
     shut_down: bool,
 }
 
-/// Makes a driver and its handle. Fails if the process is out of descriptors.
-pub(crate) fn new() -> io::Result<(Driver, Handle)> {
-    let poll = Poll::new()?;
-    let registry = poll.registry().try_clone()?;
-    let waker = mio::Waker::new(&registry, UNPARK)?;
+/// Makes a driver and its handle.
+pub(crate) fn new() -> (Driver, Handle) {
     let sources = Sources { slab: Slab::new(), shut_down: false };
     let shared = Arc::new(Shared {
-        registry,
-        waker,
+        access: OnceLock::new(),
         parking: Parking::new(),
         timers: Timers::new(),
         sources: Mutex::new(sources),
     });
-    let driver = Driver { poll, events: Events::with_capacity(EVENTS), shared: shared.clone() };
-    Ok((driver, Handle { shared }))
+    (Driver { poller: None, shared: shared.clone() }, Handle { shared })
+}
+
+impl Access {
+    /// Makes a poller. Fails if the process is out of descriptors.
+    fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, UNPARK)?;
+        let poller = Poller { poll, events: Events::with_capacity(EVENTS) };
+        Ok(Access { registry, waker, poller: Mutex::new(Some(poller)) })
+    }
 }
 
 impl Driver {
@@ -115,7 +142,8 @@ impl Driver {
     /// It may return early with nothing (a signal, an unpark that came late); the caller looks at
     /// its queues and turns again. `Some(ZERO)` never blocks and leaves a pending unpark pending.
     pub(crate) fn turn(&mut self, max: Option<Duration>, ready: &mut Vec<Waker>) -> io::Result<()> {
-        let waits = max != Some(Duration::ZERO) && self.shared.parking.begin() == Begin::Wait;
+        let means = self.means();
+        let waits = max != Some(Duration::ZERO) && self.shared.parking.begin(means) == Begin::Wait;
         let result = if waits {
             let timeout = self.timeout(max);
             let result = self.wait(timeout);
@@ -132,6 +160,14 @@ impl Driver {
         result
     }
 
+    /// D0 of `parking`: takes the poller, if there is one by now.
+    fn means(&mut self) -> Means {
+        if self.poller.is_none() {
+            self.poller = self.shared.access.get().and_then(|access| access.poller.lock().take());
+        }
+        if self.poller.is_some() { Means::Poller } else { Means::Futex }
+    }
+
     /// D3 of `parking`: how long to wait, as the timers are *after* the waiting was announced.
     fn timeout(&self, max: Option<Duration>) -> Option<Duration> {
         let next = self.shared.timers.next_deadline();
@@ -142,6 +178,39 @@ impl Driver {
         }
     }
 
+    /// D4 of `parking`, by the means of this turn.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match &mut self.poller {
+            Some(poller) => poller.wait(timeout),
+            None => {
+                if timeout != Some(Duration::ZERO) {
+                    self.shared.parking.sleep(timeout);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn dispatch(&self, ready: &mut Vec<Waker>) {
+        let Some(Poller { events, .. }) = &self.poller else { return };
+        if events.is_empty() {
+            return;
+        }
+        let sources = self.shared.sources.lock();
+        for event in events {
+            // No entry: the eventfd, or a source that was deregistered meanwhile.
+            let Some(io) = sources.slab.get(event.token().0) else { continue };
+            let broken = event.is_error();
+            let edges = Edges {
+                read: event.is_readable() || event.is_read_closed() || broken,
+                write: event.is_writable() || event.is_write_closed() || broken,
+            };
+            io.record(edges, ready);
+        }
+    }
+}
+
+impl Poller {
     /// Fills `events`. A signal ends the wait early.
     ///
     /// The timeout of `epoll_wait` is whole milliseconds. So a bounded wait is `ppoll` on the epoll
@@ -162,23 +231,6 @@ impl Driver {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
-        }
-    }
-
-    fn dispatch(&self, ready: &mut Vec<Waker>) {
-        if self.events.is_empty() {
-            return;
-        }
-        let sources = self.shared.sources.lock();
-        for event in &self.events {
-            // No entry: the eventfd, or a source that was deregistered meanwhile.
-            let Some(io) = sources.slab.get(event.token().0) else { continue };
-            let broken = event.is_error();
-            let edges = Edges {
-                read: event.is_readable() || event.is_read_closed() || broken,
-                write: event.is_writable() || event.is_write_closed() || broken,
-            };
-            io.record(edges, ready);
         }
     }
 }
@@ -210,11 +262,7 @@ impl Handle {
     /// Ends the current wait of the driver, or the next one if nobody waits. Costs no system call
     /// if nobody waits or somebody else has just done it.
     pub(crate) fn unpark(&self) {
-        if self.shared.parking.notify() == Notify::Wake {
-            // The eventfd can only fail if the process is beyond repair; a driver that waits
-            // without bound would then never return.
-            self.shared.waker.wake().expect("the eventfd of the driver can be written");
-        }
+        self.shared.finish(self.shared.parking.notify());
     }
 
     /// Registers a timer: the waker is handed out once `deadline` has passed.
@@ -291,15 +339,16 @@ impl Handle {
         interest: Interest,
     ) -> io::Result<(usize, Arc<ScheduledIo>)> {
         let io = Arc::new(ScheduledIo::new());
-        let key = {
+        let (key, access) = {
             let mut sources = self.shared.sources.lock();
             if sources.shut_down {
                 return Err(gone());
             }
-            sources.slab.insert(io.clone())
+            let access = self.shared.access(&mut sources)?;
+            (sources.slab.insert(io.clone()), access)
         };
         // The place is filled before epoll knows the source: no event finds it empty.
-        if let Err(error) = self.shared.registry.register(source, Token(key), interest) {
+        if let Err(error) = access.registry.register(source, Token(key), interest) {
             self.release(key);
             return Err(error);
         }
@@ -309,7 +358,8 @@ impl Handle {
     /// Both owners of the waiters go with the source, this table and the `Evented`, and with them
     /// the wakers left behind: a task that holds its own socket is not kept alive by its own waker.
     fn deregister(&self, source: &mut impl Source, key: usize) -> io::Result<()> {
-        let result = self.shared.registry.deregister(source);
+        let access = self.shared.access.get().expect("a registered source has been registered");
+        let result = access.registry.deregister(source);
         self.release(key);
         result
     }
@@ -327,5 +377,35 @@ impl Handle {
     #[cfg(test)]
     pub(crate) fn source_count(&self) -> usize {
         self.shared.sources.lock().slab.len()
+    }
+}
+
+impl Shared {
+    /// What a source is registered with; the first one makes it. If it cannot be made, that is the
+    /// error of this one source, and the next one tries again.
+    ///
+    /// The driver is told under the lock of the sources: whoever finds the poller made can count on
+    /// that, wherever the thread that made it may have been held up.
+    fn access(&self, _sources: &mut Sources) -> io::Result<&Access> {
+        if let Some(access) = self.access.get() {
+            return Ok(access);
+        }
+        let made = Access::new()?;
+        let notify = self.parking.bring_poller(|| drop(self.access.set(made)));
+        self.finish(notify);
+        Ok(self.access.get().expect("it has just been set"))
+    }
+
+    /// U2 of `parking`, where it is not the futex.
+    fn finish(&self, notify: Notify) {
+        match notify {
+            Notify::Nothing | Notify::Woken => {}
+            Notify::WakePoller => {
+                let access = self.access.get().expect("the driver waits in its poller");
+                // The eventfd can only fail if the process is beyond repair; a driver that waits
+                // without bound would then never return.
+                access.waker.wake().expect("the eventfd of the driver can be written");
+            }
+        }
     }
 }

@@ -1,39 +1,74 @@
 //! How a waiting driver is woken, and why no wake-up is lost.
 //!
-//! One word with three states:
+//! One word with four states:
 //!
 //! | state | meaning | left by |
 //! |---|---|---|
 //! | `IDLE` | nobody waits and nobody asked for a wake-up | `begin`, `notify` |
-//! | `WAITING` | the holder of the driver waits, or is about to | `end`, `notify` |
+//! | `ON_FUTEX` | the holder of the driver waits on this word, or is about to | `end`, `notify` |
+//! | `IN_POLLER` | the holder waits in the poller, or is about to | `end`, `notify` |
 //! | `NOTIFIED` | a wake-up was asked for and not yet consumed | `begin`, `end` |
 //!
-//! The driver: (D1) `begin`: `IDLE` to `WAITING`, or, from `NOTIFIED`, back to `IDLE` and no
-//! waiting; (D2) a fence; (D3) it reads the earliest deadline; (D4) it waits; (D5) `end`: `IDLE`.
+//! The two in the middle are one to the proofs of the first two paragraphs: *waiting*.
 //!
-//! **Unpark** is `notify`: (U1) swap to `NOTIFIED`; (U2) if the old state was `WAITING`, write to
-//! the eventfd. All writes of the word are read-modify-writes, so they have one order. U1 comes
-//! before D1: then D1 finds `NOTIFIED` and does not wait. U1 comes between D1 and D5: it finds
-//! `WAITING`, and U2 ends the wait, whether it has begun or not, because the eventfd stays readable
-//! until the driver's poll has reported it. U1 comes after D5: the turn is over, and the token
-//! stays for the next. A second `notify` finds `NOTIFIED` and needs no system call: the first one
-//! makes it. A late U2 can only end a later wait early. What happened before U1 is visible after
-//! the D1 or D5 that consumes it (release and acquire), so whoever turns the driver and looks at
-//! the queues *after* each turn misses nothing.
+//! The driver: (D0) it looks whether there is a poller; (D1) `begin`: `IDLE` to one of the waiting
+//! states, by what D0 saw, or, from `NOTIFIED`, back to `IDLE` and no waiting; (D2) a fence; (D3) it
+//! reads the earliest deadline; (D4) it waits; (D5) `end`: `IDLE`.
+//!
+//! **Unpark** is `notify`: (U1) swap to `NOTIFIED`; (U2) if the old state was a waiting one, wake by
+//! its means: the futex, or a write to the poller's eventfd. All writes of the word are
+//! read-modify-writes, so they have one order. U1 comes before D1: then D1 finds `NOTIFIED` and does
+//! not wait. U1 comes between D1 and D5: it finds how the driver waits, and U2 ends the wait, whether
+//! it has begun or not: the kernel does not begin to wait on a word that has changed, and the eventfd
+//! stays readable until the driver's poll has reported it. U1 comes after D5: the turn is over, and
+//! the token stays for the next. A second `notify` finds `NOTIFIED` and needs no system call: the
+//! first one makes it. A late U2 can only end a later wait early, or wakes nobody. What happened
+//! before U1 is visible after the D1 or D5 that consumes it (release and acquire), so whoever turns
+//! the driver and looks at the queues *after* each turn misses nothing.
 //!
 //! **An earlier timer** must shorten a wait, but need not leave a token behind if nobody waits.
 //! The inserter: (T1) writes the new earliest deadline; (T2) a fence; (T3) `is_waiting` reads the
-//! word; if it is `WAITING`, `notify`. The fences D2 and T2 have an order. D2 first: then T3 reads
-//! what D1 wrote or something newer. It is `WAITING`, and the driver is woken; or the word moved
+//! word; if it is a waiting one, `notify`. The fences D2 and T2 have an order. D2 first: then T3
+//! reads what D1 wrote or something newer. It is waiting, and the driver is woken; or the word moved
 //! on, by D5 (the wait is over; the next one has its own D2) or by another `notify` (which wakes
 //! the driver). T2 first: then D3 reads what T1 wrote or something newer, and waits no longer than
 //! for that. So no wait outlasts a timer inserted before or during it.
+//!
+//! **The first source** brings the poller, and a driver that waits on the futex would not hear of
+//! its events. Who registers it: (R1) publishes the poller; (R2) `notify`. Take a wait on the futex,
+//! from D1 to D5. R2 comes between the two in the order of the word: then it, or the `notify` that
+//! has overtaken it, ends the wait. R2 comes after D5: the wait is over. R2 comes before D1: then the
+//! token of R2 has been consumed, or D1 would have found it, by an earlier D1 or D5. That acquired
+//! what R1 published (other `notify`s in between are read-modify-writes, and pass it on), and it was
+//! of an earlier turn, by this thread or by one that has put the driver back since: so it comes
+//! before D0, which then saw the poller, and this is no wait on the futex. So from R2 on, no wait on
+//! the futex goes on or begins. Events that came meanwhile are in the poller, and are found by the
+//! first wait there. A timer is T1 to T3 by either means; a turn that does not wait (`Some(ZERO)`)
+//! consumes no token, and takes part in none of this.
+//!
+//! **The eventfd is there** for a U2 that writes to it: U1 has found `IN_POLLER`, and so acquired
+//! what D0 had seen.
+//!
+//! In a child of `fork` nobody turns the parent's driver. The futex is private to the process: a U2
+//! there wakes nobody.
 
-use crate::primitive::{AtomicU32, Ordering, fence};
+use std::time::Duration;
+
+use crate::primitive::{AtomicU32, Ordering, Sleep, fence, weakened};
 
 const IDLE: u32 = 0;
-const WAITING: u32 = 1;
-const NOTIFIED: u32 = 2;
+const ON_FUTEX: u32 = 1;
+const IN_POLLER: u32 = 2;
+const NOTIFIED: u32 = 3;
+
+/// How the driver waits, if it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Means {
+    /// By [`Parking::sleep`]: there is no poller yet.
+    Futex,
+    /// In the poller.
+    Poller,
+}
 
 /// What [`Parking::begin`] tells the driver to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,27 +84,35 @@ pub(super) enum Begin {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Notify {
-    /// Somebody waits and this call is the one that has to wake it.
-    Wake,
     /// Nobody waits, or somebody else is already waking it.
     Nothing,
+    /// The driver waited on the futex and has been woken.
+    Woken,
+    /// The driver waits in the poller, and the caller is the one that has to wake it there.
+    WakePoller,
 }
 
 /// The word described above.
 #[derive(Debug)]
 pub(super) struct Parking {
     state: AtomicU32,
+    sleep: Sleep,
 }
 
 impl Parking {
     pub(super) fn new() -> Self {
-        Self { state: AtomicU32::new(IDLE) }
+        Self { state: AtomicU32::new(IDLE), sleep: Sleep::new() }
     }
 
     /// D1 and D2. Only the holder of the driver calls it.
-    pub(super) fn begin(&self) -> Begin {
-        // Ordering: Acquire of a token pairs with the release in `notify`.
-        let begun = self.state.compare_exchange(IDLE, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    pub(super) fn begin(&self, means: Means) -> Begin {
+        let waiting = match means {
+            Means::Futex => ON_FUTEX,
+            Means::Poller => IN_POLLER,
+        };
+        // Ordering: Acquire of a token pairs with the release in `notify`; Release, of what D0 saw,
+        // with the acquire there.
+        let begun = self.state.compare_exchange(IDLE, waiting, Ordering::AcqRel, Ordering::Acquire);
         if let Err(state) = begun {
             assert_eq!(state, NOTIFIED, "two threads turn one driver");
             self.end();
@@ -81,19 +124,40 @@ impl Parking {
         Begin::Wait
     }
 
+    /// D4 on the futex: until a `notify`, for at most `timeout`. It may end early, by a signal. (The
+    /// kernel may also go on with a wait without bound behind a signal's handler. What the handler
+    /// did to the word is seen then.)
+    pub(super) fn sleep(&self, timeout: Option<Duration>) {
+        let _in_time = self.sleep.wait(&self.state, ON_FUTEX, timeout);
+    }
+
     /// D5.
     pub(super) fn end(&self) {
         // Ordering: Acquire pairs with the release in `notify`, whose token this may consume.
         self.state.swap(IDLE, Ordering::AcqRel);
     }
 
-    /// U1. The caller does U2.
+    /// U1, and U2 if it is on the futex. The caller does the other U2.
     pub(super) fn notify(&self) -> Notify {
-        // Ordering: Release pairs with the acquire in `begin` and `end`.
-        match self.state.swap(NOTIFIED, Ordering::AcqRel) {
-            WAITING => Notify::Wake,
+        // Ordering: Release pairs with the acquire in `begin` and `end`; Acquire with the release in
+        // `begin`: who is told to wake the poller sees it.
+        match self.state.swap(NOTIFIED, weakened!("driver-notify", Ordering::AcqRel)) {
+            ON_FUTEX => {
+                self.sleep.wake(&self.state);
+                Notify::Woken
+            }
+            IN_POLLER => Notify::WakePoller,
             _ => Notify::Nothing,
         }
+    }
+
+    /// R1, which is `publish`, and R2. What `notify` leaves to be done is the caller's.
+    pub(super) fn bring_poller(&self, publish: impl FnOnce()) -> Notify {
+        publish();
+        if cfg!(threadlet_break = "driver-untold") {
+            return Notify::Nothing;
+        }
+        self.notify()
     }
 
     /// T2 and T3.
@@ -101,7 +165,7 @@ impl Parking {
         // Ordering: T2, pairs with D2 in `begin`; the load itself needs nothing more.
         #[cfg(not(threadlet_break = "driver-fence-t"))]
         fence(Ordering::SeqCst);
-        self.state.load(Ordering::Relaxed) == WAITING
+        matches!(self.state.load(Ordering::Relaxed), ON_FUTEX | IN_POLLER)
     }
 }
 
@@ -111,91 +175,211 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_until_it_is_consumed() {
-        let parking = Parking::new();
-        assert_eq!(parking.notify(), Notify::Nothing);
-        assert_eq!(parking.notify(), Notify::Nothing);
-        assert_eq!(parking.begin(), Begin::Skip);
-        assert_eq!(parking.begin(), Begin::Wait);
-        assert!(parking.is_waiting());
-        assert_eq!(parking.notify(), Notify::Wake);
-        assert_eq!(parking.notify(), Notify::Nothing);
-        parking.end();
-        assert!(!parking.is_waiting());
-        assert_eq!(parking.begin(), Begin::Wait);
+        for (means, woken) in [(Means::Futex, Notify::Woken), (Means::Poller, Notify::WakePoller)] {
+            let parking = Parking::new();
+            assert_eq!(parking.notify(), Notify::Nothing);
+            assert_eq!(parking.notify(), Notify::Nothing);
+            assert_eq!(parking.begin(means), Begin::Skip);
+            assert_eq!(parking.begin(means), Begin::Wait);
+            assert!(parking.is_waiting());
+            assert_eq!(parking.notify(), woken);
+            assert_eq!(parking.notify(), Notify::Nothing);
+            parking.end();
+            assert!(!parking.is_waiting());
+            assert_eq!(parking.begin(means), Begin::Wait);
+        }
     }
 }
 
 #[cfg(all(test, threadlet_loom))]
 mod models {
     use super::*;
-    use crate::primitive::{Arc, AtomicU64};
-    use loom::sync::{Condvar, Mutex};
+    use crate::primitive::{Arc, AtomicBool, AtomicU64, Mutex};
+    use loom::sync::Condvar;
 
-    /// Stands for the eventfd: it stays readable until the wait has seen it.
-    struct EventFd(Mutex<bool>, Condvar);
+    /// Stands for the poller: an eventfd, which stays readable until a wait has seen it, and one
+    /// source, which stays ready once it is.
+    struct Poller {
+        state: loom::sync::Mutex<(bool, bool)>,
+        changed: Condvar,
+    }
 
-    impl EventFd {
+    impl Poller {
+        fn new() -> Self {
+            Poller { state: loom::sync::Mutex::new((false, false)), changed: Condvar::new() }
+        }
+
         fn write(&self) {
-            *self.0.lock().unwrap() = true;
-            self.1.notify_one();
+            self.state.lock().unwrap().0 = true;
+            self.changed.notify_one();
         }
 
-        fn wait(&self) {
-            let mut readable = self.0.lock().unwrap();
-            while !*readable {
-                readable = self.1.wait(readable).unwrap();
-            }
-            *readable = false;
+        fn make_ready(&self) {
+            self.state.lock().unwrap().1 = true;
+            self.changed.notify_one();
         }
+
+        /// Waits, or only looks. Returns whether the source is ready.
+        fn wait(&self, waits: bool) -> bool {
+            let mut state = self.state.lock().unwrap();
+            while waits && *state == (false, false) {
+                state = self.changed.wait(state).unwrap();
+            }
+            state.0 = false;
+            state.1
+        }
+    }
+
+    /// A driver of the real word and the model of a poller, which may come later than the driver.
+    struct Driver {
+        parking: Parking,
+        poller: Poller,
+        published: AtomicBool,
+    }
+
+    impl Driver {
+        fn new(published: bool) -> Arc<Self> {
+            Arc::new(Driver {
+                parking: Parking::new(),
+                poller: Poller::new(),
+                published: AtomicBool::new(published),
+            })
+        }
+
+        fn finish(&self, notify: Notify) {
+            if notify == Notify::WakePoller {
+                assert!(self.published.load(Ordering::Relaxed), "who wakes the poller sees it");
+                self.poller.write();
+            }
+        }
+
+        fn unpark(&self) {
+            self.finish(self.parking.notify());
+        }
+
+        /// One turn without bound. Once it has announced itself, it asks `awake` whether there is
+        /// anything that makes the wait needless. Returns whether the source is ready.
+        fn turn(&self, awake: impl FnOnce() -> bool) -> bool {
+            // Ordering: Acquire, as that of the `OnceLock` that this stands for.
+            let published = self.published.load(Ordering::Acquire);
+            let means = if published { Means::Poller } else { Means::Futex };
+            let announced = self.parking.begin(means) == Begin::Wait;
+            let waits = announced && !awake();
+            let ready = match means {
+                Means::Poller => self.poller.wait(waits),
+                Means::Futex => {
+                    if waits {
+                        self.parking.sleep(None);
+                    }
+                    false
+                }
+            };
+            if announced {
+                self.parking.end();
+            }
+            ready
+        }
+
+        /// The source is ready when it comes.
+        fn register(&self) {
+            let published = || self.published.store(true, Ordering::Release);
+            self.finish(self.parking.bring_poller(published));
+            self.poller.make_ready();
+        }
+    }
+
+    fn explore(model: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(model);
     }
 
     /// Work is published, then the driver is unparked. A driver that checks and waits must end:
     /// loom reports a wait that nobody ends as a deadlock.
-    #[test]
-    fn unpark_is_never_lost() {
-        loom::model(|| {
-            let parking = Arc::new(Parking::new());
-            let fd = Arc::new(EventFd(Mutex::new(false), Condvar::new()));
+    fn work_and_unpark(published: bool) {
+        loom::model(move || {
+            let driver = Driver::new(published);
             let work = Arc::new(AtomicU64::new(0));
-            let (parking2, fd2, work2) = (parking.clone(), fd.clone(), work.clone());
+            let (driver2, work2) = (driver.clone(), work.clone());
             let other = loom::thread::spawn(move || {
                 work2.store(1, Ordering::Relaxed);
-                if parking2.notify() == Notify::Wake {
-                    fd2.write();
-                }
+                driver2.unpark();
             });
             while work.load(Ordering::Relaxed) == 0 {
-                if parking.begin() == Begin::Wait {
-                    fd.wait();
-                    parking.end();
-                }
+                driver.turn(|| false);
             }
             other.join().unwrap();
         });
     }
 
+    #[test]
+    fn unpark_is_never_lost() {
+        work_and_unpark(false);
+        work_and_unpark(true);
+    }
+
     /// A timer becomes the earliest while the driver decides how long to wait. It either sees the
     /// timer or is woken.
-    #[test]
-    fn an_earlier_timer_is_seen_or_wakes() {
-        loom::model(|| {
-            let parking = Arc::new(Parking::new());
-            let fd = Arc::new(EventFd(Mutex::new(false), Condvar::new()));
+    fn timer_and_wait(published: bool) {
+        loom::model(move || {
+            let driver = Driver::new(published);
             let next = Arc::new(AtomicU64::new(u64::MAX));
-            let (parking2, fd2, next2) = (parking.clone(), fd.clone(), next.clone());
+            let (driver2, next2) = (driver.clone(), next.clone());
             let other = loom::thread::spawn(move || {
                 next2.store(7, Ordering::Relaxed);
-                if parking2.is_waiting() && parking2.notify() == Notify::Wake {
-                    fd2.write();
+                if driver2.parking.is_waiting() {
+                    driver2.unpark();
                 }
             });
-            if parking.begin() == Begin::Wait {
-                if next.load(Ordering::Relaxed) == u64::MAX {
-                    fd.wait();
-                }
-                parking.end();
-            }
+            driver.turn(|| next.load(Ordering::Relaxed) != u64::MAX);
             other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn an_earlier_timer_is_seen_or_wakes() {
+        timer_and_wait(false);
+        timer_and_wait(true);
+    }
+
+    /// The story: the driver sleeps on the futex, or is about to, when the first source comes.
+    /// Nothing that happens to a source ends a wait on a futex: who registers it must end that, also
+    /// when somebody else unparks at the same time and leaves it only the second place.
+    #[test]
+    fn the_first_source_is_heard() {
+        explore(|| {
+            let driver = Driver::new(false);
+            let (registrar, other) = (driver.clone(), driver.clone());
+            let registrar = loom::thread::spawn(move || registrar.register());
+            let other = loom::thread::spawn(move || other.unpark());
+            while !driver.turn(|| false) {}
+            registrar.join().unwrap();
+            other.join().unwrap();
+        });
+    }
+
+    /// The story: one thread consumes the token of whoever brought the poller, and puts the driver
+    /// back. The next to hold it must not go to the futex.
+    #[test]
+    fn the_first_source_is_heard_by_the_next_holder() {
+        explore(|| {
+            let driver = Driver::new(false);
+            let held = Arc::new(Mutex::new(()));
+            let registrar = driver.clone();
+            let registrar = loom::thread::spawn(move || registrar.register());
+            let (driver2, held2) = (driver.clone(), held.clone());
+            let former = loom::thread::spawn(move || {
+                let _held = held2.lock();
+                driver2.turn(|| false);
+            });
+            loop {
+                let _held = held.lock();
+                if driver.turn(|| false) {
+                    break;
+                }
+            }
+            registrar.join().unwrap();
+            former.join().unwrap();
         });
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use mio::net::UnixStream;
 
 use super::testing::{PATIENCE, counter};
 use super::*;
@@ -13,6 +15,25 @@ const LONG: Option<Duration> = Some(PATIENCE);
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
+}
+
+/// A source that is not ready, and its other end.
+fn source(handle: &Handle) -> (Evented<UnixStream>, UnixStream) {
+    let (source, other) = UnixStream::pair().expect("a pair");
+    let source = Evented::with_handle(source, Interest::READABLE, handle.clone());
+    (source.expect("registered"), other)
+}
+
+/// With a driver that waits on its futex, and with one that waits in its poller.
+fn by_either_means(test: impl Fn(&mut Driver, Handle)) {
+    let (mut driver, handle) = new();
+    test(&mut driver, handle);
+    assert!(driver.poller.is_none());
+    let (mut driver, handle) = new();
+    let _source = source(&handle);
+    driver.turn(LONG, &mut Vec::new()).expect("turns");
+    test(&mut driver, handle);
+    assert!(driver.poller.is_some());
 }
 
 /// Turns until a waker is due.
@@ -26,148 +47,153 @@ fn turn_until_ready(driver: &mut Driver) -> Vec<Waker> {
 
 #[test]
 fn zero_never_blocks_and_keeps_the_token() {
-    let (mut driver, handle) = new().expect("a driver");
-    let mut ready = Vec::new();
-    let start = Instant::now();
-    driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
-    handle.unpark();
-    driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
-    // The token is still there, so this does not wait either; the one after it does.
-    driver.turn(LONG, &mut ready).expect("turns");
-    assert!(start.elapsed() < PATIENCE / 2);
-    let start = Instant::now();
-    driver.turn(Some(ms(20)), &mut ready).expect("turns");
-    assert!(start.elapsed() >= ms(20));
-    assert!(ready.is_empty());
+    by_either_means(|driver, handle| {
+        let mut ready = Vec::new();
+        let start = Instant::now();
+        driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
+        handle.unpark();
+        driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
+        // The token is still there, so this does not wait either; the one after it does.
+        driver.turn(LONG, &mut ready).expect("turns");
+        assert!(start.elapsed() < PATIENCE / 2);
+        let start = Instant::now();
+        driver.turn(Some(ms(20)), &mut ready).expect("turns");
+        assert!(start.elapsed() >= ms(20));
+        assert!(ready.is_empty());
+    });
 }
 
 #[test]
 fn unpark_wakes_a_parked_driver_every_time() {
-    let (mut driver, handle) = new().expect("a driver");
-    let stop = Arc::new(AtomicBool::new(false));
-    let work = Arc::new(Mutex::new(0));
-    let waker = {
-        let (stop, work) = (stop.clone(), work.clone());
-        thread::spawn(move || {
-            let mut rounds = 0_u32;
-            while !stop.load(Ordering::Acquire) {
-                // Publish only when the last piece was taken: each must be seen because of its own
-                // unpark, not because of the next one's.
-                if std::mem::replace(&mut *work.lock().expect("no poison"), 1) == 0 {
-                    handle.unpark();
-                    rounds += 1;
+    by_either_means(|driver, handle| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = Arc::new(Mutex::new(0));
+        let waker = {
+            let (stop, work) = (stop.clone(), work.clone());
+            thread::spawn(move || {
+                let mut rounds = 0_u32;
+                while !stop.load(Ordering::Acquire) {
+                    // Publish only when the last piece was taken: each must be seen because of its own
+                    // unpark, not because of the next one's.
+                    if std::mem::replace(&mut *work.lock().expect("no poison"), 1) == 0 {
+                        handle.unpark();
+                        rounds += 1;
+                    }
+                    if rounds.is_multiple_of(7) {
+                        thread::sleep(Duration::from_micros(20));
+                    } else {
+                        thread::yield_now();
+                    }
                 }
-                if rounds.is_multiple_of(7) {
-                    thread::sleep(Duration::from_micros(20));
-                } else {
-                    thread::yield_now();
-                }
+            })
+        };
+        let mut ready = Vec::new();
+        let start = Instant::now();
+        for round in 0..3_000 {
+            while std::mem::take(&mut *work.lock().expect("no poison")) == 0 {
+                // Without bound in one half, in the poller an `epoll_wait`; in the other a `ppoll`.
+                let max = if round % 2 == 0 { None } else { LONG };
+                driver.turn(max, &mut ready).expect("turns");
             }
-        })
-    };
-    let mut ready = Vec::new();
-    let start = Instant::now();
-    for round in 0..3_000 {
-        while std::mem::take(&mut *work.lock().expect("no poison")) == 0 {
-            // Without bound in one half: an epoll_wait, in the other a ppoll.
-            let max = if round % 2 == 0 { None } else { LONG };
-            driver.turn(max, &mut ready).expect("turns");
         }
-    }
-    stop.store(true, Ordering::Release);
-    waker.join().expect("no panic");
-    assert!(start.elapsed() < PATIENCE, "an unpark was slept through: {:?}", start.elapsed());
+        stop.store(true, Ordering::Release);
+        waker.join().expect("no panic");
+        assert!(start.elapsed() < PATIENCE, "an unpark was slept through: {:?}", start.elapsed());
+    });
 }
 
 #[test]
 fn an_earlier_timer_wakes_a_driver_parked_with_a_later_deadline() {
-    let (mut driver, handle) = new().expect("a driver");
-    let (_, far) = counter();
-    let _far = handle.insert_timer(Instant::now() + PATIENCE, &far).expect("alive");
-    let start = Instant::now();
-    let other = thread::spawn(move || {
-        thread::sleep(ms(30));
-        let (_, near) = counter();
-        handle.insert_timer(Instant::now() + ms(10), &near).expect("alive");
+    by_either_means(|driver, handle| {
+        let (_, far) = counter();
+        let _far = handle.insert_timer(Instant::now() + PATIENCE, &far).expect("alive");
+        let start = Instant::now();
+        let other = thread::spawn(move || {
+            thread::sleep(ms(30));
+            let (_, near) = counter();
+            handle.insert_timer(Instant::now() + ms(10), &near).expect("alive");
+        });
+        let ready = turn_until_ready(driver);
+        let elapsed = start.elapsed();
+        assert_eq!(ready.len(), 1);
+        assert!(elapsed >= ms(40) && elapsed < PATIENCE / 2, "{elapsed:?}");
+        other.join().expect("no panic");
     });
-    let ready = turn_until_ready(&mut driver);
-    let elapsed = start.elapsed();
-    assert_eq!(ready.len(), 1);
-    assert!(elapsed >= ms(40) && elapsed < PATIENCE / 2, "{elapsed:?}");
-    other.join().expect("no panic");
 }
 
 /// The race of `parking`: the timer arrives at any moment of the driver's way into its wait.
 #[test]
 fn an_earlier_timer_is_never_slept_through() {
-    let (mut driver, handle) = new().expect("a driver");
-    let go = Arc::new(std::sync::Barrier::new(2));
-    let rounds = 2_000_u32;
-    let other = {
-        let (handle, go) = (handle.clone(), go.clone());
-        thread::spawn(move || {
-            let (_, waker) = counter();
-            for round in 0..rounds {
-                go.wait();
-                for _ in 0..round % 97 * 4 {
-                    std::hint::spin_loop();
+    by_either_means(|driver, handle| {
+        let go = Arc::new(std::sync::Barrier::new(2));
+        let rounds = 2_000_u32;
+        let other = {
+            let (handle, go) = (handle.clone(), go.clone());
+            thread::spawn(move || {
+                let (_, waker) = counter();
+                for round in 0..rounds {
+                    go.wait();
+                    for _ in 0..round % 97 * 4 {
+                        std::hint::spin_loop();
+                    }
+                    handle.insert_timer(Instant::now(), &waker).expect("alive");
                 }
-                handle.insert_timer(Instant::now(), &waker).expect("alive");
-            }
-        })
-    };
-    let (_, far) = counter();
-    let _far = handle.insert_timer(Instant::now() + PATIENCE * 10, &far).expect("alive");
-    let start = Instant::now();
-    for _ in 0..rounds {
-        go.wait();
-        let ready = turn_until_ready(&mut driver);
-        assert_eq!(ready.len(), 1);
-    }
-    other.join().expect("no panic");
-    assert!(start.elapsed() < PATIENCE, "a timer was slept through: {:?}", start.elapsed());
+            })
+        };
+        let (_, far) = counter();
+        let _far = handle.insert_timer(Instant::now() + PATIENCE * 10, &far).expect("alive");
+        let start = Instant::now();
+        for _ in 0..rounds {
+            go.wait();
+            let ready = turn_until_ready(driver);
+            assert_eq!(ready.len(), 1);
+        }
+        other.join().expect("no panic");
+        assert!(start.elapsed() < PATIENCE, "a timer was slept through: {:?}", start.elapsed());
+    });
 }
 
 #[test]
 fn timers_fire_in_order_and_below_a_millisecond() {
-    let (mut driver, handle) = new().expect("a driver");
-    let now = Instant::now();
-    let mut counters = Vec::new();
-    for micros in [900, 300, 600] {
-        let (counter, waker) = counter();
-        let deadline = now + Duration::from_micros(micros);
-        let key = handle.insert_timer(deadline, &waker).expect("alive");
-        counters.push((micros, counter, key));
-    }
-    assert_eq!(handle.next_deadline(), Some(now + Duration::from_micros(300)));
-    counters.sort_by_key(|&(micros, ..)| micros);
-    let mut ready = Vec::new();
-    for (micros, counter, _) in &counters {
-        while ready.is_empty() {
-            driver.turn(LONG, &mut ready).expect("turns");
+    by_either_means(|driver, handle| {
+        let now = Instant::now();
+        let mut counters = Vec::new();
+        for micros in [900, 300, 600] {
+            let (counter, waker) = counter();
+            let deadline = now + Duration::from_micros(micros);
+            let key = handle.insert_timer(deadline, &waker).expect("alive");
+            counters.push((micros, counter, key));
         }
-        let deadline = now + Duration::from_micros(*micros);
-        assert!(Instant::now() >= deadline, "never early");
-        ready.remove(0).wake();
-        assert_eq!(counter.get(), 1, "the earliest first");
-    }
-    assert_eq!(handle.next_deadline(), None);
-    // A driver that rounded the timeout up to milliseconds could not do a hundred in this time.
-    let start = Instant::now();
-    let mut best = Duration::MAX;
-    for _ in 0..100 {
-        let deadline = Instant::now() + Duration::from_micros(200);
-        let (_, waker) = counter();
-        handle.insert_timer(deadline, &waker).expect("alive");
-        turn_until_ready(&mut driver);
-        best = best.min(deadline.elapsed());
-    }
-    assert!(best < Duration::from_micros(700), "{best:?} late at best, {:?}", start.elapsed());
+        assert_eq!(handle.next_deadline(), Some(now + Duration::from_micros(300)));
+        counters.sort_by_key(|&(micros, ..)| micros);
+        let mut ready = Vec::new();
+        for (micros, counter, _) in &counters {
+            while ready.is_empty() {
+                driver.turn(LONG, &mut ready).expect("turns");
+            }
+            let deadline = now + Duration::from_micros(*micros);
+            assert!(Instant::now() >= deadline, "never early");
+            ready.remove(0).wake();
+            assert_eq!(counter.get(), 1, "the earliest first");
+        }
+        assert_eq!(handle.next_deadline(), None);
+        // A driver that rounded the timeout up to milliseconds could not do a hundred in this time.
+        let start = Instant::now();
+        let mut best = Duration::MAX;
+        for _ in 0..100 {
+            let deadline = Instant::now() + Duration::from_micros(200);
+            let (_, waker) = counter();
+            handle.insert_timer(deadline, &waker).expect("alive");
+            turn_until_ready(driver);
+            best = best.min(deadline.elapsed());
+        }
+        assert!(best < Duration::from_micros(700), "{best:?} late at best, {:?}", start.elapsed());
+    });
 }
 
 #[test]
 fn removed_updated_and_reset_timers() {
-    let (mut driver, handle) = new().expect("a driver");
+    let (mut driver, handle) = new();
     let now = Instant::now();
     let (removed, waker) = counter();
     let key = handle.insert_timer(now, &waker).expect("alive");
@@ -190,7 +216,7 @@ fn removed_updated_and_reset_timers() {
 
 #[test]
 fn busy_workers_expire_timers() {
-    let (_driver, handle) = new().expect("a driver");
+    let (_driver, handle) = new();
     let now = Instant::now();
     let (_, waker) = counter();
     for n in 0..2_000 {
@@ -207,7 +233,7 @@ fn busy_workers_expire_timers() {
 #[test]
 fn a_million_timers() {
     const N: u32 = 1_000_000;
-    let (mut driver, handle) = new().expect("a driver");
+    let (mut driver, handle) = new();
     let (fired, waker) = counter();
     let start = Instant::now();
     // Scattered over ten seconds, in an order that is none.
@@ -245,24 +271,61 @@ fn a_million_timers() {
 
 #[test]
 fn shutdown_wakes_everything_and_refuses_the_rest() {
-    let (mut driver, handle) = new().expect("a driver");
-    let (sleeper, waker) = counter();
-    let key = handle.insert_timer(Instant::now() + PATIENCE, &waker).expect("alive");
-    let other = {
-        let handle = handle.clone();
-        thread::spawn(move || {
-            thread::sleep(ms(20));
-            handle.shutdown();
-        })
-    };
+    by_either_means(|driver, handle| {
+        let (sleeper, waker) = counter();
+        let key = handle.insert_timer(Instant::now() + PATIENCE, &waker).expect("alive");
+        let other = {
+            let handle = handle.clone();
+            thread::spawn(move || {
+                thread::sleep(ms(20));
+                handle.shutdown();
+            })
+        };
+        let start = Instant::now();
+        driver.turn(None, &mut Vec::new()).expect("turns");
+        assert!(start.elapsed() < PATIENCE / 2);
+        other.join().expect("no panic");
+        assert_eq!(sleeper.get(), 1);
+        assert!(handle.is_shut_down());
+        assert!(!handle.update_timer(&key, &waker));
+        assert_eq!(handle.insert_timer(Instant::now(), &waker).err(), Some(Gone));
+    });
+}
+
+/// The story: the driver sleeps on its futex, or is on its way there, when the first source comes. It
+/// must move into the poller, or it sleeps through what the source has to say.
+#[test]
+fn the_first_source_is_heard_whenever_it_comes() {
+    use std::io::Write as _;
     let start = Instant::now();
-    driver.turn(None, &mut Vec::new()).expect("turns");
-    assert!(start.elapsed() < PATIENCE / 2);
-    other.join().expect("no panic");
-    assert_eq!(sleeper.get(), 1);
-    assert!(handle.is_shut_down());
-    assert!(!handle.update_timer(&key, &waker));
-    assert_eq!(handle.insert_timer(Instant::now(), &waker).err(), Some(Gone));
+    for round in 0..300_u32 {
+        let (mut driver, handle) = new();
+        let heard = thread::spawn(move || turn_until_ready(&mut driver).len());
+        if round % 10 == 0 {
+            thread::sleep(ms(2));
+        }
+        (0..round * 64).for_each(|_| std::hint::spin_loop());
+        let (source, mut other) = source(&handle);
+        let (_, waker) = counter();
+        let polled = source.poll_io(Direction::Read, &mut Context::from_waker(&waker), |source| {
+            std::io::Read::read(&mut { source }, &mut [0])
+        });
+        assert!(polled.is_pending());
+        other.write_all(b"x").expect("room");
+        assert_eq!(heard.join().expect("no panic"), 1);
+    }
+    assert!(start.elapsed() < PATIENCE, "a source was slept through: {:?}", start.elapsed());
+}
+
+#[test]
+fn a_driver_without_sources_stays_without_a_poller() {
+    let (mut driver, handle) = new();
+    handle.insert_timer(Instant::now() + ms(1), &counter().1).expect("alive");
+    assert_eq!(turn_until_ready(&mut driver).len(), 1);
+    handle.shutdown();
+    let (refused, _other) = UnixStream::pair().expect("a pair");
+    assert!(Evented::with_handle(refused, Interest::READABLE, handle.clone()).is_err());
+    assert!(handle.shared.access.get().is_none(), "nor does one that is refused make one");
 }
 
 /// A task whose waker drops a timer of the same driver when it is itself dropped: with a lock held
@@ -280,7 +343,7 @@ fn a_waker_may_drop_a_timer() {
             }
         }
     }
-    let (_driver, handle) = new().expect("a driver");
+    let (_driver, handle) = new();
     let nested = || {
         let (_, inner) = counter();
         let inner = handle.insert_timer(Instant::now() + PATIENCE, &inner).expect("alive");

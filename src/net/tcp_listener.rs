@@ -48,8 +48,9 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// The error of the last address tried; [`InvalidInput`](io::ErrorKind::InvalidInput) if it
-    /// is not an address at all.
+    /// The error of the last address tried, or that of the I/O driver, which needs three descriptors
+    /// of its own for the first socket of a runtime; [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// if it is not an address at all.
     ///
     /// # Panics
     ///

@@ -67,8 +67,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The error of the last address tried; [`InvalidInput`](io::ErrorKind::InvalidInput) if it
-    /// is not an address at all.
+    /// The error of the last address tried, which may be that of the I/O driver: it needs three
+    /// descriptors of its own for the first socket of a runtime;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not an address at all.
     ///
     /// # Panics
     ///

@@ -42,7 +42,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<usize> {
 #[test]
 fn echo_with_100_connections() {
     const N: usize = 100;
-    let (mut driver, handle) = driver::new().expect("a driver");
+    let (mut driver, handle) = driver::new();
     block_on_with(&mut driver, &handle, async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -314,7 +314,7 @@ fn from_std_and_back() {
 
 #[test]
 fn after_shutdown_operations_fail_and_say_why() {
-    let (mut driver, handle) = driver::new().expect("a driver");
+    let (mut driver, handle) = driver::new();
     block_on_with(&mut driver, &handle, async {
         let (client, server) = pair().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -340,7 +340,7 @@ fn after_shutdown_operations_fail_and_say_why() {
 /// future must break the circle, and a dropped socket must leave nothing in the driver.
 #[test]
 fn a_dropped_socket_forgets_its_wakers() {
-    let (mut driver, handle) = driver::new().expect("a driver");
+    let (mut driver, handle) = driver::new();
     block_on_with(&mut driver, &handle, async {
         let (client, _server) = pair().await;
         let (counter, waker) = counter();

@@ -11,6 +11,8 @@ mod padded;
 mod static_ref;
 #[cfg(not(threadlet_loom))]
 mod std;
+#[cfg(not(threadlet_loom))]
+mod yes_or_no;
 
 #[cfg(threadlet_loom)]
 pub(crate) use self::loom::*;
@@ -27,3 +29,5 @@ macro_rules! weakened {
 #[cfg(not(threadlet_loom))]
 pub(crate) use static_ref::StaticRef;
 pub(crate) use weakened;
+#[cfg(not(threadlet_loom))]
+pub(crate) use yes_or_no::YesOrNo;

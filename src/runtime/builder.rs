@@ -28,7 +28,8 @@ pub enum Detector {
     /// milliseconds after a quiet time.
     Monitor,
     /// None: only calls that say `will_block` hand their core over. For comparisons: a task that
-    /// waits for another one in a call may then wait for ever.
+    /// waits for another one in a call may then wait for ever. Before its first socket such a runtime
+    /// holds no file descriptor.
     Off,
 }
 
@@ -209,7 +210,8 @@ impl Builder {
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a count is zero or too large, or if
     /// `THREADLET_DETECTOR` is none of its words; otherwise what the operating system says of the
-    /// threads, the I/O driver, the poller or the file of the timeline. Nothing is left running then.
+    /// threads or the file of the timeline. Nothing is left running then. What sockets need is made for
+    /// the first of them, and if it cannot be had that socket says so.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut config = self.config.clone();
         config.workers = match (self.current_thread, self.workers) {

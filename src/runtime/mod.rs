@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{Builder, Detector};
@@ -19,13 +19,14 @@ pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
 
 use crate::context;
-use crate::primitive::StaticRef;
+use crate::primitive::{Mutex, StaticRef};
 pub use crate::profile::BlockTimes;
 pub use crate::scheduler::pool::Cause;
 use crate::scheduler::pool::Todo;
 use crate::scheduler::shared::{Config, Detection, Shared};
 use crate::scheduler::{monitor, shutdown, spare, threads};
 pub use crate::site::Site;
+use crate::sys::fork::PerFork;
 use crate::task::JoinHandle;
 use crate::trace::Trace;
 use crate::{detect, driver, sys};
@@ -197,13 +198,15 @@ pub(crate) fn global() -> Handle {
 /// [`global`], for those who can say that it cannot be started.
 pub(crate) fn try_global() -> io::Result<Handle> {
     static GLOBAL: StaticRef<(usize, Runtime)> = StaticRef::new();
-    static STARTING: Mutex<()> = Mutex::new(());
+    // It takes milliseconds, and a child that was forked meanwhile must not wait for it.
+    static STARTING: PerFork<Mutex<()>> = PerFork::new();
     let forks = context::forks();
     let started = || GLOBAL.get().filter(|(before, _)| *before == forks);
     if let Some((_, runtime)) = started() {
         return Ok(runtime.handle.clone());
     }
-    let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    count_forks();
+    let _one = STARTING.get().lock();
     if let Some((_, runtime)) = started() {
         return Ok(runtime.handle.clone());
     }
@@ -213,13 +216,17 @@ pub(crate) fn try_global() -> io::Result<Handle> {
     Ok(handle)
 }
 
+/// From here on a child of `fork` knows that it is one. Without the handler, one that goes on running
+/// tasks is on its own.
+fn count_forks() {
+    let _registered = sys::fork::on_fork_in_child(context::forget_after_fork);
+}
+
 /// Starts everything a runtime consists of, or nothing.
 fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result<Runtime> {
-    static FORK: OnceLock<bool> = OnceLock::new();
-    // Without the handler a forked child that goes on running tasks is on its own.
-    FORK.get_or_init(|| sys::fork::on_fork_in_child(context::forget_after_fork).is_ok());
+    count_forks();
     let trace = trace.map(Trace::create).transpose()?;
-    let (driver, driver_handle) = driver::new()?;
+    let (driver, driver_handle) = driver::new();
     let detection = choose(detector);
     let shared = Arc::new(Shared::new(config, detection, driver, driver_handle, trace));
     let runtime = Runtime { handle: Handle { shared }, patience: None };

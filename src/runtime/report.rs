@@ -3,31 +3,38 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::metrics::{self, SiteStats};
+use crate::primitive::Mutex;
 use crate::scheduler::shared::Shared;
+use crate::sys::fork::PerFork;
 use crate::{context, sys};
 
-/// All runtimes of the process: those that live, and what those that have ended knew.
+/// All runtimes of the process (none of its parents'): those that live, and what those that have
+/// ended knew.
 #[derive(Debug, Default)]
 struct Known {
     live: Vec<Weak<Shared>>,
     ended: Report,
 }
 
-static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+static KNOWN: PerFork<Mutex<Known>> = PerFork::new();
 
 fn with_known<R>(f: impl FnOnce(&mut Known) -> R) -> R {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    f(known.get_or_insert_default())
+    f(&mut KNOWN.get().lock())
 }
 
 /// A runtime has been built. With `THREADLET_REPORT` set, the process will report when it ends.
 pub(super) fn began(shared: &Arc<Shared>) {
-    static AT_EXIT: OnceLock<Option<usize>> = OnceLock::new();
-    AT_EXIT.get_or_init(|| (wanted() && sys::exit::at_exit(at_exit)).then(context::forks));
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    // Ordering: Relaxed; whoever comes second has nothing to do with what the first does.
+    if !ASKED.swap(true, Ordering::Relaxed) && wanted() {
+        // Without room for it there is no report.
+        let _registered = sys::exit::at_exit(at_exit);
+    }
     with_known(|known| {
         known.live.retain(|runtime| runtime.strong_count() > 0);
         known.live.push(Arc::downgrade(shared));

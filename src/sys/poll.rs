@@ -54,7 +54,8 @@ mod tests {
 
     extern "C" fn nothing(_signal: libc::c_int) {}
 
-    /// A signal ends a wait early and as no error: `ppoll` and the driver's `epoll_wait`.
+    /// A signal ends a wait early and as no error: `ppoll`, and the driver's bounded wait on a futex
+    /// and its `epoll_wait`.
     #[test]
     fn a_signal_is_no_error() {
         let handler: extern "C" fn(libc::c_int) = nothing;
@@ -67,7 +68,7 @@ mod tests {
         let other = {
             let done = done.clone();
             std::thread::spawn(move || {
-                while done.load(std::sync::atomic::Ordering::Acquire) < 2 {
+                while done.load(std::sync::atomic::Ordering::Acquire) < 3 {
                     std::thread::sleep(Duration::from_millis(2));
                     // SAFETY: the waiting thread joins this one before it ends.
                     let sent = unsafe { libc::pthread_kill(waiter, libc::SIGUSR1) };
@@ -78,11 +79,22 @@ mod tests {
         let (reader, _writer) = UnixStream::pair().expect("a pair");
         let ready = ppoll_in(reader.as_raw_fd(), None);
         done.fetch_add(1, std::sync::atomic::Ordering::Release);
-        let (mut driver, _handle) = crate::driver::new().expect("a driver");
-        let turned = driver.turn(None, &mut Vec::new());
+        let (mut driver, handle) = crate::driver::new();
+        let start = Instant::now();
+        let on_futex = driver.turn(Some(Duration::from_secs(100)), &mut Vec::new());
+        done.fetch_add(1, std::sync::atomic::Ordering::Release);
+        assert!(start.elapsed() < Duration::from_secs(50));
+        let (source, _other) = mio::net::UnixStream::pair().expect("a pair");
+        let _source =
+            crate::driver::Evented::with_handle(source, mio::Interest::READABLE, handle.clone())
+                .expect("registered");
+        // The first turn consumes what the registration left.
+        driver.turn(None, &mut Vec::new()).expect("no error");
+        let in_poller = driver.turn(None, &mut Vec::new());
         done.fetch_add(1, std::sync::atomic::Ordering::Release);
         other.join().expect("no panic");
         assert!(!ready.expect("no error"));
-        turned.expect("no error");
+        on_futex.expect("no error");
+        in_poller.expect("no error");
     }
 }

@@ -6,9 +6,9 @@ use std::io::{self, IoSlice, IoSliceMut, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use crate::detect::probe;
+use crate::primitive::YesOrNo;
 use crate::sys::file::{self as sys, Stat};
 
 /// The answer to an operation that was asked.
@@ -128,8 +128,8 @@ fn is_directory(stat: Stat) -> bool {
 
 /// Whether paths can be asked for: found out once, with the one path that is always in memory.
 fn can_look_up() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| may_ask() && sys::open_cached(c"/", libc::O_PATH).is_ok())
+    static ANSWER: YesOrNo = YesOrNo::new();
+    ANSWER.get_or_find(|| may_ask() && sys::open_cached(c"/", libc::O_PATH).is_ok())
 }
 
 /// Finds a path without waiting and without opening what is there: the file that comes back is good

@@ -282,16 +282,26 @@ fn leave(code: i32) -> ! {
 
 /// Waits for a child, but not for ever.
 fn code_of(child: i32) -> i32 {
-    let start = Instant::now();
+    code_before(Instant::now() + LIMIT, child).expect("the child hangs")
+}
+
+/// Waits for a child until then, and ends it if it is still there.
+fn code_before(until: Instant, child: i32) -> Option<i32> {
     loop {
         let mut status = 0;
         // SAFETY: `status` is there to be written.
         let ended = unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) };
         if ended == child {
-            return if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 };
+            return Some(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 });
         }
-        assert!(start.elapsed() < LIMIT, "the child hangs");
-        std::thread::sleep(Duration::from_millis(2));
+        if Instant::now() > until {
+            // SAFETY: takes two numbers; the child has not been waited for, so it is still this one.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+            // SAFETY: `status` is there to be written.
+            unsafe { libc::waitpid(child, &mut status, 0) };
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -386,4 +396,72 @@ fn alone_fork_with_a_timeline() {
     runtime.block_on(forks).unwrap();
     over.store(true, Ordering::Relaxed);
     runtime.block_on(writer).unwrap();
+}
+
+/// A child forked while another thread started the global runtime found its lock held, by nobody: its
+/// own first use of a global runtime never returned.
+#[test]
+fn a_child_forked_while_the_global_runtime_starts_has_its_own() {
+    passes(2 * LIMIT, &mut child("own_shutdown::alone_fork_while_it_starts"));
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn alone_fork_while_it_starts() {
+    // Each round is a process that has not started one yet. A start takes a millisecond and more, of
+    // which the forks are to hit some part: that they do is demanded as well.
+    let hits = (0..30).filter(|round| {
+        let starts = match fork() {
+            0 => leave(fork_while_it_starts(*round)),
+            child => code_of(child),
+        };
+        assert_ne!(starts, HANGS, "a child never got its answer");
+        assert!(starts == HIT || starts == MISSED, "{starts}");
+        starts == HIT
+    });
+    let hits = hits.count();
+    assert!(hits > 3, "too few of the forks fell into a start: {hits}");
+}
+
+const HIT: i32 = 0;
+const MISSED: i32 = 1;
+const HANGS: i32 = 2;
+
+fn ask_the_global_runtime() -> i32 {
+    super::support::foreign_block_on(threadlet::task::spawn_blocking(|| 7)).unwrap()
+}
+
+/// In a process of its own: one thread starts the global runtime while this one forks.
+fn fork_while_it_starts(round: u32) -> i32 {
+    let (begun, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begins, ends) = (begun.clone(), ended.clone());
+    let starter = std::thread::spawn(move || {
+        begins.store(true, Ordering::SeqCst);
+        ask_the_global_runtime();
+        ends.store(true, Ordering::SeqCst);
+    });
+    while !begun.load(Ordering::SeqCst) {
+        std::hint::spin_loop();
+    }
+    std::thread::sleep(Duration::from_micros(u64::from(round) * 40));
+    let mut children = Vec::new();
+    let mut hit = MISSED;
+    while !ended.load(Ordering::SeqCst) && children.len() < 8 {
+        match fork() {
+            0 => leave(ask_the_global_runtime()),
+            child => children.push(child),
+        }
+        if !ended.load(Ordering::SeqCst) {
+            hit = HIT;
+        }
+    }
+    starter.join().unwrap();
+    let until = Instant::now() + LIMIT / 3;
+    // All of them are waited for, so that none is left behind.
+    let codes: Vec<_> = children.into_iter().map(|child| code_before(until, child)).collect();
+    match codes.into_iter().find(|code| *code != Some(7)) {
+        None => hit,
+        Some(None) => HANGS,
+        Some(Some(other)) => 100 + other,
+    }
 }
