@@ -84,7 +84,6 @@ mod parking;
 #[cfg(not(threadlet_loom))]
 mod arming;
 #[cfg(not(threadlet_loom))]
-#[allow(unsafe_code, reason = "one thread-local pointer, and the push only a holder may do")]
 mod context;
 #[cfg(not(threadlet_loom))]
 #[allow(dead_code, reason = "tests use more of it than the runtime does")]
