@@ -59,6 +59,7 @@ mod places;
 pub(crate) mod pump;
 mod queue;
 mod request;
+mod shared;
 
 pub use self::list::{Completions, Mode, lio_listio};
 pub use self::op::{File, Op};

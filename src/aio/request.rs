@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::op::Op;
 use super::order::Admit;
-use super::queue::Shared;
+use super::shared::Shared;
 use crate::primitive::Mutex;
 
 /// An operation that could not be done at once.
