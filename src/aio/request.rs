@@ -189,7 +189,10 @@ impl<B> Completion<B> {
 
     /// Has the operation run, and its result and its buffer be dropped.
     pub fn detach(mut self) {
-        self.0 = Inner::Taken;
+        if let Inner::Request(request) = std::mem::replace(&mut self.0, Inner::Taken) {
+            // One that was cancelled before has its buffer in the slot, and may be in the line.
+            drop(request.take());
+        }
     }
 
     /// Waits for the end, and leaves the result there.
@@ -217,7 +220,7 @@ impl<B> Request<B> {
     }
 
     /// Nobody waits for it any more. Nothing foreign stays in the slot of one that will not run: the
-    /// last reference to it may go under the queue's lock.
+    /// last reference to it may be the line's, and go under the queue's lock.
     fn abandon(&self) {
         drop(self.cancel(false));
         let waker = self.slot.lock().waker.take();
