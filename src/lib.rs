@@ -80,6 +80,12 @@ mod models;
 #[cfg(threadlet_loom)]
 #[path = "driver/parking.rs"]
 mod parking;
+#[cfg(threadlet_loom)]
+#[path = "raw_task/quietly.rs"]
+mod raw_task;
+#[cfg(threadlet_loom)]
+#[path = "syslet/loom.rs"]
+mod syslet;
 
 #[cfg(not(threadlet_loom))]
 mod arming;
@@ -132,7 +138,6 @@ mod sys;
 )]
 mod syslet;
 
-#[cfg(not(threadlet_loom))]
 pub mod aio;
 #[cfg(not(threadlet_loom))]
 pub mod fs;

@@ -136,7 +136,7 @@ impl State {
 
     /// An operation was cancelled; `admitted`: after it had counted as running.
     pub(super) fn cancelled(&mut self, write: bool, age: u64, admitted: bool) -> Effects {
-        if admitted {
+        if admitted && !cfg!(threadlet_break = "aio-admitted") {
             self.order.ended(write);
         } else {
             self.order.died();
