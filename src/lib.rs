@@ -80,11 +80,16 @@ mod models;
 #[cfg(threadlet_loom)]
 #[path = "driver/parking.rs"]
 mod parking;
+#[cfg(threadlet_loom)]
+#[path = "raw_task/quietly.rs"]
+mod raw_task;
+#[cfg(threadlet_loom)]
+#[path = "syslet/loom.rs"]
+mod syslet;
 
 #[cfg(not(threadlet_loom))]
 mod arming;
 #[cfg(not(threadlet_loom))]
-#[allow(unsafe_code, reason = "one thread-local pointer, and the push only a holder may do")]
 mod context;
 #[cfg(not(threadlet_loom))]
 #[allow(dead_code, reason = "tests use more of it than the runtime does")]
@@ -133,7 +138,6 @@ mod sys;
 )]
 mod syslet;
 
-#[cfg(not(threadlet_loom))]
 pub mod aio;
 #[cfg(not(threadlet_loom))]
 pub mod fs;

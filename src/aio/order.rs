@@ -84,7 +84,7 @@ impl<T: Admit> Order<T> {
     pub(super) fn mark(&mut self, marker: Marker) {
         let is_met = self.is_met(marker);
         match self.held.back_mut() {
-            None if is_met => {}
+            None if is_met && !cfg!(threadlet_break = "aio-met") => {}
             // Two in a row are the stronger of them.
             Some(Held::Marker(last)) => {
                 if marker == Marker::Barrier {

@@ -148,7 +148,7 @@ impl Pump {
     /// # Panics
     ///
     /// If `limit` is 0.
-    #[cfg(any(test, feature = "raw"))]
+    #[cfg(any(test, doc, feature = "raw"))]
     pub fn on(handle: &Handle, limit: usize) -> Pump {
         Pump::with_home(limit, Some(handle.clone()))
     }

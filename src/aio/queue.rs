@@ -1,22 +1,15 @@
 //! The queue: submit, barrier, fence, drain.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-
-use futures::channel::oneshot;
 
 use super::op::Op;
-use super::order::{Marker, Order};
-use super::places::{Ages, Places};
+use super::order::Marker;
 use super::pump::Pump;
-use super::request::{Completion, Request, Work};
+use super::request::Completion;
+use super::shared::Shared;
 use crate::gate::{AtCap, Options, gate};
-use crate::primitive::{Mutex, MutexGuard};
-use crate::raw_task::quietly;
 use crate::site::Site;
 
 /// More operations than this are not run at once, unless [`Queue::max_threads`] says so.
@@ -67,28 +60,6 @@ pub struct Queue {
     shared: Arc<Shared>,
 }
 
-/// What the handles of a queue and its requests share.
-pub(super) struct Shared {
-    state: Mutex<State>,
-    pump: Pump,
-    depth: usize,
-}
-
-/// No foreign code runs while it is locked.
-pub(super) struct State {
-    order: Order<Arc<dyn Work>>,
-    places: Places,
-    ages: Ages,
-}
-
-/// What is to be done when the lock has been released.
-#[must_use = "somebody waits for it"]
-pub(super) struct Effects {
-    start: Vec<Arc<dyn Work>>,
-    place: Option<Waker>,
-    drained: Vec<oneshot::Sender<()>>,
-}
-
 impl Queue {
     /// A queue in which at most `depth` operations have not ended. It starts no thread.
     ///
@@ -97,9 +68,7 @@ impl Queue {
     /// If `depth` is 0.
     pub fn new(depth: usize) -> Queue {
         assert!(depth > 0, "a queue with a depth of 0 would take no operation");
-        let state = State { order: Order::new(), places: Places::new(depth), ages: Ages::new() };
-        let pump = Pump::new(depth.min(MAX_THREADS));
-        Queue { shared: Arc::new(Shared { state: Mutex::new(state), pump, depth }) }
+        Queue { shared: Shared::new(depth, Pump::new(depth.min(MAX_THREADS))) }
     }
 
     /// Changes how many operations may run, and so how many threads may be blocked, at once. Without
@@ -109,7 +78,7 @@ impl Queue {
     ///
     /// If `count` is 0.
     pub fn max_threads(self, count: usize) -> Queue {
-        self.shared.pump.set_limit(count);
+        self.shared.pump().set_limit(count);
         self
     }
 
@@ -126,8 +95,8 @@ impl Queue {
         // Not to wait for a permit, which it does not need; but a task that finds all its data in
         // memory lets others have their turn like one that makes calls.
         drop(gate(&SUBMIT, Options { will_block: false, at_cap: AtCap::Fail }).await);
-        Room { shared: &self.shared, key: None }.await;
-        self.begin(op)
+        self.shared.room().await;
+        self.shared.begin(op)
     }
 
     /// Submits an operation if there is room for it.
@@ -136,19 +105,18 @@ impl Queue {
     ///
     /// [`Full`], with the operation, if `depth` operations have not ended.
     pub fn try_submit<B: Send + 'static>(&self, op: Op<B>) -> Result<Completion<B>, Full<B>> {
-        let room = self.shared.state().places.try_take();
-        if room { Ok(self.begin(op)) } else { Err(Full(op)) }
+        if self.shared.try_take() { Ok(self.shared.begin(op)) } else { Err(Full(op)) }
     }
 
     /// What is submitted from here on starts only when all that was submitted before has ended.
     pub fn barrier(&self) {
-        self.shared.state().order.mark(Marker::Barrier);
+        self.shared.mark(Marker::Barrier);
     }
 
     /// What is submitted from here on starts only when all that was submitted before and is no read
     /// has ended: writes, syncs and [calls](Op::call). Reads from before may still run.
     pub fn fence(&self) {
-        self.shared.state().order.mark(Marker::Fence);
+        self.shared.mark(Marker::Fence);
     }
 
     /// Waits until all that was submitted before the first poll of this has ended. It holds nothing
@@ -158,8 +126,7 @@ impl Queue {
     ///
     /// Dropping it changes nothing.
     pub async fn drain(&self) {
-        let drained = self.shared.state().ages.drain();
-        if let Some(drained) = drained {
+        if let Some(drained) = self.shared.drain() {
             // Every operation ends, so this is told.
             let _ = drained.await;
         }
@@ -167,111 +134,13 @@ impl Queue {
 
     /// How many operations may have been submitted and not have ended.
     pub fn depth(&self) -> usize {
-        self.shared.depth
+        self.shared.depth()
     }
 
     /// How many operations were submitted and have not ended; a place that somebody in
     /// [`submit`](Self::submit) is about to use counts.
     pub fn in_flight(&self) -> usize {
-        self.shared.depth - self.shared.state().places.free()
-    }
-
-    /// With a place in hand.
-    fn begin<B: Send + 'static>(&self, mut op: Op<B>) -> Completion<B> {
-        let write = op.is_write();
-        let mut state = self.shared.state();
-        let age = state.ages.begin();
-        if !state.order.try_start(write) {
-            let request = Arc::new(Request::new(self.shared.clone(), op, age, false));
-            state.order.hold(request.clone(), write);
-            return Completion::of(request);
-        }
-        drop(state);
-        if let Some(result) = op.ask() {
-            let buf = op.into_buffer();
-            let effects = self.shared.state().ended(write, age);
-            self.shared.carry_out(effects);
-            return Completion::ready(result, buf);
-        }
-        let request = Arc::new(Request::new(self.shared.clone(), op, age, true));
-        self.shared.start(request.clone());
-        Completion::of(request)
-    }
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
-    fn start(&self, request: Arc<dyn Work>) {
-        self.pump.submit(move || request.run());
-    }
-
-    /// Not under the lock: wakers are foreign code, and the pump may run a request here.
-    pub(super) fn carry_out(&self, effects: Effects) {
-        // First what cannot fail.
-        effects.start.into_iter().for_each(|request| self.start(request));
-        quietly(|| {
-            if let Some(waker) = effects.place {
-                waker.wake();
-            }
-        });
-        for drained in effects.drained {
-            quietly(|| {
-                let _ = drained.send(());
-            });
-        }
-    }
-}
-
-impl State {
-    /// An operation that was started has ended.
-    pub(super) fn ended(&mut self, write: bool, age: u64) -> Effects {
-        self.order.ended(write);
-        self.left(age)
-    }
-
-    /// An operation was cancelled; `admitted`: after it had counted as running.
-    pub(super) fn cancelled(&mut self, write: bool, age: u64, admitted: bool) -> Effects {
-        if admitted {
-            self.order.ended(write);
-        } else {
-            self.order.died();
-        }
-        self.left(age)
-    }
-
-    fn left(&mut self, age: u64) -> Effects {
-        let place = self.places.give_back();
-        let drained = self.ages.ended(age);
-        Effects { start: self.order.release(), place, drained }
-    }
-}
-
-/// Waits for a place in the queue.
-struct Room<'a> {
-    shared: &'a Shared,
-    key: Option<u64>,
-}
-
-impl Future for Room<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
-        let shared = self.shared;
-        let (poll, unneeded) = shared.state().places.poll(&mut self.key, waker);
-        drop(unneeded);
-        poll
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        let Some(key) = self.key else { return };
-        let forgotten = self.shared.state().places.forget(key);
-        forgotten.settle();
+        self.shared.in_flight()
     }
 }
 
@@ -280,7 +149,7 @@ impl fmt::Debug for Queue {
         f.debug_struct("Queue")
             .field("depth", &self.depth())
             .field("in_flight", &self.in_flight())
-            .field("pump", &self.shared.pump)
+            .field("pump", self.shared.pump())
             .finish_non_exhaustive()
     }
 }
@@ -313,36 +182,5 @@ impl<B> From<Full<B>> for io::Error {
     /// `WouldBlock`. The operation and its buffer are dropped.
     fn from(full: Full<B>) -> Self {
         io::Error::new(io::ErrorKind::WouldBlock, full.to_string())
-    }
-}
-
-#[cfg(all(test, not(threadlet_loom)))]
-mod tests {
-    use super::*;
-    use crate::aio::File;
-
-    /// File systems that can be asked to write are rare; this needs none.
-    #[test]
-    fn a_write_that_was_done_in_part_is_not_cancelled() {
-        let path = std::env::temp_dir().join(format!("threadlet-part-{}", std::process::id()));
-        std::fs::write(&path, b"wr").unwrap();
-        let file = File::from(std::fs::File::options().write(true).open(&path).unwrap());
-        let queue = Queue::new(1);
-        for (done, cancelled) in [(0, true), (2, false)] {
-            let op = Op::write_at(&file, *b"written", 0).after(done);
-            let age = {
-                let mut state = queue.shared.state();
-                assert!(state.places.try_take() && state.order.try_start(true));
-                state.ages.begin()
-            };
-            let request = Arc::new(Request::new(queue.shared.clone(), op, age, true));
-            let mut completion = Completion::of(request.clone());
-            assert_eq!(completion.cancel(), cancelled);
-            queue.shared.start(request);
-            let (result, _) = futures::executor::block_on(completion);
-            assert_eq!(result.ok(), (!cancelled).then_some(7));
-        }
-        assert_eq!(std::fs::read(&path).unwrap(), b"written");
-        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::op::Op;
 use super::order::Admit;
-use super::queue::Shared;
+use super::shared::Shared;
 use crate::primitive::Mutex;
 
 /// An operation that could not be done at once.
@@ -98,7 +98,7 @@ impl<B> Admit for Request<B> {
     fn admit(&self) -> bool {
         match &mut self.slot.lock().stage {
             Stage::Waiting { admitted, .. } => {
-                *admitted = true;
+                *admitted = !cfg!(threadlet_break = "aio-admit");
                 true
             }
             _ => false,
@@ -127,6 +127,10 @@ impl<B: Send> Work for Request<B> {
         // round.
         let mut state = self.queue.state();
         let effects = state.ended(self.write, self.age);
+        if cfg!(threadlet_break = "aio-both-locks") {
+            drop(state);
+            state = self.queue.state();
+        }
         let mut slot = self.slot.lock();
         slot.stage = Stage::Ended(result, buf);
         let waker = slot.waker.take();
@@ -189,7 +193,10 @@ impl<B> Completion<B> {
 
     /// Has the operation run, and its result and its buffer be dropped.
     pub fn detach(mut self) {
-        self.0 = Inner::Taken;
+        if let Inner::Request(request) = std::mem::replace(&mut self.0, Inner::Taken) {
+            // One that was cancelled before has its buffer in the slot, and may be in the line.
+            drop(request.take());
+        }
     }
 
     /// Waits for the end, and leaves the result there.
@@ -209,6 +216,10 @@ impl<B> Request<B> {
         if let Stage::Ended(..) | Stage::Taken = slot.stage {
             return Poll::Ready(());
         }
+        if cfg!(threadlet_break = "aio-waker") {
+            drop(slot);
+            slot = self.slot.lock();
+        }
         let old = slot.waker.replace(waker);
         // Not under the lock: dropping a waker is foreign code.
         drop(slot);
@@ -217,12 +228,14 @@ impl<B> Request<B> {
     }
 
     /// Nobody waits for it any more. Nothing foreign stays in the slot of one that will not run: the
-    /// last reference to it may go under the queue's lock.
+    /// last reference to it may be the line's, and go under the queue's lock.
     fn abandon(&self) {
         drop(self.cancel(false));
         let waker = self.slot.lock().waker.take();
         drop(waker);
-        drop(self.take());
+        if !cfg!(threadlet_break = "aio-abandon") {
+            drop(self.take());
+        }
     }
 
     /// The result, if it is there.

@@ -13,7 +13,7 @@ mod word;
 use loom::cell::UnsafeCell;
 
 /// Explores `model` with up to `preemptions` forced switches in each run.
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
@@ -23,17 +23,17 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
 /// Something that only one thread at a time may touch, and only after what was done to it before:
 /// loom reports any two touches that nothing orders.
 #[derive(Debug)]
-struct Private(UnsafeCell<()>);
+pub(crate) struct Private(UnsafeCell<()>);
 
 // SAFETY: loom checks what this promises; that is the purpose of the type.
 unsafe impl Sync for Private {}
 
 impl Private {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Private(UnsafeCell::new(()))
     }
 
-    fn touch(&self) {
+    pub(crate) fn touch(&self) {
         self.0.with_mut(|_| ());
     }
 }

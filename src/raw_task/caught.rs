@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::quietly;
+
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send + 'static>;
 
@@ -37,18 +39,6 @@ impl<T> Drop for Outcome<T> {
             quietly(|| drop(result));
         }
     }
-}
-
-/// Runs `f`, and drops what it may have panicked with.
-pub(crate) fn quietly(f: impl FnOnce()) {
-    let mut caught = catch_unwind(AssertUnwindSafe(f)).err();
-    // The payload of a panic may panic in its own `Drop`, and so on. Somebody who builds that
-    // on purpose gets a leak.
-    for _ in 0..2 {
-        let Some(payload) = caught else { return };
-        caught = catch_unwind(AssertUnwindSafe(|| drop(payload))).err();
-    }
-    std::mem::forget(caught);
 }
 
 pin_project! {

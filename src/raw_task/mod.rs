@@ -4,15 +4,17 @@ mod caught;
 mod header;
 mod join;
 mod owned;
+mod quietly;
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-pub(crate) use caught::{Caught, Life, quietly};
+pub(crate) use caught::{Caught, Life};
 pub(crate) use header::Header;
 pub use header::Id;
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub(crate) use owned::{Owned, Place};
+pub(crate) use quietly::quietly;
 
 use crate::queue::Item;
 

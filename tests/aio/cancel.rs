@@ -222,3 +222,28 @@ fn polled_and_then_cancelled() {
         assert!(scene.free(2));
     });
 }
+
+/// Its buffer goes at once, and not when its turn comes in the line: that is under the queue's lock.
+#[test]
+fn cancelled_and_then_detached() {
+    struct Asks(Queue, Arc<AtomicUsize>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.1.store(self.0.in_flight(), Ordering::SeqCst);
+        }
+    }
+    within(LIMIT, || {
+        let queue = Queue::new(3);
+        let (barrier, seen) = (Barrier::default(), Arc::new(AtomicUsize::new(usize::MAX)));
+        let running = queue.try_submit(blocked(&barrier)).unwrap();
+        queue.barrier();
+        let carried = Asks(queue.clone(), seen.clone());
+        let mut held = queue.try_submit(Op::nop().with(carried)).unwrap();
+        assert!(held.cancel());
+        held.detach();
+        assert_eq!(seen.load(Ordering::SeqCst), 1, "dropped while the other still runs");
+        barrier.let_go(1);
+        foreign_block_on(running).0.unwrap();
+        drain(&queue);
+    });
+}

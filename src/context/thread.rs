@@ -1,17 +1,12 @@
-//! What the calling thread is to the runtime: which core it has, and what it may touch.
-//!
-//! Two things are kept per thread. *Which runtime is current* (entered, or the one whose thread
-//! this is) decides where `spawn` goes. *Which core this thread has* decides what a region lends;
-//! it belongs to the thread, whatever runtime has been entered on top of it.
+//! A thread of a runtime: its core, the word of that, its permit, its ring.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::detect::ring::Ring;
-use crate::driver;
 use crate::failpoint::fail_point;
 use crate::raw_task::Runnable;
 use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Word};
@@ -19,13 +14,12 @@ use crate::scheduler::pool::{Cause, Holding, Todo};
 use crate::scheduler::shared::{Seat, Shared};
 use crate::site::Site;
 use crate::slot::Slot;
-use crate::sys;
 use crate::sys::thread::sleeps;
 
 /// In-place calls in one poll before the task goes back through the queue: with its core in hand
 /// (others wait for the core), and without (the thread is the task's own, but its CPU is not).
 pub(crate) const BUDGET_WITH_CORE: u32 = 64;
-pub(crate) const BUDGET_CORELESS: u32 = 128;
+const BUDGET_CORELESS: u32 = 128;
 
 /// A coreless task that does not yield gets a new budget as long as it has blocked in one of its
 /// last so many. (At 1 % of calls that block, one budget in four has none of them.)
@@ -35,16 +29,11 @@ const LULLS: u32 = 4;
 const RENEWALS_WITH_RING: u32 = 8;
 
 /// The text of the site that a rescued poll counts at, which stands where its task was spawned.
-pub(crate) const UNMARKED: &str = "(a poll that did not say so)";
+const UNMARKED: &str = "(a poll that did not say so)";
 
 thread_local! {
     static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
-    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
-    static IN_ROOT: Cell<bool> = const { Cell::new(false) };
 }
-
-/// A runtime that was entered, and by which guard.
-type Entered = (u64, Arc<Shared>);
 
 /// A core in the hands of this thread (held, or lent by it).
 #[derive(Clone, Copy, Debug)]
@@ -293,7 +282,7 @@ impl<'a> Thread<'a> {
     ///
     /// `async_task` hands over a task that was woken in its own poll as the last step of that poll,
     /// so between this and [`Thread::take_kept`] no foreign code runs.
-    fn keep(&self, task: Runnable) -> Option<Runnable> {
+    pub(super) fn keep(&self, task: Runnable) -> Option<Runnable> {
         let spent = self.budget.get() == 0 || self.shared.pool.anyone_behind();
         if !self.is_coreless() || !self.glued.get() || !self.keeps.get() || spent {
             return Some(task);
@@ -449,32 +438,9 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
     f(unsafe { thread.as_ref() })
 }
 
-/// Runs `f`, a poll of the root future by a thread that has no core and nobody else to serve.
-pub(crate) fn in_root<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            IN_ROOT.set(self.0);
-        }
-    }
-    let _restore = Restore(IN_ROOT.replace(true));
-    f()
-}
-
-/// Whether the calling thread is in a poll of a runtime of ours: a task's, or the root future's. A
-/// call that blocks here harms nobody; anywhere else it would hold up a stranger's tasks.
-pub(crate) fn is_ours() -> bool {
-    IN_ROOT.get() || with(|thread| thread.is_some_and(|thread| thread.in_poll.get()))
-}
-
-/// How many forks lie between the first process and this one, since runtimes are built.
-pub(crate) fn forks() -> usize {
-    sys::fork::forks()
-}
-
-/// In a child of `fork` there is no runtime: neither its threads nor its rings were copied.
-pub(crate) extern "C" fn forget_after_fork() {
-    sys::fork::count();
+/// In a child of `fork`: the calling thread, and whatever it was before it became that, is none of
+/// ours any more.
+pub(super) fn forget_all() {
     let mut thread = THREAD.replace(ptr::null());
     // SAFETY: as in `with`: not null only while the value lives, on this thread; and each was
     // installed while the one outside it lived.
@@ -482,142 +448,4 @@ pub(crate) extern "C" fn forget_after_fork() {
         inner.forget();
         thread = inner.outer.get();
     }
-    // Not dropped: the last reference would shut a runtime down that is not there.
-    let entered = ENTERED
-        .try_with(|entered| entered.try_borrow_mut().map(|mut list| std::mem::take(&mut *list)));
-    std::mem::forget(entered);
-}
-
-/// Puts a task where the calling thread can best leave it for `shared`.
-#[inline]
-pub(crate) fn schedule(shared: &Shared, task: Runnable, yielded: bool) {
-    let task = Cell::new(Some(task));
-    with(|thread| {
-        let Some(thread) = thread.filter(|thread| ptr::eq(&**thread.shared, shared)) else {
-            return;
-        };
-        thread.with_core(|core| {
-            if let Some(task) = task.take() {
-                push(thread, core, task, yielded);
-            }
-        });
-        if yielded {
-            task.set(task.take().and_then(|task| thread.keep(task)));
-        }
-    });
-    if let Some(task) = task.take() {
-        shared.inject(task);
-    }
-}
-
-/// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue
-/// for one that yielded and for whoever is pushed out of the slot.
-#[inline]
-fn push(thread: &Thread<'_>, core: Core<'_>, task: Runnable, yielded: bool) {
-    let task = if yielded { Some(task) } else { core.seat.lifo.replace(Some(task)) };
-    let Some(task) = task else { return };
-    // A task that yields with nobody else in line is run by this very thread, which is between its
-    // poll and the next look at its queue: nobody needs to wake for it.
-    let alone = yielded && core.seat.queue.len() == 0 && core.seat.lifo.is_empty();
-    // SAFETY: `with_core` runs its closure only while this thread holds the core.
-    if let Err(task) = unsafe { core.seat.queue.push(task) } {
-        overflow(thread, core, task);
-    }
-    if !alone {
-        thread.shared.notify();
-    }
-}
-
-/// The seat's queue is full: half of it goes to the injector, and the new task behind it.
-#[cold]
-fn overflow(thread: &Thread<'_>, core: Core<'_>, task: Runnable) {
-    let half = core.seat.queue.len() / 2;
-    let batch = std::iter::from_fn(|| core.seat.queue.pop()).take(half);
-    thread.shared.injector.push_batch(batch.chain(std::iter::once(task)));
-}
-
-/// The runtime that `spawn` and timers use on this thread: the one entered last, or the one the
-/// thread belongs to.
-pub(crate) fn with_shared<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
-    // In a thread-local destructor the list may be gone: then nothing is entered. The list is not
-    // borrowed while `f` runs, which may run a destructor of the user's that enters a runtime.
-    let entered = ENTERED.try_with(|entered| {
-        let entered = entered.borrow();
-        entered.last().map(|(_, shared)| shared.clone())
-    });
-    match entered.ok().flatten() {
-        Some(shared) => f(Some(&shared)),
-        None => with(|thread| f(thread.map(|thread| thread.shared))),
-    }
-}
-
-/// The driver of the current runtime.
-pub(crate) fn driver() -> Option<driver::Handle> {
-    #[cfg(test)]
-    if let Some(handle) = TEST_DRIVER.with_borrow(Clone::clone) {
-        return Some(handle);
-    }
-    with_shared(|shared| shared.map(|shared| shared.driver_handle.clone()))
-}
-
-/// Whether this is the poll of a task of the runtime with that driver: a task that is dropped when
-/// the runtime ends. The future of a `block_on` inside a task is none.
-pub(crate) fn is_task_of(handle: &driver::Handle) -> bool {
-    #[cfg(test)]
-    if TEST_DRIVER.with_borrow(|entered| entered.as_ref().is_some_and(|it| it.is_same(handle))) {
-        return true;
-    }
-    with(|thread| {
-        thread.is_some_and(|thread| {
-            thread.in_task.get() && thread.shared.driver_handle.is_same(handle)
-        })
-    })
-}
-
-/// Runs `f`, which polls something that is no task, perhaps inside a task's poll.
-pub(crate) fn outside_task<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore<'t>(Option<&'t Cell<bool>>, bool);
-    impl Drop for Restore<'_> {
-        fn drop(&mut self) {
-            if let Some(cell) = self.0 {
-                cell.set(self.1);
-            }
-        }
-    }
-    with(|thread| {
-        let cell = thread.map(|thread| &thread.in_task);
-        let _restore = Restore(cell, cell.is_some_and(|cell| cell.replace(false)));
-        f()
-    })
-}
-
-#[cfg(test)]
-thread_local! {
-    static TEST_DRIVER: RefCell<Option<driver::Handle>> = const { RefCell::new(None) };
-}
-
-/// Enters a bare driver, for the tests of what stands on it, or leaves it with `None`; returns
-/// what was entered before.
-#[cfg(test)]
-pub(crate) fn set_driver(handle: Option<driver::Handle>) -> Option<driver::Handle> {
-    TEST_DRIVER.with(|entered| entered.replace(handle))
-}
-
-/// Enters a runtime on this thread; [`leave`] undoes it. Returns the name of this entry.
-pub(crate) fn enter(shared: Arc<Shared>) -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = NEXT.fetch_add(1, Ordering::Relaxed);
-    ENTERED.with_borrow_mut(|entered| entered.push((name, shared)));
-    name
-}
-
-/// Undoes an entry, whether or not it is the last one.
-pub(crate) fn leave(name: u64) {
-    // A guard that outlives the thread-local has nothing to undo.
-    let left = ENTERED.try_with(|entered| {
-        let mut entered = entered.borrow_mut();
-        let nth = entered.iter().rposition(|(other, _)| *other == name)?;
-        Some(entered.remove(nth))
-    });
-    drop(left);
 }

@@ -1,0 +1,29 @@
+//! What the calling thread is to the runtime: which core it has, and what it may touch.
+//!
+//! Two things are kept per thread. *Which runtime is current* (entered, or the one whose thread
+//! this is) decides where `spawn` goes. *Which core this thread has* decides what a region lends;
+//! it belongs to the thread, whatever runtime has been entered on top of it.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `thread` | which core this thread has, and what goes with it |
+//! | `schedule` | where a task goes that is ready |
+//! | `entered` | which runtime is current |
+//! | `polled` | whether what is polled is ours, and a task |
+//! | `forked` | that a child of `fork` has none of it |
+
+mod entered;
+mod forked;
+mod polled;
+#[allow(unsafe_code, reason = "the push only a holder may do")]
+mod schedule;
+#[allow(unsafe_code, reason = "one thread-local pointer")]
+mod thread;
+
+#[cfg(test)]
+pub(crate) use self::entered::set_driver;
+pub(crate) use self::entered::{driver, enter, is_task_of, leave, with_shared};
+pub(crate) use self::forked::{forget_after_fork, forks};
+pub(crate) use self::polled::{in_root, is_ours, outside_task};
+pub(crate) use self::schedule::schedule;
+pub(crate) use self::thread::{BUDGET_WITH_CORE, Core, Thread, with};

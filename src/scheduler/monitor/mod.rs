@@ -1,0 +1,225 @@
+//! The monitor: finds blocked threads by looking, and does what needs doing once in a while.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `state` | whether a thread sleeps |
+//! | `seen` | what the last look at a seat saw |
+//! | `look` | when a core is to be taken, by what is seen of its thread |
+//! | this one | how often to look, and what else is to be done |
+//!
+//! It looks often while it finds something and ever more seldom while it does not, up to 10 ms;
+//! when every seat sleeps it sleeps too, and the next seat to wake wakes it.
+
+mod look;
+mod seen;
+mod state;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use self::look::{Found, Watch};
+use super::idle::DriverWatch;
+use super::pool::Todo;
+use super::shared::Shared;
+use super::threads::Vital;
+use super::{sentinel, spare};
+
+/// The pause between two looks while there is something to find. The kernel adds as much again.
+const TICK: Duration = Duration::from_micros(20);
+
+/// The same where the sentinel finds blocked regions, and only the rest is the monitor's.
+const TICK_BESIDE_PERF: Duration = Duration::from_micros(100);
+
+/// Looks without a find before the pause begins to grow.
+const PATIENCE: u32 = 64;
+
+/// Where a seat has just woken, nothing speaks for a block yet: the first pauses are eight times
+/// the shortest. Sixty-four of the shortest, at every burst of work, would cost each burst of a
+/// millisecond a quarter of its speed; the first block after a quiet time is found in about a
+/// millisecond all the same.
+const QUIET_AT_FIRST: u32 = PATIENCE + 3;
+
+/// The pause before the first look, and before the first spares are made.
+const FIRST_LOOK: Duration = Duration::from_micros(500);
+
+/// The longest pause while a core is awake.
+const TICK_MAX: Duration = Duration::from_millis(10);
+
+/// The longest pause while a thread is under suspicion: it is to be caught at `hog_after` and not
+/// long behind.
+const TICK_SUSPECT: Duration = Duration::from_micros(250);
+
+/// The longest pause while a core is awake and tasks are queued. A look takes a CPU from a worker:
+/// one every millisecond costs tasks that fight for a lock a twentieth of their speed, because now
+/// and then it stops the one that holds it.
+const TICK_BUSY: Duration = Duration::from_millis(4);
+
+/// How often seats that are all busy are asked to look at timers and I/O, at most.
+const DRIVE_AFTER: Duration = Duration::from_millis(1);
+
+/// No permit released for so long while calls wait: worth a report.
+const SATURATED: Duration = Duration::from_secs(1);
+
+/// What the monitor's own code and a hook need of a stack, whatever the workers may do with.
+const STACK_MIN: usize = 256 * 1024;
+
+/// Starts the monitor of `shared`.
+///
+/// # Errors
+///
+/// What the operating system says of the thread.
+pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+    let mine = shared.clone();
+    shared.threads.starting(false);
+    let mut builder =
+        std::thread::Builder::new().name(format!("{}-monitor", shared.config.thread_name));
+    // A size that cannot be had is an error of `build`, though the first spare may come much later.
+    if let Some(size) = shared.config.stack_size {
+        builder = builder.stack_size(size.max(STACK_MIN));
+    }
+    let spawned = builder.spawn(move || {
+        let _vital = Vital::begin();
+        crate::sys::thread::set_timer_slack(1);
+        let (watch, quiet) = (Watch::new(&mine), QUIET_AT_FIRST);
+        let (spawn_retry, behind, paused) = (None, None, Duration::ZERO);
+        let driven = Instant::now();
+        Monitor { shared: &mine, watch, quiet, paused, spawn_retry, behind, driven }.run();
+        super::shutdown::helper_ends(&mine);
+    });
+    match spawned {
+        Ok(handle) => shared.threads.started(handle),
+        Err(error) => {
+            shared.threads.ended(false);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+struct Monitor<'a> {
+    shared: &'a Arc<Shared>,
+    watch: Watch<'a>,
+    /// Looks in a row that led to nothing.
+    quiet: u32,
+    /// The last pause.
+    paused: Duration,
+    spawn_retry: Option<Instant>,
+    /// Since when calls have waited, with how many permits returned then, and whether that has been
+    /// reported.
+    behind: Option<(Instant, u64, bool)>,
+    /// When all seats were last asked to look at the driver.
+    driven: Instant,
+}
+
+impl Monitor<'_> {
+    fn run(&mut self) {
+        // A runtime may live for less than it takes to make its spares. A block that finds none rings.
+        self.shared.vigil.sleep(FIRST_LOOK);
+        while !self.shared.is_shutdown() {
+            self.make_spares();
+            self.make_sentinel();
+            let looks = self.shared.detection.monitor;
+            let found = if looks { self.watch.look_at_all(self.paused) } else { Found::Nothing };
+            self.serve_stalled();
+            self.watch_driver();
+            self.pause(found);
+        }
+    }
+
+    /// Spares ahead of need; after a failure, again in a moment.
+    fn make_spares(&mut self) {
+        let now = Instant::now();
+        if self.spawn_retry.is_some_and(|at| now < at) {
+            return;
+        }
+        self.spawn_retry = None;
+        let wanted = self.shared.pool.spares_wanted();
+        let starting = self.shared.counters.spares_coming.load(Ordering::Relaxed);
+        for _ in starting..wanted {
+            if !spare::start_spare(self.shared) {
+                self.spawn_retry = Some(now + Duration::from_millis(10));
+                return;
+            }
+        }
+    }
+
+    /// The sentinel, once a thread wants to open a ring: many a runtime never comes to that.
+    fn make_sentinel(&self) {
+        let shared = self.shared;
+        let wanted = shared.counters.rings_wanted.load(Ordering::Relaxed) > 0;
+        if !wanted || shared.sentinel.get().is_some() || shared.sentinel_failure.get().is_some() {
+            return;
+        }
+        if let Err(error) = sentinel::start(shared) {
+            // Refused later than at the probe: the monitor does it all.
+            let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
+        }
+    }
+
+    fn serve_stalled(&mut self) {
+        if !self.shared.pool.anyone_behind() {
+            self.behind = None;
+            return;
+        }
+        let mut todo = Todo::default();
+        self.shared.pool.look_again(&mut todo);
+        self.shared.carry_out(todo);
+        let counts = self.shared.pool.counts();
+        let progress = counts.releases;
+        match self.behind {
+            Some((since, then, reported)) if then == progress => {
+                if since.elapsed() >= SATURATED && !reported {
+                    self.behind = Some((since, progress, true));
+                    self.shared.report_saturation(&counts);
+                }
+            }
+            _ => self.behind = Some((Instant::now(), progress, false)),
+        }
+    }
+
+    /// While cores are busy and a seat sleeps, the one that sleeps belongs into the driver. While all
+    /// are busy, with long polls perhaps, each looks at the driver behind the one it is in.
+    fn watch_driver(&mut self) {
+        if self.shared.idle.all_awake() {
+            let now = Instant::now();
+            if now.saturating_duration_since(self.driven) >= DRIVE_AFTER {
+                self.driven = now;
+                self.shared.seats.iter().for_each(|s| s.overdue.store(true, Ordering::Relaxed));
+            }
+            return;
+        }
+        if self.shared.idle.all_asleep() {
+            return;
+        }
+        if let DriverWatch::Send(sleeper) = self.shared.idle.driver_watch() {
+            self.shared.wake_sleeper(sleeper);
+        }
+    }
+
+    fn pause(&mut self, found: Found) {
+        self.quiet = if found == Found::Blocked { 0 } else { self.quiet.saturating_add(1) };
+        let tick = if self.shared.detection.perf { TICK_BESIDE_PERF } else { TICK };
+        let growth = self.quiet.saturating_sub(PATIENCE).min(10);
+        let mut pause = (tick * (1 << growth)).min(TICK_MAX);
+        let waiting = self.shared.pool.anyone_behind() || self.spawn_retry.is_some();
+        if found == Found::Suspect || waiting {
+            pause = pause.min(TICK_SUSPECT);
+        } else if pause > TICK_BUSY && self.shared.any_work() {
+            pause = TICK_BUSY;
+        }
+        self.paused = pause;
+        if !waiting && self.shared.nobody_awake() && pause == TICK_MAX {
+            self.sleep_until_a_seat_wakes();
+        } else {
+            self.shared.vigil.sleep(pause);
+        }
+    }
+
+    fn sleep_until_a_seat_wakes(&mut self) {
+        let shared = self.shared;
+        shared.vigil.sleep_while(|| shared.nobody_awake() && !shared.is_shutdown());
+        self.quiet = QUIET_AT_FIRST;
+    }
+}
