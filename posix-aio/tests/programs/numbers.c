@@ -36,7 +36,7 @@ int main(void) {
     int ends[2], fresh[2], status;
 
     /* Requests on files need no descriptor, and threads that run them take none. */
-    int file = scratch();
+    int before = open_from(0), file = scratch();
     for (int i = 0; i < 50; i++) {
         prepare(&cb, file, block, sizeof block, i * 4096L);
         CHECK(aio_write(&cb) == 0);
@@ -46,6 +46,7 @@ int main(void) {
         CHECK(close(0) == 0 && open("/dev/null", O_RDONLY) == 0);
         CHECK(wait_for(&cb) == 0 && wait_for(&sync) == 0);
     }
+    CHECK(open_from(0) == before + 1);
 
     /* A request on a stream has a descriptor of its own, which is not the program's to close. */
     CHECK(pipe(ends) == 0);
