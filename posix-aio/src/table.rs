@@ -27,7 +27,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::kept::Kept;
 use crate::request::Request;
 use crate::state;
-use crate::user::{Identity, Kind, Outcome};
+use crate::user::{File, Identity, Kind, Outcome};
 
 const SHARDS: usize = 16;
 
@@ -216,6 +216,14 @@ impl Table {
 
     fn lock(&self, fd: c_int) -> MutexGuard<'_, Known> {
         self.shard(fd).known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a descriptor stands for, if that is a file and there are requests on it. If it was closed
+    /// unseen meanwhile, that is wrong.
+    pub(crate) fn file(&self, fd: c_int) -> Option<File> {
+        let shard = self.lock(fd);
+        let known = shard.by_number.get(&fd).filter(|known| known.kind == Kind::File);
+        known.map(|known| File { kind: known.kind, identity: known.identity })
     }
 
     /// Whether a request that came now, to the file that has this identity, would run at once.
