@@ -264,7 +264,7 @@ unsafe extern "C" fn aio_init(init: *const Aioinit) {
 
 /// As the C library's, once nothing is left that might find another file behind the number.
 #[unsafe(no_mangle)]
-extern "C" fn close(fd: c_int) -> c_int {
+extern "C-unwind" fn close(fd: c_int) -> c_int {
     if kept::is_ours(fd) {
         return fail(libc::EBADF);
     }
@@ -288,7 +288,8 @@ fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
     if kept::is_ours(new) {
         return fail(libc::EBUSY);
     }
-    if old != new && user::flags(old).is_ok() {
+    let possible = flags.is_none_or(|flags| flags & !libc::O_CLOEXEC == 0);
+    if possible && old != new && new < user::most_descriptors() && user::flags(old).is_ok() {
         request::before_close(new);
     }
     user::duplicate(old, new, flags)
@@ -321,7 +322,7 @@ extern "C" fn closefrom(first: c_int) {
     let first = first.max(0);
     if close_range(first as c_uint, c_uint::MAX, 0) != 0 {
         // A kernel before 5.9, or a filter that does not know the call.
-        for fd in first..user::most_descriptors() {
+        for fd in user::open_descriptors().into_iter().filter(|fd| *fd >= first) {
             close(fd);
         }
     }

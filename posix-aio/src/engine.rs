@@ -1,5 +1,6 @@
 //! Who runs what would block.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -34,6 +35,28 @@ struct Running {
     runtime: Runtime,
 }
 
+thread_local! {
+    /// Whether this thread is in a call to the pump, and may hold its lock.
+    static SUBMITTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True in a signal handler that has interrupted [`Running::submit`].
+pub(crate) fn is_submitting() -> bool {
+    SUBMITTING.get()
+}
+
+impl Running {
+    fn submit(&self, job: impl FnOnce() + Send + 'static) {
+        let before = SUBMITTING.replace(true);
+        self.pump.submit(move || {
+            // If it is run by the call itself.
+            SUBMITTING.set(false);
+            job();
+        });
+        SUBMITTING.set(before);
+    }
+}
+
 fn limit() -> usize {
     match CHOSEN.load(Ordering::Relaxed) {
         0 => LIMIT,
@@ -56,11 +79,11 @@ impl Engine {
     /// So no lock must be held that the job takes.
     pub(crate) fn submit(&'static self, job: impl FnOnce() + Send + 'static) {
         match self.running.get() {
-            Some(running) => running.pump.submit(job),
+            Some(running) => running.submit(job),
             // All threads of the runtime descend from those that are started here. The program's signals
             // are not for them.
             None => user::without_signals(|| match self.start() {
-                Ok(running) => running.pump.submit(job),
+                Ok(running) => running.submit(job),
                 Err(_) => job(),
             }),
         }

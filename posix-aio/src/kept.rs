@@ -47,7 +47,7 @@ impl Kept {
     pub(crate) fn of(fd: c_int) -> Option<Kept> {
         let kept = user::duplicate_from(fd, FIRST.min(user::most_descriptors() / 2))?;
         let Some((word, bit)) = place(kept) else {
-            user::close(kept);
+            user::close_own(kept);
             return None;
         };
         word.fetch_or(bit, Ordering::Relaxed);
@@ -61,11 +61,11 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // While it is ours nobody else closes it, and so nobody else gets the number.
-        user::close(self.0);
+        // First: once it is closed the number may be the program's, to be closed by it.
         if let Some((word, bit)) = place(self.0) {
             word.fetch_and(!bit, Ordering::Relaxed);
         }
+        user::close_own(self.0);
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn forget() {
     for (index, word) in OURS.iter().enumerate() {
         let mut bits = word.swap(0, Ordering::Relaxed);
         while bits != 0 {
-            user::close((index * 64) as c_int + bits.trailing_zeros() as c_int);
+            user::close_own((index * 64) as c_int + bits.trailing_zeros() as c_int);
             bits &= bits - 1;
         }
     }

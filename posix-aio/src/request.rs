@@ -6,6 +6,7 @@ use std::sync::Arc;
 use threadlet::raw::{self, Answer};
 
 use crate::abi::AIO_PRIO_DELTA_MAX;
+use crate::engine;
 use crate::hints::{READS, WRITES};
 use crate::list::List;
 use crate::notify::notify;
@@ -284,11 +285,11 @@ pub(crate) fn cancel(state: &'static State, fd: c_int, cb: Option<ControlBlock>)
 pub(crate) fn before_close(fd: c_int) {
     let Some(state) = State::existing().filter(|state| state.table.may_have(fd)) else { return };
     // The child of a `vfork` closes descriptors of its own, and has our memory.
-    if !state.is_own() {
+    // A signal handler that has interrupted a call to the pump would wait for itself.
+    if !state.is_own() || engine::is_submitting() {
         return;
     }
-    let until = state.table.turns(fd);
-    let Some(cancelled) = state.table.close(fd) else { return };
+    let Some((cancelled, until)) = state.table.close(fd, user::file(fd).ok()) else { return };
     tell_cancelled(state, cancelled);
     while let Some(request) = state.table.next_before_close(fd, until) {
         let next = user::without_signals(|| run_begun(state, &request, true));

@@ -308,11 +308,11 @@ impl Table {
     /// The descriptors with requests.
     pub(crate) fn numbers(&self) -> Vec<c_int> {
         let known = |shard: &Shard| shard.count.load(Ordering::Relaxed) > 0;
-        let lock = |shard: &Shard| -> Vec<c_int> {
-            let known = shard.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.by_number.keys().copied().collect()
+        let numbers = |shard: &Shard| -> Vec<c_int> {
+            let known = shard.try_lock();
+            known.map_or_else(Vec::new, |known| known.by_number.keys().copied().collect())
         };
-        self.0.iter().filter(|shard| known(shard)).flat_map(lock).collect()
+        self.0.iter().filter(|shard| known(shard)).flat_map(numbers).collect()
     }
 
     /// The descriptor is about to be closed. POSIX lets a request be cancelled then, or else has it
@@ -320,26 +320,25 @@ impl Table {
     /// for the rest see [`next_before_close`](Self::next_before_close). Of anything else all that has not
     /// started is cancelled, and what runs goes on without the number.
     ///
-    /// `None` from a signal handler that has interrupted whoever has the lock.
-    pub(crate) fn close(&self, fd: c_int) -> Option<Cancelled> {
-        let shard = (0..100).find_map(|_| {
-            match self.shard(fd).known.try_lock() {
-                Ok(shard) => return Some(shard),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-            None
-        });
-        let mut shard = shard?;
-        let Some(known) = shard.by_number.get_mut(&fd) else { return Some(Cancelled::default()) };
-        if known.kind != Kind::File {
-            return Some(self.detach(&mut shard, fd));
+    /// `file` is what the number means now: if it was closed unseen, what is known is of another.
+    ///
+    /// Returns the turn before which requests are left, for whoever closes. `None` from a signal handler
+    /// that has interrupted whoever has the lock.
+    pub(crate) fn close(&self, fd: c_int, file: Option<File>) -> Option<(Cancelled, u64)> {
+        let mut shard = self.shard(fd).try_lock()?;
+        let Some(known) = shard.by_number.get_mut(&fd) else {
+            return Some((Cancelled::default(), 0));
+        };
+        let same = file.is_some_and(|file| file.identity == known.identity);
+        if known.kind != Kind::File || !same {
+            return Some((self.detach(&mut shard, fd), 0));
         }
+        let until = known.next_turn;
         let cancelled = known.cancel(Request::is_read);
         if known.is_left_by(cancelled.requests.len(), self.shard(fd)) {
             shard.by_number.remove(&fd);
         }
-        Some(cancelled)
+        Some((cancelled, until))
     }
 
     /// The number does not mean the descriptor any more, or will not in a moment.
@@ -351,11 +350,6 @@ impl Table {
             shard.detached.insert(known.id, known);
         }
         cancelled
-    }
-
-    /// The turn up to which requests are those of whoever closes the descriptor now.
-    pub(crate) fn turns(&self, fd: c_int) -> u64 {
-        self.lock(fd).by_number.get(&fd).map_or(0, |known| known.next_turn)
     }
 
     /// For whoever is about to close a file: a request to be run first, which has begun; `None` when there
@@ -381,6 +375,20 @@ impl Table {
             let known = shard.by_number.get_mut(&fd).filter(|known| known.id == id)?;
             known.closers -= 1;
         }
+    }
+}
+
+impl Shard {
+    /// `None`: the lock stays taken, as it does for a signal handler that has interrupted its holder.
+    fn try_lock(&self) -> Option<MutexGuard<'_, Known>> {
+        for _ in 0..100 {
+            match self.known.try_lock() {
+                Ok(known) => return Some(known),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+        None
     }
 }
 

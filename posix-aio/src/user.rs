@@ -250,9 +250,30 @@ pub(crate) fn flags(fd: c_int) -> Result<c_int, c_int> {
     outcome(flags as isize).map(|flags| flags as c_int).map_err(|error| errno_of(&error))
 }
 
-unsafe extern "C" {
+// A thread that is cancelled in `close` is unwound from there.
+unsafe extern "C-unwind" {
     /// The C library's `close`, by the name under which we do not stand before it.
     fn __close(fd: c_int) -> c_int;
+}
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+/// Whether this thread can be cancelled, from now on; what it was before.
+fn set_cancel_state(state: c_int) -> c_int {
+    let mut before = 0;
+    // SAFETY: the place is ours to write.
+    unsafe { pthread_setcancelstate(state, &raw mut before) };
+    before
+}
+
+/// Closes a descriptor of our own: no place for the thread to be cancelled.
+pub(crate) fn close_own(fd: c_int) {
+    // SAFETY: numbers only; the descriptor is ours.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
 }
 
 /// Closes a range of descriptors, or marks them.
@@ -302,9 +323,10 @@ pub(crate) enum Kind {
     Stream,
 }
 
-/// The same as long as the descriptor stands for the same: the file system and the number in it.
+/// The same as long as the descriptor stands for the same: the file system, the number in it, and, as the
+/// two ends of a pipe have one number, whether it reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity(libc::dev_t, libc::ino64_t);
+pub(crate) struct Identity(libc::dev_t, libc::ino64_t, c_int);
 
 pub(crate) fn file(fd: c_int) -> Result<File, c_int> {
     // SAFETY: a plain structure, for which zeros are a value.
@@ -317,13 +339,21 @@ pub(crate) fn file(fd: c_int) -> Result<File, c_int> {
         _ if has_position(fd) => Kind::Device,
         _ => Kind::Stream,
     };
-    Ok(File { kind, identity: Identity(stat.st_dev, stat.st_ino) })
+    let access = match kind {
+        Kind::File => 0,
+        Kind::Device | Kind::Stream => flags(fd)? & libc::O_ACCMODE,
+    };
+    Ok(File { kind, identity: Identity(stat.st_dev, stat.st_ino, access) })
 }
 
+/// Some that have none let themselves be positioned all the same (an eventfd), but not read from there.
 fn has_position(fd: c_int) -> bool {
+    let is_stream = |answer: isize| outcome(answer).is_err_and(|e| errno_of(&e) == libc::ESPIPE);
     // SAFETY: numbers only.
-    let answer = unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) };
-    !outcome(answer as isize).is_err_and(|error| errno_of(&error) == libc::ESPIPE)
+    let moved = unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) };
+    // SAFETY: nothing is read.
+    let read = || unsafe { libc::syscall(libc::SYS_pread64, fd, std::ptr::null::<u8>(), 0, 0_i64) };
+    !is_stream(moved as isize) && !is_stream(read() as isize)
 }
 
 /// A duplicate with the lowest free number from `first` on, closed by `exec`.
@@ -344,6 +374,12 @@ fn limit(of: libc::__rlimit_resource_t) -> Option<libc::rlim64_t> {
     // SAFETY: the structure is ours to write.
     let answer = unsafe { libc::getrlimit64(of, &raw mut limit) };
     (answer == 0).then_some(limit.rlim_cur)
+}
+
+/// The descriptors that are open, as far as the system says so.
+pub(crate) fn open_descriptors() -> Vec<c_int> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Whether no write can meet the limit on the size of files, which is told by a signal.
@@ -430,9 +466,11 @@ fn set_signals(mask: &libc::sigset_t) {
 /// The two signals that a call raises on the thread that makes it.
 const RAISED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
-/// Runs `f` with all signals blocked. The program is not told of a signal that a call in `f` raises, as
+/// Runs `f` with all signals blocked, on a thread that is not cancelled meanwhile: a request that has begun
+/// has to be finished. The program is not told of a signal that a call in `f` raises, as
 /// it is not told of those of our threads.
 pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
+    let cancel = set_cancel_state(PTHREAD_CANCEL_DISABLE);
     let mask = block_signals();
     let before = RAISED.map(is_pending);
     let result = f();
@@ -442,6 +480,7 @@ pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
         }
     }
     set_signals(&mask);
+    set_cancel_state(cancel);
     result
 }
 

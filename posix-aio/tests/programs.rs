@@ -97,7 +97,7 @@ macro_rules! programs {
 
 programs! {
     layout arguments basics order cancel notify list suspend many threads full close nproc cached
-    fork filter parallel numbers stuck
+    fork filter parallel numbers stuck interrupted
 }
 
 #[test]
