@@ -289,7 +289,7 @@ fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
         return fail(libc::EBUSY);
     }
     let possible = flags.is_none_or(|flags| flags & !libc::O_CLOEXEC == 0);
-    if possible && old != new && new < user::most_descriptors() && user::flags(old).is_ok() {
+    if possible && old != new && user::flags(old).is_ok() {
         request::before_close(new);
     }
     user::duplicate(old, new, flags)

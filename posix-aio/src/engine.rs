@@ -17,6 +17,8 @@ const LIMIT: usize = 256;
 const LIMIT_MAX: usize = 1 << 14;
 
 /// What `aio_init` said last; 0: nothing.
+///
+/// Ordering: Relaxed; nothing comes with the number.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
 /// The pump, on a runtime of its own; it starts no thread before the first request.

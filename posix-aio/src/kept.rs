@@ -20,6 +20,8 @@ const FIRST: c_int = 512;
 const END: usize = 1 << 16;
 
 /// A bit for each number that is ours.
+///
+/// Ordering: Relaxed everywhere; nothing is read on the strength of a bit but the bit.
 static OURS: [AtomicU64; END / 64] = [const { AtomicU64::new(0) }; END / 64];
 
 /// A duplicate, closed when it is dropped.

@@ -13,7 +13,7 @@ use crate::notify::notify;
 use crate::state::State;
 use crate::suspend;
 use crate::table::{Cancelled, Order, Stage};
-use crate::user::{self, Buffer, ControlBlock, Event, File, Identity, Kind, Outcome, Params};
+use crate::user::{self, Buffer, ControlBlock, Event, File, Kind, Outcome, Params};
 
 /// What is longer is not copied in the call that asks for it: another thread is there sooner.
 const ASK_MAX: usize = 1 << 20;
@@ -34,8 +34,7 @@ pub(crate) struct Request {
     pub(crate) cb: ControlBlock,
     /// The program's descriptor, and what it meant when the request was made.
     pub(crate) number: c_int,
-    pub(crate) kind: Kind,
-    pub(crate) identity: Identity,
+    pub(crate) file: File,
     /// The descriptor that is used (`kept.rs`), and whose requests this one is among in the table.
     pub(crate) fd: c_int,
     pub(crate) home: u64,
@@ -59,12 +58,6 @@ enum Start {
     Queue { file: File, order: Order, at: Option<i64>, done: usize },
 }
 
-impl Start {
-    fn queue(file: File, order: Order, at: Option<i64>, done: usize) -> Start {
-        Start::Queue { file, order, at, done }
-    }
-}
-
 /// Starts a request.
 ///
 /// # Errors
@@ -80,7 +73,12 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
     let start = match op {
         Op::Read => start_read(&params),
         Op::Write => start_write(&params),
-        Op::Sync { .. } => with_file(params.fd, |file| Start::queue(file, Order::Sync, None, 0)),
+        Op::Sync { .. } => with_file(params.fd, |file| Start::Queue {
+            file,
+            order: Order::Sync,
+            at: None,
+            done: 0,
+        }),
     };
     match start {
         Start::Finished(outcome) => {
@@ -88,15 +86,14 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
             told(&params.event, list.map(|list| &**list), outcome, true);
             Ok(())
         }
-        Start::Queue { file: File { kind, identity }, order, at, done } => {
+        Start::Queue { file, order, at, done } => {
             let Params { fd: number, buffer, event, .. } = params;
             let list = list.cloned();
             let (fd, home, turn, stage) = (number, 0, 0, Stage::default());
             queue(Request {
                 cb,
                 number,
-                kind,
-                identity,
+                file,
                 fd,
                 home,
                 turn,
@@ -113,8 +110,8 @@ pub(crate) fn start(cb: ControlBlock, op: Op, list: Option<&Arc<List>>) -> Resul
     }
 }
 
-/// With what a descriptor stands for; while there are requests on a file, that is it. (A system call for
-/// each request would be half of what it costs.)
+/// With what a descriptor stands for. While there are requests on a file, that is known without a system
+/// call.
 fn with_file(fd: c_int, then: impl FnOnce(File) -> Start) -> Start {
     let known = State::existing().and_then(|state| state.table.file(fd));
     match known.map_or_else(|| user::file(fd), Ok) {
@@ -142,7 +139,9 @@ fn start_read(params: &Params) -> Start {
     }
     with_file(fd, |file| match file.kind {
         Kind::Stream => start_stream_read(params, file),
-        Kind::File | Kind::Device => Start::queue(file, Order::Free, Some(offset), done),
+        Kind::File | Kind::Device => {
+            Start::Queue { file, order: Order::Free, at: Some(offset), done }
+        }
     })
 }
 
@@ -173,7 +172,7 @@ fn ask_read(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option<
 /// Reads from what has no position, if nobody is before us.
 fn start_stream_read(params: &Params, file: File) -> Start {
     let &Params { fd, buffer, .. } = params;
-    let free = |state: &State| state.table.is_free(fd, file.identity, Order::Reads);
+    let free = |state: &State| state.table.is_free(fd, file, Order::Reads);
     let free = || State::existing().is_none_or(free);
     if raw::may_ask() && buffer.len <= ASK_MAX && free() {
         match user::read_nowait(fd, buffer, 0, None) {
@@ -183,7 +182,7 @@ fn start_stream_read(params: &Params, file: File) -> Start {
             Answer::Done(Ok(_)) | Answer::WouldBlock | Answer::Unsupported => {}
         }
     }
-    Start::queue(file, Order::Reads, None, 0)
+    Start::Queue { file, order: Order::Reads, at: None, done: 0 }
 }
 
 /// A write is asked only where it cannot raise a signal: those are blocked on our threads, and not on
@@ -195,7 +194,7 @@ fn start_write(params: &Params) -> Start {
         Err(error) => return Start::Finished(Err(error)),
     };
     with_file(fd, |file| match file.kind {
-        Kind::Stream => Start::queue(file, Order::Writes, None, 0),
+        Kind::Stream => Start::Queue { file, order: Order::Writes, at: None, done: 0 },
         Kind::File | Kind::Device => start_write_at(params, file, flags),
     })
 }
@@ -203,7 +202,7 @@ fn start_write(params: &Params) -> Start {
 fn start_write_at(params: &Params, file: File, flags: c_int) -> Start {
     let &Params { fd, buffer, offset, .. } = params;
     if flags & libc::O_APPEND != 0 {
-        return Start::queue(file, Order::Writes, Some(offset), 0);
+        return Start::Queue { file, order: Order::Writes, at: Some(offset), done: 0 };
     }
     let mut done = 0;
     // `O_SYNC` contains `O_DSYNC`.
@@ -217,7 +216,7 @@ fn start_write_at(params: &Params, file: File, flags: c_int) -> Start {
     // Writes to memory wait for each other in the kernel, on the file's own lock: then rather in line,
     // and on one thread.
     let order = if waits { Order::Free } else { Order::Writes };
-    Start::queue(file, order, Some(offset), done)
+    Start::Queue { file, order, at: Some(offset), done }
 }
 
 fn ask_write(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option<Outcome> {

@@ -21,6 +21,8 @@ static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 
 /// How many forks lie between this process and the first one. (A child that was forked before there was
 /// anything to forget is of its parent's.)
+///
+/// Ordering: Relaxed; it changes where there is one thread.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 impl State {

@@ -4,15 +4,23 @@
 //! tries a call "to see if it works" while [`filter_active`] is true.
 
 use std::fs;
+use std::io;
 
 /// Whether the calling thread, or the first thread of the process, has a seccomp filter.
 ///
 /// Filters belong to threads; as a rule they are set before there is a second one. What cannot be
-/// read counts as no filter.
+/// read counts as no filter, unless it is for want of a descriptor.
 pub(crate) fn filter_active() -> bool {
     ["/proc/thread-self/status", "/proc/self/status"]
         .into_iter()
-        .any(|path| fs::read_to_string(path).is_ok_and(|status| has_filter(&status)))
+        .any(|path| tells_of_filter(fs::read_to_string(path)))
+}
+
+fn tells_of_filter(status: io::Result<String>) -> bool {
+    match status {
+        Ok(status) => has_filter(&status),
+        Err(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
+    }
 }
 
 /// Mode 2 is "filter"; 0 is none, 1 is the strict mode, in which we would not be here.
@@ -23,7 +31,7 @@ fn has_filter(status: &str) -> bool {
 /// Makes the system call `number` answer `verdict` (a `SECCOMP_RET_*` value) on the calling
 /// thread, for ever. Tests only, in a process of their own.
 #[cfg(test)]
-pub(crate) fn install_filter(number: libc::c_long, verdict: u32) -> std::io::Result<()> {
+pub(crate) fn install_filter(number: libc::c_long, verdict: u32) -> io::Result<()> {
     let word =
         |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
     let mut program = [
@@ -53,6 +61,13 @@ mod tests {
         assert!(!has_filter("Name:\tx\nSeccomp:\t0\nSeccomp_filters:\t2\n"));
         assert!(!has_filter("Name:\tSeccomp: 2\n"));
         assert!(!has_filter(""));
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_want_of_a_descriptor_may_be_a_filter() {
+        let refused = |errno| tells_of_filter(Err(io::Error::from_raw_os_error(errno)));
+        assert!(refused(libc::EMFILE) && refused(libc::ENFILE));
+        assert!(!refused(libc::ENOENT) && !refused(libc::EACCES));
     }
 
     #[test]

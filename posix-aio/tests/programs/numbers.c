@@ -26,6 +26,18 @@ static void expect_byte(struct aiocb *cb, char *byte, int writer) {
     *byte = 0;
 }
 
+static volatile int over;
+
+/* Opens and closes what is its own, beside requests that make the library do the same. */
+static void *busy(void *argument) {
+    int fd = *(int *)argument;
+    for (long i = 0; !over; i++) {
+        int mine = fcntl(fd, F_DUPFD_CLOEXEC, KEPT);
+        CHECK(mine >= 0 && close(mine) == 0);
+    }
+    return NULL;
+}
+
 int main(void) {
     check_library();
     struct rlimit limit = {2048, 2048};
@@ -118,11 +130,13 @@ int main(void) {
     close(ends[0]);
     close(ends[1]);
 
-    /* Whose last request on a pipe is finished, and closes it, has closed it. */
-    for (int i = 0; i < 300; i++) {
-        CHECK(pipe(ends) == 0);
+    /* Whose last request on a pipe is finished, and closes it, has closed it: seen without waiting. */
+    for (int i = 0; i < 3000; i++) {
+        CHECK(pipe2(ends, O_NONBLOCK) == 0);
         prepare(&cb, ends[1], "last", 4, 0);
-        CHECK(aio_write(&cb) == 0 && wait_for(&cb) == 0 && close(ends[1]) == 0);
+        CHECK(aio_write(&cb) == 0);
+        for (double limit = seconds() + 20; aio_error(&cb) == EINPROGRESS;) CHECK(seconds() < limit);
+        CHECK(aio_error(&cb) == 0 && close(ends[1]) == 0);
         char text[8];
         CHECK(read(ends[0], text, 8) == 4 && read(ends[0], text, 8) == 0);
         close(ends[0]);
@@ -175,6 +189,20 @@ int main(void) {
     CHECK(write(ends[1], "!", 1) == 1 && wait_for(&cb) == 0 && byte == '!');
     free(zeros);
 
+    /* The two ends of a pipe are not the same, though they are one file. */
+    CHECK(pipe(ends) == 0);
+    prepare(&cb, ends[0], &byte, 1, 0);
+    CHECK(aio_read(&cb) == 0);
+    sleep_ms(20);
+    CHECK(fclose(fdopen(ends[0], "r")) == 0);
+    CHECK(dup(ends[1]) == ends[0]);
+    prepare(&second, ends[0], "!", 1, 0);
+    CHECK(aio_write(&second) == 0);
+    CHECK(wait_for(&second) == 0 && wait_for(&cb) == 0 && byte == '!');
+    byte = 0;
+    close(ends[0]);
+    close(ends[1]);
+
     /* A child of a fork has none of the parent's. */
     CHECK(pipe(ends) == 0);
     prepare(&cb, ends[0], &byte, 1, 0);
@@ -184,5 +212,26 @@ int main(void) {
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     expect_byte(&cb, &byte, ends[1]);
     CHECK(open_from(KEPT) == 0);
+
+    /* Nothing is closed by a call that fails. */
+    prepare(&second, ends[0], &more, 1, 0);
+    CHECK(aio_read(&cb) == 0);
+    sleep_ms(20);
+    CHECK(aio_read(&second) == 0);
+    FAILS(dup3(0, ends[0], 1 << 30), EINVAL);
+    CHECK(aio_error(&cb) == EINPROGRESS && aio_error(&second) == EINPROGRESS);
+    expect_byte(&cb, &byte, ends[1]);
+    expect_byte(&second, &more, ends[1]);
+
+    /* A number that was the library's is the program's at once. */
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, busy, &ends[0]) == 0);
+    for (double until = seconds() + 1; seconds() < until;) {
+        prepare(&cb, ends[0], &byte, 1, 0);
+        CHECK(aio_read(&cb) == 0);
+        if (aio_cancel(ends[0], &cb) != AIO_CANCELED) expect_byte(&cb, &byte, ends[1]);
+    }
+    over = 1;
+    CHECK(pthread_join(thread, NULL) == 0);
     return 0;
 }

@@ -41,6 +41,20 @@ fn never_more_than_the_limit() {
     assert!(MOST.load(Ordering::SeqCst) <= 3);
 }
 
+/// 200 calls, each of which waits until so many run at once.
+fn wait_for_each_other(pump: &Pump, count: usize) {
+    let all = Arc::new(std::sync::Barrier::new(count));
+    let (sender, done) = mpsc::channel();
+    for _ in 0..200 {
+        let (all, sender) = (all.clone(), sender.clone());
+        pump.submit(move || {
+            all.wait();
+            sender.send(()).unwrap();
+        });
+    }
+    (0..200).for_each(|_| done.recv_timeout(LIMIT).unwrap());
+}
+
 /// Calls that wait for each other: as many as the limit allows do run at once.
 #[test]
 fn up_to_the_limit() {
@@ -48,18 +62,9 @@ fn up_to_the_limit() {
         let runtime = Builder::new_multi_thread().worker_threads(2).detector(detector).build();
         let runtime = runtime.unwrap();
         let _entered = runtime.enter();
-        let all = Arc::new(std::sync::Barrier::new(20));
-        let (sender, done) = mpsc::channel();
         let pump = Pump::new(4);
         pump.set_limit(20);
-        for _ in 0..200 {
-            let (all, sender) = (all.clone(), sender.clone());
-            pump.submit(move || {
-                all.wait();
-                sender.send(()).unwrap();
-            });
-        }
-        (0..200).for_each(|_| done.recv_timeout(LIMIT).unwrap());
+        wait_for_each_other(&pump, 20);
     }
 }
 
@@ -69,18 +74,9 @@ fn in_a_runtime_without_a_detector() {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).max_async_threads(20).detector(Detector::Off).build();
     let runtime = runtime.unwrap();
-    let (sender, done) = mpsc::channel();
     let pump = Pump::on(runtime.handle(), 20);
     for count in [20, 1, 20] {
-        let all = Arc::new(std::sync::Barrier::new(count));
-        for _ in 0..200 {
-            let (all, sender) = (all.clone(), sender.clone());
-            pump.submit(move || {
-                all.wait();
-                sender.send(()).unwrap();
-            });
-        }
-        (0..200).for_each(|_| done.recv_timeout(LIMIT).unwrap());
+        wait_for_each_other(&pump, count);
     }
     comes_to_rest(&pump, &runtime, 20);
 }

@@ -1,0 +1,135 @@
+//! Descriptors: what they stand for, and how they go.
+
+use std::ffi::c_int;
+
+use super::{errno_of, outcome, set_errno};
+
+/// The flags of an open file.
+pub(crate) fn flags(fd: c_int) -> Result<c_int, c_int> {
+    // SAFETY: numbers only.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    outcome(flags as isize).map(|flags| flags as c_int).map_err(|error| errno_of(&error))
+}
+
+// A thread that is cancelled in `close` is unwound from there.
+unsafe extern "C-unwind" {
+    /// The C library's `close`, by the name under which we do not stand before it.
+    fn __close(fd: c_int) -> c_int;
+}
+
+/// Closes a descriptor of our own: no place for the thread to be cancelled.
+pub(crate) fn close_own(fd: c_int) {
+    // SAFETY: numbers only; the descriptor is ours.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
+}
+
+/// Closes a range of descriptors, or marks them.
+pub(crate) fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
+    // SAFETY: numbers only; the descriptors are the program's.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) as c_int }
+}
+
+pub(crate) fn close(fd: c_int) -> c_int {
+    // SAFETY: numbers only; the descriptor is the program's.
+    unsafe { __close(fd) }
+}
+
+/// `dup2`, or with flags `dup3`.
+pub(crate) fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
+    let answer = match flags {
+        // SAFETY: numbers only. (By the number: the function of the C library is ours.)
+        Some(flags) => unsafe { libc::syscall(libc::SYS_dup3, old, new, flags) },
+        // `dup3` refuses two equal numbers, which `dup2` gives back.
+        None if old == new => match self::flags(old) {
+            Ok(_) => new.into(),
+            Err(error) => {
+                set_errno(error);
+                -1
+            }
+        },
+        // SAFETY: numbers only.
+        None => unsafe { libc::syscall(libc::SYS_dup3, old, new, 0) },
+    };
+    answer as c_int
+}
+
+/// What a descriptor stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) kind: Kind,
+    identity: Identity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file, a directory or a disk: a request on it takes a device's time.
+    File,
+    /// Something else with a position; a request may wait for ever.
+    Device,
+    /// Has no position (a pipe, a socket, a terminal), and may have one wait for ever.
+    Stream,
+}
+
+/// The same as long as the descriptor stands for the same: the file system, the number in it, and, as the
+/// two ends of a pipe have one number, whether it reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity(libc::dev_t, libc::ino64_t, c_int);
+
+pub(crate) fn file(fd: c_int) -> Result<File, c_int> {
+    // SAFETY: a plain structure, for which zeros are a value.
+    let mut stat: libc::stat64 = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours to write.
+    let answer = unsafe { libc::fstat64(fd, &raw mut stat) };
+    outcome(answer as isize).map_err(|error| errno_of(&error))?;
+    let kind = match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Kind::File,
+        _ if has_position(fd) => Kind::Device,
+        _ => Kind::Stream,
+    };
+    let access = match kind {
+        Kind::File => 0,
+        Kind::Device | Kind::Stream => flags(fd)? & libc::O_ACCMODE,
+    };
+    Ok(File { kind, identity: Identity(stat.st_dev, stat.st_ino, access) })
+}
+
+/// Some that have none let themselves be positioned all the same (an eventfd), but not read from there.
+fn has_position(fd: c_int) -> bool {
+    let is_stream = |answer: isize| outcome(answer).is_err_and(|e| errno_of(&e) == libc::ESPIPE);
+    // SAFETY: numbers only.
+    let moved = unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) };
+    // SAFETY: nothing is read.
+    let read = || unsafe { libc::syscall(libc::SYS_pread64, fd, std::ptr::null::<u8>(), 0, 0_i64) };
+    !is_stream(moved as isize) && !is_stream(read() as isize)
+}
+
+/// A duplicate with the lowest free number from `first` on, closed by `exec`.
+pub(crate) fn duplicate_from(fd: c_int, first: c_int) -> Option<c_int> {
+    // SAFETY: numbers only.
+    let duplicate = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, first) };
+    (duplicate >= 0).then_some(duplicate)
+}
+
+/// How many descriptors the process may have.
+pub(crate) fn most_descriptors() -> c_int {
+    let limit = limit(libc::RLIMIT_NOFILE).unwrap_or(libc::RLIM64_INFINITY);
+    c_int::try_from(limit).unwrap_or(c_int::MAX)
+}
+
+fn limit(of: libc::__rlimit_resource_t) -> Option<libc::rlim64_t> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is ours to write.
+    let answer = unsafe { libc::getrlimit64(of, &raw mut limit) };
+    (answer == 0).then_some(limit.rlim_cur)
+}
+
+/// The descriptors that are open, as far as the system says so.
+pub(crate) fn open_descriptors() -> Vec<c_int> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether no write can meet the limit on the size of files, which is told by a signal.
+pub(crate) fn file_size_is_unlimited() -> bool {
+    limit(libc::RLIMIT_FSIZE) == Some(libc::RLIM64_INFINITY)
+}

@@ -1,0 +1,81 @@
+//! What interrupts a thread: signals, and being cancelled.
+
+use std::ffi::c_int;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+/// Whether this thread can be cancelled, from now on; what it was before.
+fn set_cancel_state(state: c_int) -> c_int {
+    let mut before = 0;
+    // SAFETY: the place is ours to write.
+    unsafe { pthread_setcancelstate(state, &raw mut before) };
+    before
+}
+
+/// Blocks all signals on this thread; the mask before.
+fn block_signals() -> libc::sigset_t {
+    // SAFETY: a plain bit set, for which zero is a value.
+    let [mut all, mut before]: [libc::sigset_t; 2] = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: both sets outlive the call.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+    before
+}
+
+/// Sets the signals that are blocked on this thread.
+fn set_signals(mask: &libc::sigset_t) {
+    // SAFETY: the set outlives the call; the one before is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+}
+
+/// The two signals that a call raises on the thread that makes it.
+const RAISED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Runs `f` with all signals blocked, on a thread that is not cancelled meanwhile: a request that has begun
+/// has to be finished. The program is not told of a signal that a call in `f` raises, as
+/// it is not told of those of our threads.
+pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
+    let cancel = set_cancel_state(PTHREAD_CANCEL_DISABLE);
+    let mask = block_signals();
+    let before = RAISED.map(is_pending);
+    let result = f();
+    for (signo, before) in RAISED.into_iter().zip(before) {
+        if !before && is_pending(signo) {
+            take_pending(signo);
+        }
+    }
+    set_signals(&mask);
+    set_cancel_state(cancel);
+    result
+}
+
+fn is_pending(signo: c_int) -> bool {
+    // SAFETY: a plain bit set, for which zero is a value.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write.
+    unsafe { libc::sigpending(&raw mut set) };
+    // SAFETY: the set outlives the call.
+    unsafe { libc::sigismember(&raw const set, signo) == 1 }
+}
+
+fn take_pending(signo: c_int) {
+    // SAFETY: a plain bit set, for which zero is a value.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write.
+    unsafe { libc::sigaddset(&raw mut set, signo) };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the time outlive the call; what is taken is not asked for.
+    unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const now) };
+}
+
+/// Unblocks all signals on this thread.
+pub(crate) fn unblock_signals() {
+    // SAFETY: a plain bit set; all zeros is the empty one.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    set_signals(&none);
+}
