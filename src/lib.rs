@@ -56,10 +56,6 @@
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its place
 //!   in the source, as a warning of the crate `tracing`.
 #![deny(unsafe_code)]
-#![cfg_attr(
-    threadlet_loom,
-    allow(dead_code, unused_imports, unreachable_pub, reason = "loom builds a part of the crate")
-)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -67,66 +63,17 @@ compile_error!(
      tells of them"
 );
 
-mod park;
-mod primitive;
-#[allow(unsafe_code, reason = "items travel as pointers, which is theirs to undo")]
-mod queue;
-#[allow(unsafe_code, reason = "the push only a holder may do")]
-mod scheduler;
-
-#[cfg(all(test, threadlet_loom))]
-#[allow(unsafe_code, reason = "models do what holders of a core do")]
-mod models;
-#[cfg(threadlet_loom)]
-#[path = "driver/parking.rs"]
-mod parking;
-#[cfg(threadlet_loom)]
-#[path = "raw_task/quietly.rs"]
-mod raw_task;
-#[cfg(threadlet_loom)]
-#[path = "syslet/loom.rs"]
-mod syslet;
-
-#[cfg(not(threadlet_loom))]
-mod arming;
-#[cfg(not(threadlet_loom))]
-mod context;
-#[cfg(not(threadlet_loom))]
-#[allow(dead_code, reason = "tests use more of it than the runtime does")]
-mod detect;
-#[cfg(not(threadlet_loom))]
-mod driver;
-mod failpoint;
-#[cfg(not(threadlet_loom))]
-mod gate;
-#[cfg(not(threadlet_loom))]
-mod group;
-#[cfg(not(threadlet_loom))]
-mod macros;
-#[cfg(all(not(threadlet_loom), feature = "tracing"))]
-mod notice;
-#[cfg(all(not(threadlet_loom), not(feature = "tracing")))]
-#[path = "notice_off.rs"]
-mod notice;
-#[cfg(not(threadlet_loom))]
-mod private;
-#[cfg(not(threadlet_loom))]
-mod profile;
-#[cfg(not(threadlet_loom))]
-#[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
-mod raw_task;
-#[cfg(not(threadlet_loom))]
-mod region;
-
-#[cfg(not(threadlet_loom))]
-mod site;
-#[cfg(not(threadlet_loom))]
-mod slot;
-#[cfg(not(threadlet_loom))]
+// From the bottom up; a room names only those above it here (`tests/layers.rs`).
 #[allow(unsafe_code, dead_code, reason = "the one seam to the operating system")]
 mod sys;
 
-#[cfg(not(threadlet_loom))]
+mod primitive;
+
+mod protocol;
+
+#[allow(dead_code, reason = "tests use more of it than the runtime does")]
+mod detect;
+
 #[cfg_attr(
     not(feature = "raw"),
     allow(
@@ -138,58 +85,67 @@ mod sys;
 )]
 mod syslet;
 
-pub mod aio;
-#[cfg(not(threadlet_loom))]
-pub mod fs;
-#[cfg(not(threadlet_loom))]
-pub mod net;
-#[cfg(not(threadlet_loom))]
-pub mod runtime;
-#[cfg(not(threadlet_loom))]
-pub mod task;
-#[cfg(not(threadlet_loom))]
-pub mod time;
+mod driver;
 
-#[cfg(all(not(threadlet_loom), feature = "tokio1"))]
-mod tokio1;
-#[cfg(not(threadlet_loom))]
-mod trace;
-#[cfg(not(threadlet_loom))]
+mod observe;
+
+#[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
+mod spawned;
+
+mod shared;
+
+mod context;
+
+#[allow(unsafe_code, reason = "the push only a holder may do")]
+mod scheduler;
+
+mod call;
+
+pub mod runtime;
+
 mod unblock;
 
-#[cfg(not(threadlet_loom))]
-pub use self::surface::*;
+pub mod task;
 
-#[cfg(not(threadlet_loom))]
-mod surface {
-    pub use threadlet_macros::{main, test};
+pub mod time;
 
-    pub use crate::gate::Saturated;
-    pub use crate::group::Group;
-    pub use crate::macros::run;
-    pub use crate::runtime::{block_on, report};
-    pub use crate::task::spawn;
-    pub use crate::unblock::{Unblock, Unblocked, unblock};
+pub mod net;
 
-    /// What [`fs`](crate::fs) and [`aio`](crate::aio) are made of, shown by the feature `raw`: without
-    /// any promise that it will be there, or be the same, in the next version.
-    #[cfg(feature = "raw")]
-    pub mod raw {
-        #[doc(inline)]
-        pub use crate::aio::pump::Pump;
-        #[doc(inline)]
-        pub use crate::syslet::*;
-    }
+pub mod fs;
 
-    /// What the macros of this crate expand to. Not for people.
-    #[doc(hidden)]
-    pub mod __private {
-        pub use crate::gate::{AtCap, Options, Pass, gate};
-        pub use crate::group::enter;
-        pub use crate::private::Entry;
-        pub use crate::region::run_at;
-        pub use crate::site::Site;
-    }
+pub mod aio;
+
+#[cfg(feature = "tokio1")]
+mod tokio1;
+
+pub use threadlet_macros::{main, test};
+
+pub use self::call::gate::Saturated;
+pub use self::call::group::Group;
+pub use self::call::macros::run;
+pub use self::runtime::{block_on, report};
+pub use self::task::spawn;
+pub use self::unblock::{Unblock, Unblocked, unblock};
+
+/// What [`fs`] and [`aio`] are made of, shown by the feature `raw`: without any promise that it will be
+/// there, or be the same, in the next version.
+#[cfg(feature = "raw")]
+pub mod raw {
+    #[doc(inline)]
+    pub use crate::aio::pump::Pump;
+    #[doc(inline)]
+    pub use crate::syslet::*;
+}
+
+/// What the macros of this crate expand to. Not for people.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::call::gate::{AtCap, Options, Pass, gate};
+    pub use crate::call::group::enter;
+    pub use crate::call::in_place::turn;
+    pub use crate::call::region::run_at;
+    pub use crate::observe::site::Site;
+    pub use crate::runtime::entry::Entry;
 }
 
 #[cfg(doctest)]

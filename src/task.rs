@@ -10,12 +10,10 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::call::in_place::{run_here, spawn_region};
 use crate::context;
-use crate::gate::{Options, Pass, gate};
-pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
-use crate::region::run_at;
 use crate::runtime::Handle;
-use crate::site::Site;
+pub use crate::spawned::{AbortHandle, Id, JoinError, JoinHandle};
 pub use crate::unblock::{Unblocked, unblock};
 
 /// Spawns a task on the current runtime.
@@ -82,38 +80,7 @@ where
 {
     let place = Location::caller();
     let handle = Handle::try_current().unwrap_or_else(|_| crate::runtime::global());
-    spawn_blocking_on(&handle, f, place)
-}
-
-pub(crate) fn spawn_blocking_on<F, T>(
-    handle: &Handle,
-    f: F,
-    place: &'static Location<'static>,
-) -> JoinHandle<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    spawn_region(handle, f, place, "spawn_blocking")
-}
-
-/// Spawns a task whose body is one region: a call of `text`, at `place`.
-pub(crate) fn spawn_region<F, T>(
-    handle: &Handle,
-    f: F,
-    place: &'static Location<'static>,
-    text: &'static str,
-) -> JoinHandle<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    let site = Site::at(place, text);
-    let region = async move {
-        let pass = gate(site, Options::DEFAULT).await.unwrap_or(Pass::Inline);
-        run_at(site, pass, f)
-    };
-    crate::scheduler::spawn::spawn(&handle.shared, region, place)
+    spawn_region(&handle.shared, f, place, "spawn_blocking")
 }
 
 /// Runs a closure that may block, right here.
@@ -135,19 +102,7 @@ pub fn block_in_place<F, T>(f: F) -> T
 where
     F: FnOnce() -> T,
 {
-    in_place(Location::caller(), "block_in_place", f)
-}
-
-pub(crate) fn in_place<T>(
-    place: &'static Location<'static>,
-    text: &'static str,
-    f: impl FnOnce() -> T,
-) -> T {
-    // A plain call needs no site.
-    if context::with(|thread| thread.is_none_or(|thread| !thread.in_poll.get())) {
-        return f();
-    }
-    run_at(Site::at(place, text), Pass::Free, f)
+    run_here(Location::caller(), "block_in_place", f)
 }
 
 /// Lets other tasks run, once.

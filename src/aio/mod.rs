@@ -51,27 +51,17 @@
 //! # }
 //! ```
 
-#[cfg(not(threadlet_loom))]
 mod list;
-#[cfg(all(test, threadlet_loom))]
-mod models;
 mod op;
 mod order;
 mod places;
-#[cfg(not(threadlet_loom))]
 #[cfg_attr(not(feature = "raw"), allow(unreachable_pub, reason = "the feature `raw` shows it"))]
 pub(crate) mod pump;
-#[cfg(threadlet_loom)]
-#[path = "pump/loom.rs"]
-mod pump;
-#[cfg(not(threadlet_loom))]
 mod queue;
 mod request;
 mod shared;
 
-#[cfg(not(threadlet_loom))]
 pub use self::list::{Completions, Mode, lio_listio};
 pub use self::op::{File, Op};
-#[cfg(not(threadlet_loom))]
 pub use self::queue::{Full, Queue};
 pub use self::request::Completion;

@@ -233,7 +233,7 @@ fn caught<T>(f: impl FnOnce() -> T) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        crate::raw_task::quietly(|| drop(payload));
+        crate::primitive::quietly(|| drop(payload));
         io::Error::other(format!("the operation panicked: {}", text.as_deref().unwrap_or("?")))
     })
 }

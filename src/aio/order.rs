@@ -157,7 +157,7 @@ impl<T: Admit> Order<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(threadlet_loom)))]
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;

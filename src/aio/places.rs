@@ -161,7 +161,7 @@ impl Ages {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(threadlet_loom)))]
 mod tests {
     use super::*;
 

@@ -42,13 +42,14 @@ use std::sync::{Arc, Condvar, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::call::gate::{Options, Pass, gate};
+use crate::call::in_place::turn;
+use crate::call::region::run_at;
 use crate::context;
-use crate::gate::{Options, Pass, gate};
+use crate::observe::site::Site;
 use crate::primitive::Mutex;
-use crate::raw_task::quietly;
-use crate::region::run_at;
+use crate::primitive::quietly;
 use crate::runtime::{self, Handle};
-use crate::site::Site;
 
 /// How long a thread without a core waits for the next request.
 const LINGER: Duration = Duration::from_millis(1);
@@ -293,7 +294,7 @@ impl Runner {
     async fn run(mut self) {
         loop {
             let pass = match is_watched() {
-                true => gate(&SITE, Options::DEFAULT).await.unwrap_or(Pass::Inline),
+                true => turn(gate(&SITE, Options::DEFAULT).await),
                 false => Pass::WillBlock,
             };
             match self.next(Stand::of_this_thread()) {

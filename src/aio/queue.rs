@@ -9,8 +9,8 @@ use super::order::Marker;
 use super::pump::Pump;
 use super::request::Completion;
 use super::shared::Shared;
-use crate::gate::{AtCap, Options, gate};
-use crate::site::Site;
+use crate::call::gate::{AtCap, Options, gate};
+use crate::observe::site::Site;
 
 /// More operations than this are not run at once, unless [`Queue::max_threads`] says so.
 const MAX_THREADS: usize = 64;

@@ -16,8 +16,8 @@ use super::order::{Marker, Order};
 use super::places::{Ages, Places};
 use super::pump::Pump;
 use super::request::{Completion, Request, Work};
+use crate::primitive::quietly;
 use crate::primitive::{Mutex, MutexGuard};
-use crate::raw_task::quietly;
 
 /// What the handles of a queue and its requests share.
 pub(super) struct Shared {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::thread::with;
 use crate::driver;
-use crate::scheduler::shared::Shared;
+use crate::shared::Shared;
 
 thread_local! {
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
@@ -57,10 +57,27 @@ pub(crate) fn with_shared<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
     }
 }
 
-/// The driver of the current runtime.
-pub(crate) fn driver() -> Option<driver::Handle> {
+/// The driver of the current runtime, for `what`.
+///
+/// # Panics
+///
+/// With `what` in the message, if the thread is in no runtime.
+#[track_caller]
+pub(crate) fn current_driver(what: &str) -> driver::Handle {
+    // Not `unwrap_or_else`: a closure would hide the caller's place from the panic.
+    match driver() {
+        Some(handle) => handle,
+        None => panic!(
+            "{what} needs a threadlet runtime, and this thread is in none: call it from within \
+             `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter a runtime \
+             first with `Runtime::enter`"
+        ),
+    }
+}
+
+fn driver() -> Option<driver::Handle> {
     #[cfg(test)]
-    if let Some(handle) = TEST_DRIVER.with_borrow(Clone::clone) {
+    if let Some(handle) = driver::testing::entered() {
         return Some(handle);
     }
     with_shared(|shared| shared.map(|shared| shared.driver_handle.clone()))
@@ -70,7 +87,7 @@ pub(crate) fn driver() -> Option<driver::Handle> {
 /// the runtime ends. The future of a `block_on` inside a task is none.
 pub(crate) fn is_task_of(handle: &driver::Handle) -> bool {
     #[cfg(test)]
-    if TEST_DRIVER.with_borrow(|entered| entered.as_ref().is_some_and(|it| it.is_same(handle))) {
+    if driver::testing::entered().is_some_and(|entered| entered.is_same(handle)) {
         return true;
     }
     with(|thread| {
@@ -78,16 +95,4 @@ pub(crate) fn is_task_of(handle: &driver::Handle) -> bool {
             thread.in_task.get() && thread.shared.driver_handle.is_same(handle)
         })
     })
-}
-
-#[cfg(test)]
-thread_local! {
-    static TEST_DRIVER: RefCell<Option<driver::Handle>> = const { RefCell::new(None) };
-}
-
-/// Enters a bare driver, for the tests of what stands on it, or leaves it with `None`; returns
-/// what was entered before.
-#[cfg(test)]
-pub(crate) fn set_driver(handle: Option<driver::Handle>) -> Option<driver::Handle> {
-    TEST_DRIVER.with(|entered| entered.replace(handle))
 }

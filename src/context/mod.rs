@@ -7,11 +7,13 @@
 //! | module | what it knows |
 //! |---|---|
 //! | `thread` | which core this thread has, and what goes with it |
+//! | `arming` | when the thread opens its ring, and when it arms it |
 //! | `schedule` | where a task goes that is ready |
 //! | `entered` | which runtime is current |
 //! | `polled` | whether what is polled is ours, and a task |
 //! | `forked` | that a child of `fork` has none of it |
 
+pub(crate) mod arming;
 mod entered;
 mod forked;
 mod polled;
@@ -20,9 +22,7 @@ mod schedule;
 #[allow(unsafe_code, reason = "one thread-local pointer")]
 mod thread;
 
-#[cfg(test)]
-pub(crate) use self::entered::set_driver;
-pub(crate) use self::entered::{driver, enter, is_task_of, leave, with_shared};
+pub(crate) use self::entered::{current_driver, enter, is_task_of, leave, with_shared};
 pub(crate) use self::forked::{forget_after_fork, forks};
 pub(crate) use self::polled::{in_root, is_ours, outside_task};
 pub(crate) use self::schedule::schedule;

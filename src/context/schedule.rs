@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::thread::{Core, Thread, with};
-use crate::raw_task::Runnable;
-use crate::scheduler::shared::Shared;
+use crate::shared::Shared;
+use crate::spawned::Runnable;
 
 /// Puts a task where the calling thread can best leave it for `shared`.
 #[inline]

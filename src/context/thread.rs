@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::detect::ring::Ring;
-use crate::failpoint::fail_point;
-use crate::raw_task::Runnable;
-use crate::scheduler::core::{CoreWord, Lost, SlotId, State, Word};
-use crate::scheduler::pool::{Cause, Holding, Todo};
-use crate::scheduler::shared::{Seat, Shared};
-use crate::site::Site;
-use crate::slot::Slot;
+use crate::observe::site::Site;
+use crate::primitive::failpoint::fail_point;
+use crate::protocol::Cause;
+use crate::protocol::core::{CoreWord, Lost, SlotId, State, Word};
+use crate::protocol::pool::{Holding, Todo};
+use crate::shared::slot::Slot;
+use crate::shared::{Seat, Shared};
+use crate::spawned::Runnable;
 use crate::sys::thread::sleeps;
 
 /// In-place calls in one poll before the task goes back through the queue: with its core in hand
@@ -421,8 +422,8 @@ impl<'a> Thread<'a> {
             return;
         }
         let ring = self.slot.ring.lock().take();
-        if let (Some(ring), Some(sentinel)) = (ring, self.shared.sentinel.get()) {
-            sentinel.remove(&ring);
+        if let (Some(ring), Some(edges)) = (ring, self.shared.edges.get()) {
+            edges.remove(&ring);
             self.shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -16,15 +16,14 @@
 //! dispatched), a poller that no driver has taken yet (under the former as well), the timers. None is
 //! held while waiting and none while user code (a waker) runs.
 //!
-//! `parking` proves that no unpark, no earlier timer and no first source is slept through,
+//! `protocol::parking` proves that no unpark, no earlier timer and no first source is slept through,
 //! `scheduled_io` that no readiness is lost.
 
 mod evented;
-mod parking;
 mod scheduled_io;
-#[cfg(all(test, not(threadlet_loom)))]
+#[cfg(test)]
 pub(crate) mod testing;
-#[cfg(all(test, not(threadlet_loom)))]
+#[cfg(test)]
 mod tests;
 mod timers;
 
@@ -42,11 +41,10 @@ use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
-use self::parking::{Begin, Means, Notify, Parking};
 use self::scheduled_io::{Edges, ScheduledIo};
 use self::timers::{Inserted, Timers};
-use crate::primitive::{Arc, Mutex};
-use crate::raw_task::quietly;
+use crate::primitive::{Arc, Mutex, quietly};
+use crate::protocol::parking::{Begin, Means, Notify, Parking};
 use crate::sys;
 
 /// The token of the eventfd behind [`Handle::unpark`]; no slab grows that far.
@@ -236,24 +234,6 @@ impl Poller {
 }
 
 impl Handle {
-    /// The driver of the runtime this thread is in.
-    ///
-    /// # Panics
-    ///
-    /// Panics, with `what` in the message, if the thread is in no runtime.
-    #[track_caller]
-    pub(crate) fn current(what: &str) -> Self {
-        // Not `unwrap_or_else`: a closure would hide the caller's place from the panic.
-        match crate::context::driver() {
-            Some(handle) => handle,
-            None => panic!(
-                "{what} needs a threadlet runtime, and this thread is in none: call it from within \
-                 `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter a runtime \
-                 first with `Runtime::enter`"
-            ),
-        }
-    }
-
     /// Whether both belong to one driver.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

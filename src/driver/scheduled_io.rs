@@ -223,7 +223,7 @@ impl Drop for Ready<'_> {
     }
 }
 
-#[cfg(all(test, not(threadlet_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::driver::testing::counter;

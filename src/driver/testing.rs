@@ -1,5 +1,6 @@
 //! A tiny executor for tests: one future, one thread, one driver.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::{Driver, Handle};
-use crate::context;
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,16 +47,25 @@ pub(crate) fn counter() -> (Arc<Counter>, Waker) {
     (counter.clone(), Waker::from(counter))
 }
 
+thread_local! {
+    static ENTERED: RefCell<Option<Handle>> = const { RefCell::new(None) };
+}
+
+/// The bare driver that a test has entered.
+pub(crate) fn entered() -> Option<Handle> {
+    ENTERED.with_borrow(Clone::clone)
+}
+
 /// Enters a driver for as long as it lives.
 pub(crate) struct Entered(Option<Handle>);
 
 pub(crate) fn enter(handle: &Handle) -> Entered {
-    Entered(context::set_driver(Some(handle.clone())))
+    Entered(ENTERED.with(|entered| entered.replace(Some(handle.clone()))))
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        context::set_driver(self.0.take());
+        ENTERED.with(|entered| entered.replace(self.0.take()));
     }
 }
 

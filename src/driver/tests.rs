@@ -10,6 +10,7 @@ use mio::net::UnixStream;
 
 use super::testing::{PATIENCE, counter};
 use super::*;
+use crate::sys::poll::testing::under_signals;
 
 const LONG: Option<Duration> = Some(PATIENCE);
 
@@ -357,4 +358,20 @@ fn a_waker_may_drop_a_timer() {
     assert_eq!(handle.timer_count(), 0);
     handle.shutdown();
     assert!(handle.insert_timer(Instant::now(), &counter().1).is_err());
+}
+
+/// A signal ends a wait early and as no error: the bounded wait on a futex, and `epoll_wait`.
+#[test]
+fn a_signal_is_no_error() {
+    let (mut driver, handle) = super::new();
+    let start = Instant::now();
+    let on_futex = under_signals(|| driver.turn(Some(Duration::from_secs(100)), &mut Vec::new()));
+    on_futex.expect("no error");
+    assert!(start.elapsed() < Duration::from_secs(50));
+    let (source, _other) = mio::net::UnixStream::pair().expect("a pair");
+    let _source =
+        Evented::with_handle(source, mio::Interest::READABLE, handle).expect("registered");
+    // The first turn consumes what the registration left.
+    driver.turn(None, &mut Vec::new()).expect("no error");
+    under_signals(|| driver.turn(None, &mut Vec::new())).expect("no error");
 }

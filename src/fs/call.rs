@@ -7,28 +7,23 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::call::gate::{AtCap, Gate, Options, gate};
+use crate::call::in_place::in_place;
 use crate::context;
-use crate::gate::{AtCap, Gate, Options, Pass, gate};
-use crate::region::run_at;
+use crate::observe::site::Site;
 use crate::runtime::{self, Handle};
-use crate::site::Site;
-use crate::task::JoinHandle;
+use crate::spawned::JoinHandle;
 
 /// The site of a function of this module: one for all its callers, because an `async fn` does not know
 /// its caller's place when it is polled.
 macro_rules! site {
     ($text:literal) => {{
-        static SITE: crate::site::Site = crate::site::Site::new(file!(), line!(), column!(), $text);
+        static SITE: crate::observe::site::Site =
+            crate::observe::site::Site::new(file!(), line!(), column!(), $text);
         &SITE
     }};
 }
 pub(super) use site;
-
-/// On a thread of ours: a region, with its gate.
-pub(super) async fn in_place<T>(site: &'static Site, call: impl FnOnce() -> T) -> T {
-    let pass = gate(site, Options::DEFAULT).await.unwrap_or(Pass::Inline);
-    run_at(site, pass, call)
-}
 
 /// The gate for a future that may be left alone for ever and keeps its gate: it never waits for a
 /// permit, as the permit would be lost to all others. It yields like any.

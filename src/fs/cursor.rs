@@ -19,10 +19,10 @@ use std::task::{Context, Poll, ready};
 
 use super::call::{Moved, impatient_gate, moved, site};
 use super::held::Held;
+use crate::call::gate::{Gate, Pass, Saturated};
+use crate::call::region::run_at;
 use crate::context;
-use crate::gate::{Gate, Pass, Saturated};
-use crate::region::run_at;
-use crate::site::Site;
+use crate::observe::site::Site;
 use crate::syslet::{Answer, INLINE_MAX, OpenFile};
 
 /// What is copied for one call that moves to another thread.

@@ -12,11 +12,12 @@ use std::task::{Context, Poll, ready};
 
 use futures::stream::Stream;
 
-use super::call::{Moved, impatient_gate, in_place, moved, on_path, site};
+use super::call::{Moved, impatient_gate, moved, on_path, site};
 use super::path::symlink_metadata;
+use crate::call::gate::Gate;
+use crate::call::in_place::in_place;
+use crate::call::region::run_at;
 use crate::context;
-use crate::gate::Gate;
-use crate::region::run_at;
 
 /// How many entries one call on another thread brings.
 const BATCH: usize = 64;

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use super::File;
-use super::call::{in_place, moved, site};
+use super::call::{moved, site};
+use crate::call::in_place::in_place;
 use crate::context;
 use crate::syslet::{Answer, OpenHow};
 

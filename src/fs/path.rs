@@ -4,9 +4,10 @@ use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::call::{in_place, on_path, on_paths, site};
+use super::call::{on_path, on_paths, site};
+use crate::call::in_place::in_place;
 use crate::context;
-use crate::site::Site;
+use crate::observe::site::Site;
 use crate::syslet::{Answer, look_up};
 
 /// What is at the end of a path; a symbolic link is followed.

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use super::call::{in_place, moved, on_path, site};
+use super::call::{moved, on_path, site};
+use crate::call::in_place::in_place;
 use crate::context;
-use crate::site::Site;
+use crate::observe::site::Site;
 use crate::syslet::{Chain, Op, OpenHow, Progress};
 
 /// Reads a whole file.

@@ -10,7 +10,7 @@ mod split;
 mod split_owned;
 mod tcp_listener;
 mod tcp_stream;
-#[cfg(all(test, not(threadlet_loom)))]
+#[cfg(test)]
 mod tests;
 
 pub use self::addr::ToSocketAddrs;

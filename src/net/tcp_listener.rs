@@ -12,7 +12,8 @@ use mio::Interest;
 
 use super::addr::{ToSocketAddrs, addresses};
 use super::tcp_stream::TcpStream;
-use crate::driver::{Direction, Evented, Handle};
+use crate::context;
+use crate::driver::{Direction, Evented};
 
 /// A TCP socket that listens for connections.
 ///
@@ -56,7 +57,7 @@ impl TcpListener {
     ///
     /// Panics if the future is polled outside a runtime.
     pub async fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
-        let handle = Handle::current("a socket");
+        let handle = context::current_driver("a socket");
         let mut last = None;
         for address in addresses(address).await? {
             match mio::net::TcpListener::bind(address) {
@@ -132,7 +133,7 @@ impl TcpListener {
     /// Panics outside a runtime.
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        let handle = Handle::current("a socket");
+        let handle = context::current_driver("a socket");
         listener.set_nonblocking(true)?;
         let listener = mio::net::TcpListener::from_std(listener);
         Ok(Self { io: Evented::with_handle(listener, Interest::READABLE, handle)? })
@@ -144,7 +145,7 @@ impl TcpListener {
         self.io.into_inner().map(Into::into)
     }
 
-    #[cfg(all(test, not(threadlet_loom)))]
+    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.io.waiting()
     }

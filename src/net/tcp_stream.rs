@@ -13,6 +13,7 @@ use mio::Interest;
 use super::addr::{ToSocketAddrs, addresses};
 use super::split::{ReadHalf, WriteHalf};
 use super::split_owned::{OwnedReadHalf, OwnedWriteHalf, split_owned};
+use crate::context;
 use crate::driver::{Direction, Evented, Handle};
 
 /// A TCP connection.
@@ -75,7 +76,7 @@ impl TcpStream {
     ///
     /// Panics if the future is polled outside a runtime.
     pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
-        let handle = Handle::current("a socket");
+        let handle = context::current_driver("a socket");
         let mut last = None;
         for address in addresses(address).await? {
             match Self::connect_to(address, handle.clone()).await {
@@ -106,7 +107,7 @@ impl TcpStream {
     /// Panics outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        let handle = Handle::current("a socket");
+        let handle = context::current_driver("a socket");
         stream.set_nonblocking(true)?;
         Self::with_handle(mio::net::TcpStream::from_std(stream), handle)
     }

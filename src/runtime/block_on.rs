@@ -10,20 +10,20 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::EnterGuard;
+use crate::call::in_place::run_here;
 use crate::context::{self, Thread};
-use crate::park::Parker;
-use crate::scheduler::core::{NO_SLOT, SlotId};
-use crate::scheduler::shared::Shared;
-use crate::scheduler::shutdown;
+use crate::primitive::park::Parker;
+use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
-use crate::task::in_place;
+use crate::shared::Shared;
+use crate::shared::leftover::drop_tasks;
 
 /// Polls `future` to its end on the calling thread.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _entered = EnterGuard::new(shared.clone());
     // On a worker, of this runtime or another, the wait is a call that blocks like any other.
-    in_place(std::panic::Location::caller(), "block_on", || {
+    run_here(std::panic::Location::caller(), "block_on", || {
         let mut future = pin!(future);
         if !shared.config.current_thread {
             return poll_here(future, &mut Parked::new(), || false).expect("polled to its end");
@@ -176,7 +176,7 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
         worker::run(thread, &mut Some(&mut root));
         if shared.is_shutdown() {
             // The threads may all have been out when this one left its last task in a queue.
-            shutdown::drop_tasks(shared);
+            drop_tasks(shared);
         }
         // Without the core from here on: a spare has it, and the tasks go on there.
         thread.release_permit();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Cause, Runtime, start};
-use crate::raw_task::quietly;
-use crate::scheduler::shared::Config;
+use crate::primitive::quietly;
+use crate::shared::Config;
 
 /// How blocked threads are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -241,7 +241,7 @@ const MAX_WORKERS: usize = 1 << 12;
 const MAX_ASYNC: usize = 1 << 14;
 
 // All of them at once have a slot each.
-const _: () = assert!(MAX_WORKERS * 2 + MAX_ASYNC < crate::slot::MAX_THREADS);
+const _: () = assert!(MAX_WORKERS * 2 + MAX_ASYNC < crate::shared::slot::MAX_THREADS);
 
 fn bounded(what: &str, count: usize, max: usize) -> io::Result<usize> {
     if (1..=max).contains(&count) {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::metrics::{self, Blocked, Metrics, SiteStats};
 use super::{NO_RUNTIME, Report, block_on};
+use crate::call::in_place::spawn_region;
 use crate::context;
-use crate::scheduler::shared::Shared;
-use crate::task::JoinHandle;
+use crate::shared::Shared;
+use crate::spawned::JoinHandle;
 
 /// A reference to a runtime, cheap to clone. It does not keep the runtime running: after its
 /// shutdown, what is spawned is cancelled at once.
@@ -70,7 +71,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        crate::task::spawn_blocking_on(self, f, Location::caller())
+        spawn_region(&self.shared, f, Location::caller(), "spawn_blocking")
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Cause;
-use crate::profile::{BlockTimes, SiteEvents};
-use crate::raw_task::Id;
-use crate::scheduler::shared::Shared;
-use crate::site::Site;
+use crate::observe::profile::{BlockTimes, SiteEvents};
+use crate::observe::site::Site;
+use crate::shared::Shared;
+use crate::spawned::Id;
 
 /// Figures of a runtime, taken one after the other while it runs.
 #[derive(Clone, Debug)]

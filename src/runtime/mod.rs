@@ -2,6 +2,7 @@
 
 mod block_on;
 mod builder;
+pub(crate) mod entry;
 mod handle;
 mod metrics;
 mod report;
@@ -18,17 +19,19 @@ pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
 
+use crate::call::in_place::spawn_region;
 use crate::context;
+pub use crate::observe::profile::BlockTimes;
+pub use crate::observe::site::Site;
+use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};
-pub use crate::profile::BlockTimes;
-pub use crate::scheduler::pool::Cause;
-use crate::scheduler::pool::Todo;
-use crate::scheduler::shared::{Config, Detection, Shared};
-use crate::scheduler::{monitor, shutdown, spare, threads};
-pub use crate::site::Site;
+pub use crate::protocol::Cause;
+use crate::protocol::pool::Todo;
+use crate::scheduler::{monitor, shutdown, spare};
+use crate::shared::threads;
+use crate::shared::{Config, Detection, Shared};
+use crate::spawned::JoinHandle;
 use crate::sys::fork::PerFork;
-use crate::task::JoinHandle;
-use crate::trace::Trace;
 use crate::{detect, driver, sys};
 
 pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call this in a task, \
@@ -93,7 +96,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        crate::task::spawn_blocking_on(&self.handle, f, Location::caller())
+        spawn_region(&self.handle.shared, f, Location::caller(), "spawn_blocking")
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.

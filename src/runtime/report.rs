@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::metrics::{self, SiteStats};
 use crate::primitive::Mutex;
-use crate::scheduler::shared::Shared;
+use crate::shared::Shared;
 use crate::sys::fork::PerFork;
 use crate::{context, sys};
 

@@ -1,58 +1,21 @@
 //! The sentinel: learns from the kernel, at the moment it happens, that a thread went to sleep.
 //!
-//! One thread waits in `epoll` on the rings of all others. It runs as `SCHED_IDLE`: it is woken
+//! One thread waits on the rings of all others. It runs as `SCHED_IDLE`: it is woken
 //! when a worker is merely preempted, too, and must not get in the way of anybody then; when a
 //! worker blocks, the CPU that falls free is the sentinel's. Where other programs keep every CPU
 //! busy it starves, and the monitor is faster.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use super::core::{SlotId, State, Suspect};
-use super::pool::{Cause, Claim};
-use super::shared::Shared;
-use super::threads::Vital;
-use crate::detect::ring::{Look, Ring};
-use crate::sys::epoll::{Epoll, Event, EventFd};
-
-/// The data of the descriptor that ends the sentinel.
-const STOP: u64 = u64::MAX;
-
-const SLOT_BITS: u32 = 20;
-
-/// What others need of the sentinel.
-#[derive(Debug)]
-pub(crate) struct Sentinel {
-    epoll: Epoll,
-    stop: EventFd,
-}
-
-impl Sentinel {
-    fn new() -> io::Result<Sentinel> {
-        let sentinel = Sentinel { epoll: Epoll::new()?, stop: EventFd::new()? };
-        sentinel.epoll.add(sentinel.stop.as_fd(), STOP)?;
-        Ok(sentinel)
-    }
-
-    /// Watches a ring. `false`: the kernel refused.
-    pub(crate) fn add(&self, ring: &Ring, slot: SlotId, generation: u64) -> bool {
-        let data = generation << SLOT_BITS | u64::from(slot);
-        self.epoll.add(ring.fd(), data).is_ok()
-    }
-
-    /// Watches a ring no longer, before it is closed.
-    pub(crate) fn remove(&self, ring: &Ring) {
-        // It may have been taken out before, by a hang-up.
-        let _ = self.epoll.del(ring.fd());
-    }
-
-    /// Ends the sentinel's thread.
-    pub(crate) fn stop(&self) {
-        self.stop.wake();
-    }
-}
+use crate::detect::edges::Edges;
+use crate::detect::ring::Look;
+use crate::protocol::Cause;
+use crate::protocol::core::{SlotId, State, Suspect};
+use crate::protocol::pool::Claim;
+use crate::shared::Shared;
+use crate::shared::threads::Vital;
 
 /// Starts the sentinel of `shared`.
 ///
@@ -63,38 +26,33 @@ impl Sentinel {
 ///
 /// What the operating system says. The runtime then does without.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
-    let sentinel = Arc::new(Sentinel::new()?);
-    let (mine, waited_on) = (shared.clone(), sentinel.clone());
+    let edges = Arc::new(Edges::new()?);
+    let (mine, waited_on) = (shared.clone(), edges.clone());
     let spawned = std::thread::Builder::new()
         .name(format!("{}-sentinel", shared.config.thread_name))
         .spawn(move || run(&mine, &waited_on));
     spawned?;
     // Threads open rings from here on.
-    let _ = shared.sentinel.set(sentinel.clone());
-    // Partner: the fence in `begin_shutdown`. Either whoever shuts down finds the sentinel, or it is
-    // stopped here.
+    let _ = shared.edges.set(edges.clone());
+    // Partner: the fence in `begin_shutdown`. Either whoever shuts down finds the rings, or the
+    // sentinel is stopped here.
     fence(Ordering::SeqCst);
     if shared.is_shutdown() {
-        sentinel.stop();
+        edges.stop();
     }
     Ok(())
 }
 
-fn run(shared: &Arc<Shared>, sentinel: &Sentinel) {
+fn run(shared: &Arc<Shared>, edges: &Edges) {
     let _vital = Vital::begin();
     // Refused, it is an ordinary thread: correct, and in the way at times.
     let _ = crate::sys::thread::set_idle_policy();
-    let mut events = [Event::EMPTY; 32];
-    'serve: while !shared.is_shutdown() {
-        let Ok(edges) = sentinel.epoll.wait(&mut events, None) else { break };
-        for event in edges {
-            if event.data() == STOP {
-                break 'serve;
-            }
+    let mut goes_on = true;
+    while goes_on && !shared.is_shutdown() {
+        goes_on = edges.wait(|slot, generation| {
             shared.counters.sentinel_wakeups.fetch_add(1, Ordering::Relaxed);
-            let slot = event.data() & ((1 << SLOT_BITS) - 1);
-            look(shared, slot as SlotId, event.data() >> SLOT_BITS);
-        }
+            look(shared, slot, generation);
+        });
     }
 }
 

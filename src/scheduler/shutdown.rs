@@ -11,14 +11,13 @@
 //! into the injector after the last one is out (a task whose spawner was between its two steps when
 //! the flag went up) is dropped by whoever brings it.
 
-use std::cell::Cell;
-use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::shared::Shared;
-use crate::raw_task::quietly;
+use crate::primitive::quietly;
+use crate::shared::Shared;
+use crate::shared::leftover::drop_tasks;
 
 /// Begins the end. Returns at once; a second call changes nothing.
 pub(crate) fn begin(shared: &Arc<Shared>) {
@@ -36,8 +35,8 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
         shared.unpark(slot);
     }
     shared.ring_monitor();
-    if let Some(sentinel) = shared.sentinel.get() {
-        sentinel.stop();
+    if let Some(edges) = shared.edges.get() {
+        edges.stop();
     }
     // The threads may all have been out before the tasks were woken, or there were none.
     if shared.threads.runners() == 0 {
@@ -71,46 +70,6 @@ pub(crate) fn thread_ends(shared: &Arc<Shared>) {
 /// The monitor or the sentinel ends.
 pub(crate) fn helper_ends(shared: &Arc<Shared>) {
     shared.threads.ended(false);
-}
-
-/// A task came into the injector after the flag went up. The threads that are still there drop it;
-/// if there are none, the caller does.
-#[cold]
-pub(crate) fn came_late(shared: &Shared) {
-    if shared.threads.runners() == 0 {
-        drop_tasks(shared);
-    }
-}
-
-thread_local! {
-    /// The runtime whose tasks this thread is dropping.
-    static DROPPING: Cell<*const Shared> = const { Cell::new(ptr::null()) };
-}
-
-/// Drops what is queued, and what that puts into the queues in turn. (Called again from the drop of
-/// a task it does nothing: the loop that drops that task finds what has been queued. Otherwise a
-/// chain of tasks that wake each other when they are dropped would need as deep a stack.)
-pub(crate) fn drop_tasks(shared: &Shared) {
-    let before = DROPPING.get();
-    if ptr::eq(before, shared) {
-        return;
-    }
-    DROPPING.set(shared);
-    drop_all(shared);
-    DROPPING.set(before);
-}
-
-fn drop_all(shared: &Shared) {
-    loop {
-        let injected = shared.injector.pop();
-        let task = injected.or_else(|| {
-            shared.seats.iter().find_map(|seat| seat.lifo.take().or_else(|| seat.queue.pop()))
-        });
-        match task {
-            Some(task) => quietly(|| drop(task)),
-            None => return,
-        }
-    }
 }
 
 /// The invariants that must hold when every thread is out.

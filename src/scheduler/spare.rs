@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::SlotId;
-use super::shared::Shared;
-use super::threads::Vital;
 use super::{shutdown, worker};
 use crate::context::Thread;
-use crate::failpoint::fail_point;
-use crate::raw_task::quietly;
+use crate::primitive::failpoint::fail_point;
+use crate::primitive::quietly;
+use crate::protocol::core::SlotId;
+use crate::shared::Shared;
+use crate::shared::threads::Vital;
 use crate::sys;
 
 /// Starts a thread that adopts the core retaken for it, and waits as a spare otherwise.

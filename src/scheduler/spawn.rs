@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_task::{ScheduleInfo, WithInfo};
 
-use super::shared::Shared;
 use crate::context;
-use crate::raw_task::{Caught, Header, JoinHandle, Life, Place, Runnable};
+use crate::shared::Shared;
+use crate::spawned::{Caught, Header, JoinHandle, Life, Place, Runnable};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.

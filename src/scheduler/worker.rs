@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::core::NO_SLOT;
-use super::idle::Roused;
-use crate::arming;
+use crate::context::arming;
 use crate::context::{BUDGET_WITH_CORE, Core, Thread};
-use crate::failpoint::fail_point;
-use crate::raw_task::{Runnable, quietly};
+use crate::primitive::failpoint::fail_point;
+use crate::primitive::quietly;
+use crate::protocol::core::NO_SLOT;
+use crate::protocol::idle::Roused;
+use crate::spawned::Runnable;
 
 /// Every so many polls a worker looks at the injector, the timers and the I/O driver even though
 /// its own queue is not empty. A prime, so that no regular pattern of tasks falls into step.

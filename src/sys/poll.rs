@@ -32,7 +32,7 @@ pub(crate) fn ppoll_in(fd: RawFd, timeout: Option<Duration>) -> io::Result<bool>
     }
 }
 
-#[cfg(all(test, not(threadlet_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
@@ -52,49 +52,44 @@ mod tests {
         assert!(ppoll_in(reader.as_raw_fd(), Some(Duration::MAX)).expect("ppoll"));
     }
 
-    extern "C" fn nothing(_signal: libc::c_int) {}
-
-    /// A signal ends a wait early and as no error: `ppoll`, and the driver's bounded wait on a futex
-    /// and its `epoll_wait`.
     #[test]
     fn a_signal_is_no_error() {
+        let (reader, _writer) = UnixStream::pair().expect("a pair");
+        let ready = testing::under_signals(|| ppoll_in(reader.as_raw_fd(), None));
+        assert!(!ready.expect("no error"));
+    }
+}
+
+/// What tests of waits share.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    extern "C" fn nothing(_signal: libc::c_int) {}
+
+    /// Runs `f` while the calling thread gets a signal every few milliseconds.
+    pub(crate) fn under_signals<R>(f: impl FnOnce() -> R) -> R {
         let handler: extern "C" fn(libc::c_int) = nothing;
         // SAFETY: the handler is a function that does nothing, which any signal may interrupt for.
         let old = unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
         assert_ne!(old, libc::SIG_ERR);
         // SAFETY: asks for the caller's own id.
         let waiter = unsafe { libc::pthread_self() };
-        let done = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-        let other = {
-            let done = done.clone();
-            std::thread::spawn(move || {
-                while done.load(std::sync::atomic::Ordering::Acquire) < 3 {
-                    std::thread::sleep(Duration::from_millis(2));
-                    // SAFETY: the waiting thread joins this one before it ends.
-                    let sent = unsafe { libc::pthread_kill(waiter, libc::SIGUSR1) };
-                    assert_eq!(sent, 0);
-                }
-            })
-        };
-        let (reader, _writer) = UnixStream::pair().expect("a pair");
-        let ready = ppoll_in(reader.as_raw_fd(), None);
-        done.fetch_add(1, std::sync::atomic::Ordering::Release);
-        let (mut driver, handle) = crate::driver::new();
-        let start = Instant::now();
-        let on_futex = driver.turn(Some(Duration::from_secs(100)), &mut Vec::new());
-        done.fetch_add(1, std::sync::atomic::Ordering::Release);
-        assert!(start.elapsed() < Duration::from_secs(50));
-        let (source, _other) = mio::net::UnixStream::pair().expect("a pair");
-        let _source =
-            crate::driver::Evented::with_handle(source, mio::Interest::READABLE, handle.clone())
-                .expect("registered");
-        // The first turn consumes what the registration left.
-        driver.turn(None, &mut Vec::new()).expect("no error");
-        let in_poller = driver.turn(None, &mut Vec::new());
-        done.fetch_add(1, std::sync::atomic::Ordering::Release);
-        other.join().expect("no panic");
-        assert!(!ready.expect("no error"));
-        on_futex.expect("no error");
-        in_poller.expect("no error");
+        let done = Arc::new(AtomicBool::new(false));
+        let seen = done.clone();
+        let sender = std::thread::spawn(move || {
+            while !seen.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(2));
+                // SAFETY: the waiting thread joins this one before it ends.
+                let sent = unsafe { libc::pthread_kill(waiter, libc::SIGUSR1) };
+                assert_eq!(sent, 0);
+            }
+        });
+        let result = f();
+        done.store(true, Ordering::Release);
+        sender.join().expect("no panic");
+        result
     }
 }

@@ -16,7 +16,7 @@
 pub mod error;
 mod interval;
 mod sleep;
-#[cfg(all(test, not(threadlet_loom)))]
+#[cfg(test)]
 mod tests;
 mod timeout;
 mod timer;

@@ -45,7 +45,7 @@ impl Timer {
         // Not `get_or_insert_with`: a closure would hide the caller's place from the panic.
         let handle = match &mut self.handle {
             Some(handle) => handle,
-            empty => empty.insert(Handle::current("a timer")),
+            empty => empty.insert(context::current_driver("a timer")),
         };
         if self.elapsed {
             return Poll::Ready(());

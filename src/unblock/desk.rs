@@ -26,9 +26,10 @@ use std::task::Poll;
 use futures::task::AtomicWaker;
 
 use super::io::Output;
+use crate::call::in_place::spawn_region;
 use crate::primitive::Mutex;
 use crate::runtime::{Handle, global};
-use crate::task::{AbortHandle, spawn_region};
+use crate::spawned::AbortHandle;
 
 /// What an `Unblock` shares with its call.
 pub(super) struct Shared<T> {
@@ -158,7 +159,7 @@ pub(super) fn start<T: Send + 'static>(
 
 fn queue<T: Send + 'static>(runtime: &Handle, call: Call<T>) -> Option<AbortHandle> {
     let (place, must_run) = (call.place, call.op.as_ref().is_some_and(|op| op.must_run));
-    let handle = spawn_region(runtime, move || call.run(), place, "Unblock");
+    let handle = spawn_region(&runtime.shared, move || call.run(), place, "Unblock");
     (!must_run).then(|| handle.abort_handle())
 }
 

@@ -6,8 +6,9 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::call::in_place::spawn_region;
 use crate::runtime::{Handle, global};
-use crate::task::{JoinHandle, spawn_region};
+use crate::spawned::JoinHandle;
 
 /// Runs a closure that may block or compute for long; the future gives its value.
 ///
@@ -53,7 +54,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Unblocked(spawn_region(&runtime(), f, Location::caller(), "unblock"))
+    Unblocked(spawn_region(&runtime().shared, f, Location::caller(), "unblock"))
 }
 
 /// The current runtime, unless it is being shut down; else the global one.

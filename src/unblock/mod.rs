@@ -22,7 +22,7 @@ pub use future::{Unblocked, unblock};
 
 use crate::primitive::Mutex;
 use crate::runtime::Handle;
-use crate::task::AbortHandle;
+use crate::spawned::AbortHandle;
 use desk::{Done, Op, Shared, Stage};
 use future::runtime;
 use io::Input;

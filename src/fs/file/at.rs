@@ -4,8 +4,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::File;
+use crate::call::in_place::in_place;
 use crate::context;
-use crate::fs::call::{in_place, moved, site};
+use crate::fs::call::{moved, site};
 use crate::fs::cursor::{COPY_MAX, read_into_new};
 use crate::syslet::Answer;
 use crate::task::yield_now;

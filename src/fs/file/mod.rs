@@ -14,11 +14,12 @@ use std::task::Poll;
 use futures::lock::Mutex;
 
 use super::OpenOptions;
-use super::call::{in_place, moved, site};
+use super::call::{moved, site};
 use super::cursor::Cursor;
 use super::held::Held;
+use crate::call::in_place::in_place;
 use crate::context;
-use crate::site::Site;
+use crate::observe::site::Site;
 use crate::syslet::OpenFile;
 
 /// An open file.

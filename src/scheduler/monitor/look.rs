@@ -25,11 +25,12 @@ use std::time::{Duration, Instant};
 
 use super::seen::{Call, LookedAt, call_of};
 use super::state::States;
-use crate::failpoint::fail_point;
-use crate::scheduler::core::{SlotId, State, Suspect, Word};
-use crate::scheduler::pool::{Cause, Claim, Retake};
-use crate::scheduler::shared::Shared;
-use crate::slot::Slot;
+use crate::primitive::failpoint::fail_point;
+use crate::protocol::Cause;
+use crate::protocol::core::{SlotId, State, Suspect, Word};
+use crate::protocol::pool::{Claim, Retake};
+use crate::shared::Shared;
+use crate::shared::slot::Slot;
 
 /// A pause so long that reading a thread's state at the first look costs nothing beside it.
 const LONG: Duration = Duration::from_micros(400);

@@ -20,11 +20,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use self::look::{Found, Watch};
-use super::idle::DriverWatch;
-use super::pool::Todo;
-use super::shared::Shared;
-use super::threads::Vital;
 use super::{sentinel, spare};
+use crate::protocol::idle::DriverWatch;
+use crate::protocol::pool::Todo;
+use crate::shared::Shared;
+use crate::shared::threads::Vital;
 
 /// The pause between two looks while there is something to find. The kernel adds as much again.
 const TICK: Duration = Duration::from_micros(20);
@@ -116,7 +116,7 @@ struct Monitor<'a> {
 impl Monitor<'_> {
     fn run(&mut self) {
         // A runtime may live for less than it takes to make its spares. A block that finds none rings.
-        self.shared.vigil.sleep(FIRST_LOOK);
+        self.shared.monitor_sleep.sleep(FIRST_LOOK);
         while !self.shared.is_shutdown() {
             self.make_spares();
             self.make_sentinel();
@@ -149,7 +149,7 @@ impl Monitor<'_> {
     fn make_sentinel(&self) {
         let shared = self.shared;
         let wanted = shared.counters.rings_wanted.load(Ordering::Relaxed) > 0;
-        if !wanted || shared.sentinel.get().is_some() || shared.sentinel_failure.get().is_some() {
+        if !wanted || shared.edges.get().is_some() || shared.sentinel_failure.get().is_some() {
             return;
         }
         if let Err(error) = sentinel::start(shared) {
@@ -213,13 +213,13 @@ impl Monitor<'_> {
         if !waiting && self.shared.nobody_awake() && pause == TICK_MAX {
             self.sleep_until_a_seat_wakes();
         } else {
-            self.shared.vigil.sleep(pause);
+            self.shared.monitor_sleep.sleep(pause);
         }
     }
 
     fn sleep_until_a_seat_wakes(&mut self) {
         let shared = self.shared;
-        shared.vigil.sleep_while(|| shared.nobody_awake() && !shared.is_shutdown());
+        shared.monitor_sleep.sleep_while(|| shared.nobody_awake() && !shared.is_shutdown());
         self.quiet = QUIET_AT_FIRST;
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::scheduler::core::{SlotId, Word};
-use crate::slot::Slot;
+use crate::protocol::core::{SlotId, Word};
+use crate::shared::slot::Slot;
 use crate::sys::thread::cpu_time_of;
 
 /// What the last look at a seat saw.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use crate::detect::ring::Look;
-use crate::scheduler::core::SlotId;
-use crate::slot::Slot;
+use crate::protocol::core::SlotId;
+use crate::shared::slot::Slot;
 use crate::sys::stat::ThreadStat;
 
 /// How many states are kept open for the next look.

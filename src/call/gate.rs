@@ -1,0 +1,289 @@
+//! The gate in front of a region: free while permits are, first in first out at the cap.
+//!
+//! A call that does not block needs no permit, so the gate asks for none: a thief takes it at the
+//! hand-off. Only when none is free does the gate make a difference:
+//!
+//! - a site that blocked within its last 64 calls waits in the queue, and hands over *before* its
+//!   call when its permit comes;
+//! - any other runs *unprotected*, on at most all cores but one at once;
+//! - a coreless thread with somebody behind it gives way: its task goes back through the queue.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::context::{self, Thread};
+use crate::observe::site::{Habit, Site};
+use crate::protocol::pool::Todo;
+use crate::protocol::queue::Ticket;
+use crate::shared::Shared;
+
+/// A site that blocked this many calls ago, or fewer, is taken to block again.
+const RECENT: u64 = 64;
+
+/// What the gate lets a region do.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Pass {
+    /// An ordinary region.
+    Free,
+    /// The caller says that the call will block: hand over first, if that is possible.
+    WillBlock,
+    /// The wait is over: hand over first, with the permit that was waited for.
+    Granted(Waiting),
+    /// At the cap, and admitted without a permit in sight.
+    Unprotected(Admission),
+    /// At the cap, and the caller would rather stall its core than wait.
+    Inline,
+}
+
+/// How a call wants to be treated at the gate.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Hand over before the call.
+    pub will_block: bool,
+    /// At the cap: `Wait`, `Inline` or `Fail`.
+    pub at_cap: AtCap,
+}
+
+/// What a call does at the cap instead of waiting.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtCap {
+    Wait,
+    Inline,
+    Fail,
+}
+
+impl Options {
+    /// An ordinary call.
+    pub const DEFAULT: Options = Options { will_block: false, at_cap: AtCap::Wait };
+}
+
+/// No permit was free, or no place in the group, and the call was not to wait for one.
+///
+/// Returned by `threadlet!(or_fail; ...)`. The call has not been made: make it later, or raise the
+/// cap (`max_async_threads`) or the group's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saturated {
+    group: Option<&'static str>,
+}
+
+impl Saturated {
+    /// The runtime's cap is reached.
+    const CAP: Saturated = Saturated { group: None };
+
+    /// The group of that name is full.
+    pub(crate) fn of(group: &'static str) -> Self {
+        Saturated { group: Some(group) }
+    }
+
+    /// The name of the [`Group`](crate::Group) that is full; `None` if it is the runtime's cap that
+    /// is reached.
+    pub fn group(&self) -> Option<&'static str> {
+        self.group
+    }
+}
+
+impl fmt::Display for Saturated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.group {
+            Some(name) => {
+                write!(f, "all places in the group {name:?} are taken (see `Group::set_limit`)")
+            }
+            None => {
+                f.write_str("all permits for blocked threads are taken (see `max_async_threads`)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Saturated {}
+
+impl From<Saturated> for std::io::Error {
+    fn from(saturated: Saturated) -> Self {
+        std::io::Error::new(std::io::ErrorKind::WouldBlock, saturated)
+    }
+}
+
+/// The right to run unprotected; given back when it goes out of use.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Admission(Arc<Shared>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.pool.end_unprotected();
+    }
+}
+
+/// A place in the queue, or the permit it has become.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Waiting {
+    shared: Arc<Shared>,
+    since: Instant,
+    // `None` once it has been used.
+    ticket: Option<Ticket>,
+}
+
+impl Waiting {
+    /// The ticket, if it is one of `shared`; if not, it is given back.
+    pub(crate) fn into_ticket_of(mut self, shared: &Arc<Shared>) -> Option<Ticket> {
+        if Arc::ptr_eq(&self.shared, shared) { self.ticket.take() } else { None }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut todo = Todo::default();
+            self.shared.pool.give_back(ticket, &mut todo);
+            self.shared.carry_out(todo);
+        }
+    }
+}
+
+/// The wait in front of a region; [`Pass`] when it is over.
+///
+/// Dropping it leaves the queue, or gives the permit back: the call has not been made.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Gate {
+    site: &'static Site,
+    options: Options,
+    waiting: Option<Waiting>,
+    yielded: bool,
+}
+
+/// The gate of `site`.
+#[doc(hidden)]
+#[inline]
+pub fn gate(site: &'static Site, options: Options) -> Gate {
+    Gate { site, options, waiting: None, yielded: false }
+}
+
+impl Future for Gate {
+    type Output = Result<Pass, Saturated>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        context::with(|thread| {
+            let Some(thread) = thread.filter(|thread| thread.in_poll.get()) else {
+                return self.elsewhere(cx);
+            };
+            let spent = thread.budget.get() == 0 && !self.yielded;
+            let ordinary = self.waiting.is_none()
+                && !self.options.will_block
+                && !spent
+                && thread.shared.pool.free() > 0
+                && !thread.is_coreless();
+            if ordinary {
+                thread.budget.set(thread.budget.get().saturating_sub(1));
+                return Poll::Ready(Ok(Pass::Free));
+            }
+            self.decide(thread, spent, cx)
+        })
+    }
+}
+
+impl Gate {
+    /// A poll outside a worker's: the root future, or a foreign executor. The region will be a
+    /// plain call; a place in a queue is still waited for.
+    fn elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pass, Saturated>> {
+        match self.waiting.take() {
+            None => Poll::Ready(Ok(Pass::Free)),
+            Some(waiting) => self.poll_waiting(waiting, cx),
+        }
+    }
+
+    #[cold]
+    fn decide(
+        &mut self,
+        thread: &Thread<'_>,
+        spent: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Pass, Saturated>> {
+        if let Some(waiting) = self.waiting.take() {
+            return self.poll_waiting(waiting, cx);
+        }
+        let pool = &thread.shared.pool;
+        let spent = spent && !thread.renew_budget();
+        if spent || (thread.is_coreless() && !self.yielded && pool.anyone_behind()) {
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        thread.budget.set(thread.budget.get().saturating_sub(1));
+        if thread.is_coreless() || thread.in_region.get() {
+            return Poll::Ready(Ok(Pass::Free));
+        }
+        if pool.free() > 0 {
+            let will_block = self.options.will_block;
+            return Poll::Ready(Ok(if will_block { Pass::WillBlock } else { Pass::Free }));
+        }
+        self.at_cap(thread, cx)
+    }
+
+    fn at_cap(
+        &mut self,
+        thread: &Thread<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Pass, Saturated>> {
+        let shared = thread.shared;
+        if !self.options.will_block
+            && !blocked_recently(shared, self.site)
+            && shared.pool.admit_unprotected()
+        {
+            return Poll::Ready(Ok(Pass::Unprotected(Admission(shared.clone()))));
+        }
+        match self.options.at_cap {
+            AtCap::Inline => Poll::Ready(Ok(Pass::Inline)),
+            AtCap::Fail => Poll::Ready(Err(Saturated::CAP)),
+            AtCap::Wait => {
+                let ticket = Some(shared.pool.wait(cx.waker()));
+                let (shared, since) = (shared.clone(), Instant::now());
+                self.poll_waiting(Waiting { shared, since, ticket }, cx)
+            }
+        }
+    }
+
+    fn poll_waiting(
+        &mut self,
+        waiting: Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Pass, Saturated>> {
+        let ticket = waiting.ticket.as_ref().expect("not used yet");
+        match waiting.shared.pool.poll_wait(ticket, cx.waker()) {
+            Poll::Ready(()) => {
+                let waited = waiting.since.elapsed();
+                if let Some(trace) = &waiting.shared.trace {
+                    trace.wait(self.site, waiting.since);
+                }
+                waiting.shared.with_events(self.site.id(), |events| events.waits.note(waited));
+                Poll::Ready(Ok(Pass::Granted(waiting)))
+            }
+            Poll::Pending => {
+                self.waiting = Some(waiting);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn blocked_recently(shared: &Shared, site: &'static Site) -> bool {
+    if site.habit() >= Habit::Suspect {
+        // What blocks on threads without a core is not in the count below.
+        return true;
+    }
+    let id = site.id();
+    let calls = shared.calls(id);
+    shared.with_events(id, |events| {
+        events.calls_at_block > 0 && calls.saturating_sub(events.calls_at_block - 1) <= RECENT
+    })
+}

@@ -1,0 +1,52 @@
+//! Gate and region in one.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::gate::{Options, Pass, Saturated, gate};
+use super::region::run_at;
+use crate::context;
+use crate::observe::site::Site;
+use crate::scheduler::spawn::spawn;
+use crate::shared::Shared;
+use crate::spawned::JoinHandle;
+
+/// Runs `f` as a call of `site`, once it is its turn. Dropped before, `f` has not been called.
+pub(crate) async fn in_place<T>(site: &'static Site, f: impl FnOnce() -> T) -> T {
+    let pass = turn(gate(site, Options::DEFAULT).await);
+    run_at(site, pass, f)
+}
+
+/// What a gate gave to a call that does not ask to be refused. Only a call that asks is.
+#[doc(hidden)]
+#[inline]
+pub fn turn(pass: Result<Pass, Saturated>) -> Pass {
+    pass.unwrap_or(Pass::Inline)
+}
+
+/// Runs `f` right here, as a call of `text` at `place`, for code that cannot wait for its turn.
+pub(crate) fn run_here<T>(
+    place: &'static Location<'static>,
+    text: &'static str,
+    f: impl FnOnce() -> T,
+) -> T {
+    // A plain call needs no site.
+    if context::with(|thread| thread.is_none_or(|thread| !thread.in_poll.get())) {
+        return f();
+    }
+    run_at(Site::at(place, text), Pass::Free, f)
+}
+
+/// Spawns a task whose body is one region: a call of `text`, at `place`.
+pub(crate) fn spawn_region<F, T>(
+    shared: &Arc<Shared>,
+    f: F,
+    place: &'static Location<'static>,
+    text: &'static str,
+) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn(shared, in_place(Site::at(place, text), f), place)
+}

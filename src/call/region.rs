@@ -1,0 +1,289 @@
+//! The region: the dynamic extent of one in-place call.
+//!
+//! Every poll is lent, so a region has nothing to lend: at its entry the thread only writes down,
+//! in its own slot, *which* site it is in (that is what tells a marked call from an unmarked one);
+//! at its exit it looks at the word, and at whether a thief looks, to learn whether its core is still its
+//! own. What belongs to a site with a bad record (a hog, a waiter at the gate) hands its core over
+//! before the call instead of after.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::call::gate::{Admission, Pass};
+use crate::context::arming;
+use crate::context::{self, Thread};
+use crate::observe::site::{Habit, Site};
+use crate::primitive::failpoint::fail_point;
+use crate::protocol::Cause;
+use crate::protocol::core::Suspect;
+use crate::protocol::pool::{Claim, Todo};
+use crate::protocol::queue::Ticket;
+use crate::sys::thread::sleeps;
+
+/// A call that came back sooner than this after its core was taken had not really blocked.
+const WASTED: Duration = Duration::from_micros(5);
+
+/// One call in this many runs the ordinary way at a site that hands over first, so that the site can
+/// show that it has changed.
+const SAMPLE: u64 = 32;
+
+/// One call in this many is timed at a site that keeps its core: it may block for times too short
+/// for a detector. The clock, read twice, costs four times an ordinary region.
+const TIMED: u64 = 256;
+
+/// A call that waited for so long has blocked, whether or not its core was taken.
+const BLOCKED: Duration = Duration::from_micros(20);
+
+/// Runs `f` as a region of `site`, with what the gate gave.
+#[doc(hidden)]
+#[inline]
+pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
+    context::with(|thread| match thread {
+        // Outside a poll (a hook, a plain thread, a child of `fork`) and inside another region a
+        // region is a plain call.
+        Some(thread) if thread.in_poll.get() && !thread.in_region.get() => {
+            let _exit = enter(thread, site, pass);
+            f()
+        }
+        thread => {
+            if thread.is_none() {
+                super::outside::plain_call(site);
+            }
+            f()
+        }
+    })
+}
+
+/// Leaves the region, however the call ends.
+struct Exit<'t, 'a> {
+    thread: &'t Thread<'a>,
+    site: &'static Site,
+    /// What is not the common case: nothing to do at the end but to look at the word.
+    special: Option<Special>,
+}
+
+struct Special {
+    how: How,
+    watch: Watch,
+    /// When the call began, for the timeline.
+    begun: Option<Instant>,
+    /// Given back when the region has ended.
+    _admission: Option<Admission>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// With the core lent.
+    Lent,
+    /// The core was handed over before the call.
+    HandedOver,
+    /// On a thread that had no core at entry.
+    Coreless,
+}
+
+impl How {
+    fn word(self) -> &'static str {
+        match self {
+            How::Lent => "with the core lent",
+            How::HandedOver => "handed over first",
+            How::Coreless => "without a core",
+        }
+    }
+}
+
+/// What is measured of a call that runs with its core lent.
+#[derive(Clone, Copy)]
+enum Watch {
+    /// Nothing.
+    No,
+    /// The time it takes. No system call: the path that does not block makes none.
+    Wall(Instant),
+    /// That, and how often the thread goes to sleep, at a site under suspicion.
+    Full(Instant, u64),
+}
+
+impl Watch {
+    #[inline]
+    fn begin(habit: Habit, nth: u64) -> Watch {
+        match habit {
+            Habit::Stays if !nth.is_multiple_of(TIMED) => Watch::No,
+            Habit::Stays | Habit::Doubtful => Watch::Wall(Instant::now()),
+            Habit::Suspect | Habit::Loses => Watch::Full(Instant::now(), sleeps()),
+        }
+    }
+
+    /// Tells the site what the call did: a computation is no block, however long, and neither is a
+    /// wait for a CPU.
+    #[inline]
+    fn end(self, site: &'static Site) {
+        match self {
+            Watch::No => {}
+            Watch::Wall(start) => {
+                site.learn(start.elapsed() >= BLOCKED);
+            }
+            Watch::Full(start, before) => {
+                site.learn(start.elapsed() >= BLOCKED && sleeps() > before);
+            }
+        }
+    }
+
+    /// The same for a call on a thread that had no core to lose: what is learnt is for the profile.
+    fn end_coreless(self, thread: &Thread<'_>, site: &'static Site) {
+        let Watch::Wall(start) = self else { return };
+        let lasted = start.elapsed();
+        if lasted >= BLOCKED {
+            thread.slot.coreless.note(site.id(), lasted);
+        }
+    }
+}
+
+#[inline(always)]
+fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
+    fail_point!("region-enter");
+    thread.in_region.set(true);
+    thread.slot.site.set(Some(site));
+    let nth = thread.slot.counts.add(site.id());
+    let common = site.habit() == Habit::Stays
+        && !nth.is_multiple_of(TIMED)
+        && matches!(pass, Pass::Free)
+        && !thread.is_coreless()
+        && !thread.traced
+        && arming::is_settled(thread);
+    let special = if common { None } else { enter_slowly(thread, site, pass, nth) };
+    Exit { thread, site, special }
+}
+
+/// Anything but the common case: the thread has no core, the call is to be watched, or the region
+/// is to hand over first, or to run without a permit in sight.
+#[cold]
+#[inline(never)]
+fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Option<Special> {
+    let begun = thread.traced.then(Instant::now);
+    let special = |how, watch, _admission| Some(Special { how, watch, begun, _admission });
+    let habit = site.habit();
+    if thread.is_coreless() {
+        thread.glued.set(true);
+        if habit < Habit::Suspect && !thread.traced {
+            thread.plain.set(true);
+            return None;
+        }
+        // For the profile and the timeline alone: there is no core to be saved.
+        let watch = if habit < Habit::Suspect { Watch::No } else { Watch::Wall(Instant::now()) };
+        return special(How::Coreless, watch, None);
+    }
+    let ticket = match pass {
+        Pass::Unprotected(admission) => {
+            thread.shared.counters.unprotected.fetch_add(1, Ordering::Relaxed);
+            return special(How::Lent, Watch::No, Some(admission));
+        }
+        // Without a detector nothing is predicted either: only who says so hands over.
+        Pass::Free if !thread.shared.detection.monitor => {
+            return special(How::Lent, Watch::No, None);
+        }
+        Pass::Free if habit != Habit::Loses || is_sample(nth) => {
+            arming::on_region(thread);
+            return special(How::Lent, Watch::begin(habit, nth), None);
+        }
+        Pass::Inline => return special(How::Lent, Watch::No, None),
+        // A future that has moved to another runtime since brings a permit of the old one.
+        Pass::Granted(waiting) => waiting.into_ticket_of(thread.shared),
+        Pass::Free | Pass::WillBlock => None,
+    };
+    let handed_over = hand_over_first(thread, ticket);
+    special(if handed_over { How::HandedOver } else { How::Lent }, Watch::No, None)
+}
+
+/// Whether the call runs the ordinary way though its site hands over first.
+fn is_sample(nth: u64) -> bool {
+    nth.is_multiple_of(SAMPLE) && !cfg!(threadlet_break = "never-samples")
+}
+
+fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
+    let (Some(core), Some(seen)) = (thread.core(), thread.word()) else { return false };
+    let claim = Claim { seat: core.index, seen, observed: thread.id, cause: Cause::Predicted };
+    let mut todo = Todo::default();
+    let done = thread.shared.pool.hand_over_first(ticket, claim, &mut todo);
+    if done {
+        thread.lose();
+    } else {
+        // The claim is on the list, and good for this call only.
+        thread.slot.suspicion.raise(Suspect::Stalled);
+    }
+    thread.shared.carry_out(todo);
+    if !done {
+        // The call is about to block, and a task that was just woken may be in this core's slot.
+        thread.shared.empty_lifo(core.index);
+    }
+    done
+}
+
+impl Drop for Exit<'_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        fail_point!("region-exit");
+        self.thread.slot.site.set(None);
+        self.thread.in_region.set(false);
+        if self.special.is_some() || !self.thread.leave_region() {
+            leave_slowly(self.thread, self.site, self.special.take());
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
+    if thread.plain.replace(false) || thread.forgotten.get() {
+        return;
+    }
+    if let Some(special) = &special {
+        if let (Some(begun), Some(trace)) = (special.begun, &thread.shared.trace) {
+            trace.call(thread.slot.tid.load(Ordering::Relaxed), site, begun, special.how.word());
+        }
+        match special.how {
+            How::Coreless => return special.watch.end_coreless(thread, site),
+            How::HandedOver => {}
+            How::Lent if thread.leave_region() => return special.watch.end(site),
+            How::Lent => {}
+        }
+    }
+    thread.glued.set(true);
+    arming::on_loss(thread);
+    record(thread, site);
+    // A task that blocks again and again is better off staying where it is, on a thread of its own,
+    // than taking a core only to lose it.
+    if thread.losses.get() == 1 && site.habit() != Habit::Loses {
+        come_back(thread);
+    }
+}
+
+/// What the hand-off tells of the site.
+fn record(thread: &Thread<'_>, site: &'static Site) {
+    let Some(holding) = thread.holding() else { return };
+    let shared = thread.shared;
+    let lasted = holding.since.elapsed();
+    if holding.cause == Cause::Blocked && lasted < WASTED {
+        shared.counters.wasted.fetch_add(1, Ordering::Relaxed);
+    }
+    match holding.cause {
+        Cause::Blocked => site.learn(lasted >= WASTED),
+        Cause::Predicted => site.learn(lasted >= BLOCKED),
+        // The monitor has said so already.
+        Cause::Hog => {}
+        // The poll blocked before it came to this call; `Thread::lose` has noted it.
+        Cause::Rescued => return,
+    }
+    let id = site.id();
+    let calls = shared.calls(id);
+    shared.with_events(id, |events| events.handed_over(holding.cause, lasted, calls));
+}
+
+/// The call is over and the core is gone: take an idle one, or go on without.
+fn come_back(thread: &Thread<'_>) {
+    let Some(sleeper) = thread.shared.idle.take_for_claim() else { return };
+    thread.claim(sleeper.seat);
+    thread.lend();
+    thread.release_permit();
+    // The one that slept with this core has none now: it wakes to become a spare.
+    thread.shared.wake_sleeper(sleeper);
+    thread.shared.wake_monitor();
+}

@@ -1,0 +1,88 @@
+//! What is known of each site beside the number of its calls: the rare things, kept under a lock.
+
+mod block_times;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+pub use block_times::BlockTimes;
+
+use crate::primitive::Mutex;
+use crate::protocol::Cause;
+
+/// What happened at a site that is rare enough to be kept under a lock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SiteEvents {
+    /// Hand-offs, by [`Cause`].
+    pub(crate) handoffs: [u64; 4],
+    /// For how long calls blocked that lost a core by it.
+    pub(crate) blocks: BlockTimes,
+    /// The longest time from the hand-off of a hog to its return.
+    pub(crate) longest_hog: Duration,
+    /// Waits for a permit, or for a place in a group.
+    pub(crate) waits: Waits,
+    /// The sum of all calls of the site when it last blocked, plus one; 0 if it never did.
+    pub(crate) calls_at_block: u64,
+}
+
+impl SiteEvents {
+    /// A call whose core was handed over has returned, after `lasted`; the site had made `calls`
+    /// before it.
+    pub(crate) fn handed_over(&mut self, cause: Cause, lasted: Duration, calls: u64) {
+        self.handoffs[cause as usize] += 1;
+        if cause == Cause::Hog {
+            self.longest_hog = self.longest_hog.max(lasted);
+            return;
+        }
+        self.blocks.note(lasted);
+        self.calls_at_block = calls + 1;
+    }
+}
+
+/// For how long calls blocked on one thread while it had no core to lose. Under a load that blocks often
+/// these are nearly all, so each thread keeps its own.
+#[derive(Debug)]
+pub(crate) struct Coreless(Mutex<Vec<(u32, BlockTimes)>>);
+
+impl Coreless {
+    pub(crate) const fn new() -> Self {
+        Coreless(Mutex::new(Vec::new()))
+    }
+
+    /// By the thread: a call of the site in row `id` blocked.
+    pub(crate) fn note(&self, id: u32, lasted: Duration) {
+        let mut sites = self.0.lock();
+        // A thread in this state makes calls of a few sites at most.
+        match sites.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, blocks)) => blocks.note(lasted),
+            None => {
+                let mut blocks = BlockTimes::default();
+                blocks.note(lasted);
+                sites.push((id, blocks));
+            }
+        }
+    }
+
+    /// Adds what is known to `sum`, by site.
+    pub(crate) fn add_to(&self, sum: &mut HashMap<u32, BlockTimes>) {
+        for (id, blocks) in self.0.lock().iter() {
+            sum.entry(*id).or_default().add(blocks);
+        }
+    }
+}
+
+/// Waits in front of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waits {
+    pub(crate) count: u64,
+    pub(crate) total: Duration,
+    pub(crate) longest: Duration,
+}
+
+impl Waits {
+    pub(crate) fn note(&mut self, wait: Duration) {
+        self.count += 1;
+        self.total = self.total.saturating_add(wait);
+        self.longest = self.longest.max(wait);
+    }
+}

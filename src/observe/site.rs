@@ -1,0 +1,290 @@
+//! One place in the source that makes in-place calls, and what is known of it.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use crate::primitive::Mutex;
+
+/// One `threadlet!` in the source: where it stands, and what it says.
+///
+/// The macro makes one as a `static`; [`run`](crate::run) and
+/// [`spawn_blocking`](crate::task::spawn_blocking) use the place they are called from.
+///
+/// A site learns: one whose calls nearly always block (more than three in four, of those that are
+/// watched) has its core handed over *before* the call, which saves the time to notice; one call in 32
+/// runs the ordinary way all the same, so that a site whose calls have ceased to block is found out.
+pub struct Site {
+    file: &'static str,
+    line: u32,
+    column: u32,
+    text: &'static str,
+    /// The number in the table of sites; 0 until the first call inside a runtime.
+    id: AtomicU32,
+    /// What the last calls did, in one small number; see [`Habit`].
+    habit: AtomicU8,
+    /// Calls that were done by asking, in whatever executor.
+    asked: AtomicU64,
+    /// It has been said that it was called outside any runtime.
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only `tracing` says so"))]
+    pub(crate) spoken_of: AtomicBool,
+}
+
+/// Sites beyond this many share one row of counters; nothing else changes for them.
+pub(crate) const MAX_SITES: u32 = 4096;
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("file", &self.file)
+            .field("line", &self.line)
+            .field("column", &self.column)
+            .field("text", &self.text)
+            .finish()
+    }
+}
+
+/// As `file:line` and the text.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.text)
+    }
+}
+
+/// A file, a line, a column and a text.
+type Key = (&'static str, u32, u32, &'static str);
+
+/// The sites of places that call a function.
+static CALLERS: OnceLock<Mutex<HashMap<Key, &'static Site>>> = OnceLock::new();
+
+/// Places that a thread has at hand.
+const KNOWN_PLACES: usize = 64;
+
+type Known = Cell<Option<(&'static Location<'static>, &'static Site)>>;
+
+thread_local! {
+    // Nothing in it needs a drop: it can be read in destructors of other thread-locals, too.
+    static KNOWN: [Known; KNOWN_PLACES] = const { [const { Cell::new(None) }; KNOWN_PLACES] };
+}
+
+static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
+
+impl Site {
+    /// A site, for the macro to put into a `static`.
+    #[doc(hidden)]
+    pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
+        let (id, habit) = (AtomicU32::new(0), AtomicU8::new(0));
+        let asked = AtomicU64::new(0);
+        Site { file, line, column, text, id, habit, asked, spoken_of: AtomicBool::new(false) }
+    }
+
+    /// The file it stands in, as the compiler names it.
+    pub fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The column, from 1.
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+
+    /// The text of the expression, or the name of the function that was called.
+    pub fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// The site of a function called at `place`, made at its first call and kept for ever.
+    ///
+    /// Each thread keeps those it met last at hand: a call that does not block takes no lock.
+    pub(crate) fn at(place: &'static Location<'static>, text: &'static str) -> &'static Site {
+        // Locations are some words long each, and stand side by side.
+        let nth = (ptr::from_ref(place).addr() >> 4) % KNOWN_PLACES;
+        let known = KNOWN.with(|known| known[nth].get());
+        if let Some((other, site)) = known {
+            if ptr::eq(other, place) && ptr::eq(site.text, text) {
+                return site;
+            }
+        }
+        let site = Site::find(place, text);
+        KNOWN.with(|known| known[nth].set(Some((place, site))));
+        site
+    }
+
+    #[cold]
+    fn find(place: &'static Location<'static>, text: &'static str) -> &'static Site {
+        let key = (place.file(), place.line(), place.column(), text);
+        CALLERS
+            .get_or_init(Mutex::default)
+            .lock()
+            .entry(key)
+            .or_insert_with(|| Box::leak(Box::new(Site::new(key.0, key.1, key.2, text))))
+    }
+
+    /// A call was done by asking: on the calling thread, which is none of ours, without waiting.
+    pub(crate) fn note_asked(&'static self) {
+        // It is in the list of sites from now on.
+        self.id();
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The row of this site in every table of counters.
+    #[inline]
+    pub(crate) fn id(&'static self) -> u32 {
+        match self.id.load(Ordering::Relaxed) {
+            0 => self.register(),
+            id => id,
+        }
+    }
+
+    #[cold]
+    fn register(&'static self) -> u32 {
+        let mut sites = SITES.lock();
+        let known = self.id.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        // The last row is for those that found the table full.
+        let id = (sites.len() as u32 + 1).min(MAX_SITES - 1);
+        if id < MAX_SITES - 1 {
+            sites.push(self);
+        }
+        self.id.store(id, Ordering::Relaxed);
+        id
+    }
+
+    /// All sites that were called inside a runtime, or asked outside, by their row.
+    pub(crate) fn all() -> Vec<&'static Site> {
+        SITES.lock().clone()
+    }
+
+    /// Whether its calls nearly always lose their core, so that it is better handed over first.
+    #[inline]
+    pub(crate) fn habit(&self) -> Habit {
+        match self.habit.load(Ordering::Relaxed) {
+            0 => Habit::Stays,
+            score if score < SUSPECT => Habit::Doubtful,
+            score if score < PREDICTED => Habit::Suspect,
+            _ => Habit::Loses,
+        }
+    }
+
+    /// A call lost its core, or returned without having blocked.
+    pub(crate) fn learn(&self, lost: bool) {
+        // A hint: an update that another overwrites is made good by the next call.
+        let score = self.habit.load(Ordering::Relaxed);
+        if cfg!(threadlet_break = "learns-nothing") {
+            return;
+        }
+        let next = if lost { (score + 1).min(CERTAIN) } else { score.saturating_sub(DISMAY) };
+        if next != score {
+            self.habit.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// A call computed for so long that it lost its core: two of those are enough.
+    pub(crate) fn learn_hog(&self) {
+        let score = self.habit.load(Ordering::Relaxed);
+        self.habit.store((score + PREDICTED / 2).min(CERTAIN), Ordering::Relaxed);
+    }
+}
+
+/// What a site is known to do, as a saturating counter tells it, in the manner of branch predictors
+/// (J. E. Smith, "A study of branch prediction strategies", 1981).
+///
+/// A call that loses its core counts 1 up, to [`CERTAIN`]; one that does not counts [`DISMAY`]
+/// down. So the counter rises only at a site of which more than three calls in four lose their core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Habit {
+    /// Nothing is on record: the common case, in which a call that keeps its core writes nothing.
+    Stays,
+    /// A call or two took long: they may have blocked, or have been kept from the CPU.
+    Doubtful,
+    /// Several did: whether the thread slept is asked of the kernel, which is a system call.
+    Suspect,
+    /// It nearly always loses its core.
+    Loses,
+}
+
+const SUSPECT: u8 = 3;
+const PREDICTED: u8 = 6;
+const CERTAIN: u8 = 8;
+const DISMAY: u8 = 3;
+
+const CHUNK: usize = 64;
+
+/// One thread's calls per site: written by the thread alone, summed by whoever asks.
+#[derive(Debug)]
+pub(crate) struct CallCounts {
+    chunks: [OnceLock<Box<[AtomicU64; CHUNK]>>; MAX_SITES as usize / CHUNK],
+}
+
+impl CallCounts {
+    pub(crate) fn new() -> Self {
+        CallCounts { chunks: [const { OnceLock::new() }; MAX_SITES as usize / CHUNK] }
+    }
+
+    /// One more call; returns how many this thread made before.
+    #[inline]
+    pub(crate) fn add(&self, id: u32) -> u64 {
+        let id = id as usize;
+        let chunk = match self.chunks[id / CHUNK].get() {
+            Some(chunk) => chunk,
+            None => self.chunks[id / CHUNK]
+                .get_or_init(|| Box::new([const { AtomicU64::new(0) }; CHUNK])),
+        };
+        let count = chunk[id % CHUNK].load(Ordering::Relaxed);
+        // A plain load and store: nobody else writes.
+        chunk[id % CHUNK].store(count + 1, Ordering::Relaxed);
+        count
+    }
+
+    pub(crate) fn get(&self, id: u32) -> u64 {
+        let id = id as usize;
+        self.chunks[id / CHUNK].get().map_or(0, |chunk| chunk[id % CHUNK].load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        chunks.flat_map(|chunk| chunk.iter()).map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn here() -> &'static Site {
+        Site::at(Location::caller(), "a call")
+    }
+
+    #[test]
+    fn a_place_that_is_known_is_found_without_a_lock() {
+        let find = || here();
+        let site = find();
+        let _held = CALLERS.get().expect("a place is known").lock();
+        // With a lock this would wait for ever.
+        assert!(ptr::eq(find(), site));
+    }
+
+    #[test]
+    fn two_calls_of_one_place_are_two_sites_if_they_differ_in_text() {
+        let place = Location::caller();
+        let [run, spawn] = ["run", "spawn"].map(|text| Site::at(place, text));
+        assert!(!ptr::eq(run, spawn));
+        assert!(ptr::eq(Site::at(place, "run"), run), "though they share a place at hand");
+    }
+}

@@ -1,0 +1,362 @@
+//! What all threads of one runtime share.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `slot` | a thread's place in the table: what others may know and do about it |
+//! | `threads` | how many threads there are, and waiting until there are none |
+//! | `leftover` | what becomes of tasks that are queued when the runtime ends |
+//! | this one | the data of one runtime |
+
+pub(crate) mod leftover;
+pub(crate) mod slot;
+pub(crate) mod threads;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
+
+use self::slot::{Slot, Slots};
+use self::threads::Threads;
+use crate::detect::edges::Edges;
+use crate::driver::{self, Driver};
+use crate::observe::profile::SiteEvents;
+use crate::observe::trace::Trace;
+use crate::primitive::park::Unparked;
+use crate::primitive::{Mutex, Padded};
+use crate::protocol::Cause;
+use crate::protocol::core::{State, Suspect};
+use crate::protocol::idle::{Idle, Sleeper};
+use crate::protocol::monitor_sleep::MonitorSleep;
+use crate::protocol::pool::{Claim, Pool, PoolCounts, Retake, Todo};
+use crate::protocol::queue::{Injector, Lifo, LocalQueue};
+use crate::spawned::{Owned, Runnable};
+
+/// A function that the user wants called.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// A function that the user wants called at each hand-off.
+pub(crate) type HandOffHook = Arc<dyn Fn(Cause) + Send + Sync>;
+
+/// What the builder was told.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) current_thread: bool,
+    pub(crate) workers: usize,
+    pub(crate) max_async_threads: usize,
+    pub(crate) min_spares: usize,
+    pub(crate) thread_name: String,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) keep_alive: Duration,
+    pub(crate) rescue: bool,
+    pub(crate) rescue_after: Duration,
+    pub(crate) hog_after: Duration,
+    pub(crate) on_thread_start: Option<Hook>,
+    pub(crate) on_thread_stop: Option<Hook>,
+    pub(crate) on_hand_off: Option<HandOffHook>,
+}
+
+/// How blocked threads are found, as it turned out at start.
+#[derive(Clone, Debug)]
+pub(crate) struct Detection {
+    /// The sentinel runs, and threads open rings.
+    pub(crate) perf: bool,
+    /// The monitor retakes cores.
+    pub(crate) monitor: bool,
+    /// Why not the better one.
+    pub(crate) reason: Option<String>,
+}
+
+/// What belongs to one seat beside its word. The holder of the core pushes; see the queues.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) queue: LocalQueue<Runnable>,
+    pub(crate) lifo: Lifo<Runnable>,
+    /// Polls so far; written by the holder of its core. It belongs to the seat and not to the
+    /// thread, whose turn may be over after one poll.
+    pub(crate) tick: AtomicU32,
+    /// The monitor asks for a look at timers and I/O behind the poll that runs.
+    pub(crate) overdue: AtomicBool,
+    /// Tasks stolen by this seat; written by the holder of its core.
+    pub(crate) steals: AtomicU64,
+}
+
+/// Counts that are touched seldom.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) wasted: AtomicU64,
+    pub(crate) sentinel_wakeups: AtomicU64,
+    pub(crate) spare_wakeups: AtomicU64,
+    pub(crate) unprotected: AtomicU64,
+    pub(crate) spawn_failures: AtomicU64,
+    pub(crate) ring_faults: AtomicU64,
+    pub(crate) rings: AtomicUsize,
+    /// How often a thread wanted a ring.
+    pub(crate) rings_wanted: AtomicUsize,
+    /// Spares whose threads have been started and have not arrived yet.
+    pub(crate) spares_coming: AtomicUsize,
+}
+
+/// One runtime.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) detection: Detection,
+    pub(crate) pool: Pool,
+    pub(crate) seats: Box<[Padded<Seat>]>,
+    pub(crate) injector: Injector<Runnable>,
+    pub(crate) idle: Idle,
+    pub(crate) owned: Owned,
+    pub(crate) driver: Mutex<Driver>,
+    pub(crate) driver_handle: driver::Handle,
+    pub(crate) slots: Slots,
+    pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
+    pub(crate) counters: Counters,
+    pub(crate) threads: Threads,
+    /// Where the timeline goes, if there is to be one.
+    pub(crate) trace: Option<Trace>,
+    /// No filter stood between us and the kernel when the process was asked: threads may be given
+    /// long slices, and under perf be moved to another CPU.
+    pub(crate) unfiltered: bool,
+    /// The rings of the threads, once there is a sentinel to wait for them.
+    pub(crate) edges: OnceLock<Arc<Edges>>,
+    /// Why there is no sentinel although the kernel would allow it.
+    pub(crate) sentinel_failure: OnceLock<String>,
+    pub(crate) monitor_sleep: MonitorSleep,
+    /// In a current-thread runtime: that core waits for a thread to come into `block_on`.
+    pub(crate) at_home: AtomicBool,
+    /// Threads in `block_on` beside the one that has that core: to be told when it has gone home.
+    pub(crate) beside: Mutex<Vec<Waker>>,
+    /// How many forks lay between the first process and this one when it was built.
+    forks: usize,
+    shutdown: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        detection: Detection,
+        driver: Driver,
+        driver_handle: driver::Handle,
+        trace: Option<Trace>,
+    ) -> Self {
+        let seat = || {
+            Padded(Seat {
+                queue: LocalQueue::new(),
+                lifo: Lifo::new(),
+                tick: AtomicU32::new(0),
+                overdue: AtomicBool::new(false),
+                steals: AtomicU64::new(0),
+            })
+        };
+        Shared {
+            pool: Pool::new(config.workers, config.max_async_threads, config.min_spares),
+            seats: (0..config.workers).map(|_| seat()).collect(),
+            injector: Injector::new(),
+            idle: Idle::new(config.workers),
+            owned: Owned::new(),
+            driver: Mutex::new(driver),
+            driver_handle,
+            slots: Slots::new(),
+            events: Mutex::new(HashMap::new()),
+            counters: Counters::default(),
+            threads: Threads::default(),
+            trace,
+            unfiltered: crate::detect::probe::is_unfiltered(),
+            edges: OnceLock::new(),
+            sentinel_failure: OnceLock::new(),
+            monitor_sleep: MonitorSleep::new(),
+            at_home: AtomicBool::new(config.current_thread),
+            beside: Mutex::new(Vec::new()),
+            forks: crate::sys::fork::forks(),
+            shutdown: AtomicBool::new(false),
+            config,
+            detection,
+        }
+    }
+
+    /// Puts a task into the injector and wakes a seat for it.
+    pub(crate) fn inject(&self, task: Runnable) {
+        self.injector.push(task);
+        if cfg!(threadlet_break = "injector-wake") {
+            return;
+        }
+        // Its fence stands between the push and the look at the flag below.
+        self.notify();
+        if self.is_shutdown() {
+            leftover::came_late(self);
+        }
+    }
+
+    /// After a push: wakes a sleeping seat, if one is needed.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if let Some(sleeper) = self.idle.notify() {
+            self.wake_sleeper(sleeper);
+        }
+    }
+
+    /// Wakes a thread that was taken off the list of sleepers. Not the one that the seat's word
+    /// names by now: the sleeper may have woken by itself and have left, and then that is nobody.
+    #[cold]
+    pub(crate) fn wake_sleeper(&self, sleeper: Sleeper) {
+        self.unpark(self.slots.get(sleeper.slot));
+    }
+
+    /// Wakes a thread, wherever it sleeps.
+    pub(crate) fn unpark(&self, slot: &Slot) {
+        match slot.parker.unpark() {
+            Unparked::Awake | Unparked::Woken => {}
+            Unparked::InDriver => self.driver_handle.unpark(),
+        }
+    }
+
+    /// Whether every core sleeps, or has no thread.
+    pub(crate) fn nobody_awake(&self) -> bool {
+        (0..self.seats.len()).all(|seat| self.pool.word(seat).load().state() == State::Idle)
+    }
+
+    /// Whether any queue holds a task.
+    pub(crate) fn any_work(&self) -> bool {
+        self.injector.len() > 0 || self.seats.iter().any(|seat| seat.queue.len() > 0)
+    }
+
+    /// A thief's claim; returns what became of it.
+    pub(crate) fn retake(&self, claim: Claim) -> Retake {
+        self.retake_with(claim, Todo::default())
+    }
+
+    /// The same by a thread whose CPU has nothing better to do: the spare is woken on it. (Left to
+    /// itself the kernel picks another idle CPU, and the interrupt to wake that one costs more than
+    /// all the rest.)
+    pub(crate) fn retake_here(&self, claim: Claim) -> Retake {
+        self.retake_with(claim, Todo { here: self.unfiltered, ..Todo::default() })
+    }
+
+    fn retake_with(&self, claim: Claim, mut todo: Todo) -> Retake {
+        let answer = self.pool.retake(claim, &mut todo);
+        self.carry_out(todo);
+        if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
+            // The claim is good until the call returns, and the thread has to know of it then. (The
+            // thief's own suspicion is not settled yet: there is no gap.)
+            self.slots.get(claim.observed).suspicion.raise(Suspect::Stalled);
+            self.empty_lifo(claim.seat);
+        }
+        answer
+    }
+
+    /// A core is stalled: what is in its queue others can steal, and what is in its LIFO slot goes
+    /// where they can.
+    pub(crate) fn empty_lifo(&self, seat: usize) {
+        if let Some(task) = self.seats[seat].lifo.take() {
+            self.inject(task);
+        }
+    }
+
+    /// Does what the pool decided under its lock.
+    pub(crate) fn carry_out(&self, todo: Todo) {
+        for (spare, claim) in &todo.handed {
+            let slot = self.slots.get(*spare);
+            if todo.here {
+                slot.bring_here(|| self.pool.word(claim.seat).is_taken_for(*spare));
+            }
+            self.unpark(slot);
+            self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(trace) = &self.trace {
+            todo.handed.iter().for_each(|(_, claim)| trace.hand_off(claim.seat, claim.cause));
+        }
+        if todo.want_spare {
+            self.ring_monitor();
+        }
+        // Foreign code, on a thread that has permits and cores to look after: last.
+        if let Some(hook) = &self.config.on_hand_off {
+            for (_, claim) in &todo.handed {
+                crate::primitive::quietly(|| hook(claim.cause));
+            }
+        }
+        for waker in todo.granted {
+            crate::primitive::quietly(|| waker.wake());
+        }
+    }
+
+    /// Has the monitor look at once.
+    pub(crate) fn ring_monitor(&self) {
+        self.monitor_sleep.ring();
+    }
+
+    /// A seat has woken: the monitor, if it sleeps, must watch it.
+    pub(crate) fn wake_monitor(&self) {
+        self.monitor_sleep.seat_woke();
+    }
+
+    /// Whether this is a copy in a child of `fork`.
+    pub(crate) fn is_of_parent(&self) -> bool {
+        self.forks != crate::sys::fork::forks()
+    }
+
+    /// Whether the runtime is being shut down.
+    #[inline]
+    pub(crate) fn is_shutdown(&self) -> bool {
+        // Ordering: Acquire. Partner: the Release in `begin_shutdown`.
+        self.shutdown.load(Ordering::Acquire)
+    }
+
+    /// `true` for the one that begins the shutdown.
+    pub(crate) fn begin_shutdown(&self) -> bool {
+        let first = !self.shutdown.swap(true, Ordering::AcqRel);
+        // Partner: the fence in `notify`, after a push into the injector. Either that push is seen
+        // by whoever empties the queues last, or the pusher sees the flag.
+        fence(Ordering::SeqCst);
+        first
+    }
+
+    /// Changes what is known of a site.
+    pub(crate) fn with_events<R>(&self, id: u32, f: impl FnOnce(&mut SiteEvents) -> R) -> R {
+        f(self.events.lock().entry(id).or_default())
+    }
+
+    /// One line on the standard error stream: calls wait, and no permit has come back for a while.
+    pub(crate) fn report_saturation(&self, counts: &PoolCounts) {
+        let mut places: Vec<String> = Vec::new();
+        for (slot, _) in self.pool.holders() {
+            let slot = self.slots.get(slot);
+            let place = match (slot.site.get(), slot.spawned_at.get()) {
+                (Some(site), _) => format!("{}:{}", site.file(), site.line()),
+                (None, Some(place)) => format!("task spawned at {}:{}", place.file(), place.line()),
+                (None, None) => continue,
+            };
+            if !places.contains(&place) && places.len() < 8 {
+                places.push(place);
+            }
+        }
+        let text = format!(
+            "{}: {} calls wait for a permit (and {} cores are blocked with no permit to hand them \
+             over), and no blocked call has returned for a second; {} threads are blocked, at {} \
+             (raise `max_async_threads`?)\n",
+            self.config.thread_name,
+            counts.gate,
+            counts.stalled_now,
+            counts.async_threads,
+            places.join(", "),
+        );
+        // On a thread of its own: whoever reads our standard error may have stopped to, and the
+        // monitor has other things to do. If there is no thread to be had, that is the least worry.
+        let _ = std::thread::Builder::new().name("threadlet-report".into()).spawn(move || {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        });
+    }
+
+    /// All calls of a site, by all threads.
+    pub(crate) fn calls(&self, id: u32) -> u64 {
+        self.slots.iter().map(|(_, slot)| slot.counts.get(id)).sum()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("name", &self.config.thread_name).finish_non_exhaustive()
+    }
+}

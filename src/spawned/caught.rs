@@ -1,0 +1,112 @@
+//! A future whose panics stay inside: in a poll, in its own `Drop`, in the `Drop` of its output.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use crate::primitive::quietly;
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send + 'static>;
+
+/// What a task's future asks and tells while it lives.
+pub(crate) trait Life {
+    /// The task was aborted, or its runtime is being shut down: its future is not to be polled.
+    fn is_over(&self) -> bool;
+
+    /// The future is gone.
+    fn end(self);
+}
+
+/// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached) does
+/// not unwind: a value whose `Drop` panics must not take a worker with it.
+#[derive(Debug)]
+pub(crate) struct Outcome<T>(Option<Result<T, Payload>>);
+
+impl<T> Outcome<T> {
+    pub(crate) fn into_result(mut self) -> Option<Result<T, Payload>> {
+        self.0.take()
+    }
+}
+
+impl<T> Drop for Outcome<T> {
+    fn drop(&mut self) {
+        if let Some(result) = self.0.take() {
+            quietly(|| drop(result));
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a task, and its life, which ends when the future is gone.
+    pub(crate) struct Caught<F: Future, L: Life> {
+        #[pin]
+        future: Option<F>,
+        life: Option<L>,
+    }
+
+    impl<F: Future, L: Life> PinnedDrop for Caught<F, L> {
+        fn drop(this: Pin<&mut Self>) {
+            // It was cancelled, and that is what its handle says.
+            let panicked = this.finish();
+            quietly(|| drop(panicked));
+        }
+    }
+}
+
+impl<F: Future, L: Life> Caught<F, L> {
+    pub(crate) fn new(future: F, life: L) -> Self {
+        Caught { future: Some(future), life: Some(life) }
+    }
+
+    /// Drops the future. Returns what that panicked with.
+    fn finish(self: Pin<&mut Self>) -> Option<Payload> {
+        let mut this = self.project();
+        let panicked = catch_unwind(AssertUnwindSafe(|| this.future.set(None))).err();
+        if let Some(life) = this.life.take() {
+            life.end();
+        }
+        panicked
+    }
+}
+
+impl<F: Future, L: Life> Future for Caught<F, L> {
+    type Output = Outcome<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Here and not before the task is run: whoever stops a task says so first and wakes it then.
+        // While it is queued that wake does nothing, and a look from outside could still have come
+        // before the word. Here the task counts as running. Either the wake came before it began to
+        // run, and the word is seen; or it comes later, and the task will be polled again.
+        if self.life.as_ref().is_some_and(Life::is_over) {
+            // That it was stopped is no reason to keep a panic from whoever waits for it.
+            let panicked = self.finish();
+            return Poll::Ready(Outcome(panicked.map(Err)));
+        }
+        let future = self.as_mut().project().future.as_pin_mut();
+        let future = future.expect("a task is not polled after its end");
+        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(poll) => Ok(ready!(poll)),
+            Err(payload) => Err(payload),
+        };
+        // The future goes before its result is seen, so that what it borrowed or locked is free
+        // again when the one that joins it runs.
+        let panicked = self.finish();
+        let result = match (result, panicked) {
+            (Ok(output), Some(payload)) => {
+                quietly(|| drop(output));
+                Err(payload)
+            }
+            // Of two panics the first is the cause.
+            (result, second) => {
+                quietly(|| drop(second));
+                result
+            }
+        };
+        Poll::Ready(Outcome(Some(result)))
+    }
+}

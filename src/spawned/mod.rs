@@ -1,0 +1,34 @@
+//! Spawned tasks: a future on the heap with its header and its handles.
+
+mod caught;
+mod header;
+mod join;
+mod owned;
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+pub(crate) use caught::{Caught, Life};
+pub(crate) use header::Header;
+pub use header::Id;
+pub use join::{AbortHandle, JoinError, JoinHandle};
+pub(crate) use owned::{Owned, Place};
+
+use crate::protocol::queue::Item;
+
+/// A task that is ready to be polled.
+pub(crate) type Runnable = async_task::Runnable<Arc<Header>>;
+
+// SAFETY: `async_task` gives the value up for a pointer, and takes it back from the same.
+unsafe impl Item for Runnable {
+    #[inline]
+    fn into_raw(self) -> NonNull<()> {
+        Runnable::into_raw(self)
+    }
+
+    #[inline]
+    unsafe fn from_raw(raw: NonNull<()>) -> Self {
+        // SAFETY: the caller's promise is what `async_task` asks for.
+        unsafe { Runnable::from_raw(raw) }
+    }
+}
