@@ -96,7 +96,6 @@ mod shared;
 
 mod context;
 
-#[allow(unsafe_code, reason = "the push only a holder may do")]
 mod scheduler;
 
 mod call;

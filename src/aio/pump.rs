@@ -390,7 +390,7 @@ enum Stand {
 
 impl Stand {
     fn of_this_thread() -> Stand {
-        context::with(|thread| match thread.filter(|thread| thread.in_poll.get()) {
+        context::with(|thread| match thread.filter(|thread| thread.poll.active.get()) {
             Some(thread) if thread.shared.pool.anyone_behind() => Stand::Hurried,
             Some(thread) if thread.shared.is_shutdown() => Stand::Hurried,
             Some(thread) if thread.is_coreless() => Stand::Coreless,

@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use crate::context::{self, Thread};
 use crate::observe::site::{Habit, Site};
-use crate::protocol::pool::Todo;
 use crate::protocol::queue::Ticket;
 use crate::shared::Shared;
 
@@ -141,9 +140,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let mut todo = Todo::default();
-            self.shared.pool.give_back(ticket, &mut todo);
-            self.shared.carry_out(todo);
+            self.shared.ask_pool(|pool, todo| pool.give_back(ticket, todo));
         }
     }
 }
@@ -174,17 +171,17 @@ impl Future for Gate {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         context::with(|thread| {
-            let Some(thread) = thread.filter(|thread| thread.in_poll.get()) else {
+            let Some(thread) = thread.filter(|thread| thread.poll.active.get()) else {
                 return self.elsewhere(cx);
             };
-            let spent = thread.budget.get() == 0 && !self.yielded;
+            let spent = thread.budget.is_spent() && !self.yielded;
             let ordinary = self.waiting.is_none()
                 && !self.options.will_block
                 && !spent
                 && thread.shared.pool.free() > 0
                 && !thread.is_coreless();
             if ordinary {
-                thread.budget.set(thread.budget.get().saturating_sub(1));
+                thread.budget.spend();
                 return Poll::Ready(Ok(Pass::Free));
             }
             self.decide(thread, spent, cx)
@@ -219,8 +216,8 @@ impl Gate {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        thread.budget.set(thread.budget.get().saturating_sub(1));
-        if thread.is_coreless() || thread.in_region.get() {
+        thread.budget.spend();
+        if thread.is_coreless() || thread.poll.in_region.get() {
             return Poll::Ready(Ok(Pass::Free));
         }
         if pool.free() > 0 {

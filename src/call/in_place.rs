@@ -31,7 +31,7 @@ pub(crate) fn run_here<T>(
     f: impl FnOnce() -> T,
 ) -> T {
     // A plain call needs no site.
-    if context::with(|thread| thread.is_none_or(|thread| !thread.in_poll.get())) {
+    if context::with(|thread| thread.is_none_or(|thread| !thread.poll.active.get())) {
         return f();
     }
     run_at(Site::at(place, text), Pass::Free, f)

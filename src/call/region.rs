@@ -10,13 +10,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::call::gate::{Admission, Pass};
-use crate::context::arming;
 use crate::context::{self, Thread};
 use crate::observe::site::{Habit, Site};
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
 use crate::protocol::core::Suspect;
-use crate::protocol::pool::{Claim, Todo};
+use crate::protocol::pool::Claim;
 use crate::protocol::queue::Ticket;
 use crate::sys::thread::sleeps;
 
@@ -41,7 +40,7 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
     context::with(|thread| match thread {
         // Outside a poll (a hook, a plain thread, a child of `fork`) and inside another region a
         // region is a plain call.
-        Some(thread) if thread.in_poll.get() && !thread.in_region.get() => {
+        Some(thread) if thread.poll.active.get() && !thread.poll.in_region.get() => {
             let _exit = enter(thread, site, pass);
             f()
         }
@@ -58,8 +57,17 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
 struct Exit<'t, 'a> {
     thread: &'t Thread<'a>,
     site: &'static Site,
-    /// What is not the common case: nothing to do at the end but to look at the word.
-    special: Option<Special>,
+    kind: Kind,
+}
+
+/// What there is to do at the end of a call.
+enum Kind {
+    /// The common case, with the core lent: to look at the word.
+    Common,
+    /// There was no core at the entry, and nothing is measured: nothing.
+    Plain,
+    /// Anything else.
+    Special(Special),
 }
 
 struct Special {
@@ -140,7 +148,7 @@ impl Watch {
 #[inline(always)]
 fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
     fail_point!("region-enter");
-    thread.in_region.set(true);
+    thread.poll.in_region.set(true);
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
     let common = site.habit() == Habit::Stays
@@ -148,24 +156,23 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
         && matches!(pass, Pass::Free)
         && !thread.is_coreless()
         && !thread.traced
-        && arming::is_settled(thread);
-    let special = if common { None } else { enter_slowly(thread, site, pass, nth) };
-    Exit { thread, site, special }
+        && thread.ring.is_settled();
+    let kind = if common { Kind::Common } else { enter_slowly(thread, site, pass, nth) };
+    Exit { thread, site, kind }
 }
 
 /// Anything but the common case: the thread has no core, the call is to be watched, or the region
 /// is to hand over first, or to run without a permit in sight.
 #[cold]
 #[inline(never)]
-fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Option<Special> {
+fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) -> Kind {
     let begun = thread.traced.then(Instant::now);
-    let special = |how, watch, _admission| Some(Special { how, watch, begun, _admission });
+    let special = |how, watch, _admission| Kind::Special(Special { how, watch, begun, _admission });
     let habit = site.habit();
     if thread.is_coreless() {
-        thread.glued.set(true);
+        thread.poll.called_coreless.set(true);
         if habit < Habit::Suspect && !thread.traced {
-            thread.plain.set(true);
-            return None;
+            return Kind::Plain;
         }
         // For the profile and the timeline alone: there is no core to be saved.
         let watch = if habit < Habit::Suspect { Watch::No } else { Watch::Wall(Instant::now()) };
@@ -181,7 +188,7 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
             return special(How::Lent, Watch::No, None);
         }
         Pass::Free if habit != Habit::Loses || is_sample(nth) => {
-            arming::on_region(thread);
+            thread.ring.on_call();
             return special(How::Lent, Watch::begin(habit, nth), None);
         }
         Pass::Inline => return special(How::Lent, Watch::No, None),
@@ -199,20 +206,21 @@ fn is_sample(nth: u64) -> bool {
 }
 
 fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
-    let (Some(core), Some(seen)) = (thread.core(), thread.word()) else { return false };
-    let claim = Claim { seat: core.index, seen, observed: thread.id, cause: Cause::Predicted };
-    let mut todo = Todo::default();
-    let done = thread.shared.pool.hand_over_first(ticket, claim, &mut todo);
-    if done {
-        thread.lose();
-    } else {
-        // The claim is on the list, and good for this call only.
-        thread.slot.suspicion.raise(Suspect::Stalled);
-    }
-    thread.shared.carry_out(todo);
+    let Some((seat, seen)) = thread.lent() else { return false };
+    let claim = Claim { seat, seen, observed: thread.id, cause: Cause::Predicted };
+    let done = thread.shared.ask_pool(|pool, todo| {
+        let done = pool.hand_over_first(ticket, claim, todo);
+        if done {
+            thread.lose();
+        } else {
+            // The claim is on the list, and good for this call only.
+            thread.slot.suspicion.raise(Suspect::Stalled);
+        }
+        done
+    });
     if !done {
-        // The call is about to block, and a task that was just woken may be in this core's slot.
-        thread.shared.empty_lifo(core.index);
+        // The call is about to block, and a task that was just woken may be in this core's LIFO slot.
+        thread.shared.empty_lifo(seat);
     }
     done
 }
@@ -222,20 +230,21 @@ impl Drop for Exit<'_, '_> {
     fn drop(&mut self) {
         fail_point!("region-exit");
         self.thread.slot.site.set(None);
-        self.thread.in_region.set(false);
-        if self.special.is_some() || !self.thread.leave_region() {
-            leave_slowly(self.thread, self.site, self.special.take());
+        self.thread.poll.in_region.set(false);
+        if !matches!(self.kind, Kind::Common) || !self.thread.leave_region() {
+            let kind = std::mem::replace(&mut self.kind, Kind::Common);
+            leave_slowly(self.thread, self.site, kind);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Special>) {
-    if thread.plain.replace(false) || thread.forgotten.get() {
+fn leave_slowly(thread: &Thread<'_>, site: &'static Site, kind: Kind) {
+    if matches!(kind, Kind::Plain) || thread.is_forgotten() {
         return;
     }
-    if let Some(special) = &special {
+    if let Kind::Special(special) = &kind {
         if let (Some(begun), Some(trace)) = (special.begun, &thread.shared.trace) {
             trace.call(thread.slot.tid.load(Ordering::Relaxed), site, begun, special.how.word());
         }
@@ -246,12 +255,12 @@ fn leave_slowly(thread: &Thread<'_>, site: &'static Site, special: Option<Specia
             How::Lent => {}
         }
     }
-    thread.glued.set(true);
-    arming::on_loss(thread);
+    thread.poll.called_coreless.set(true);
+    thread.ring.on_loss();
     record(thread, site);
     // A task that blocks again and again is better off staying where it is, on a thread of its own,
     // than taking a core only to lose it.
-    if thread.losses.get() == 1 && site.habit() != Habit::Loses {
+    if thread.poll.losses.get() == 1 && site.habit() != Habit::Loses {
         come_back(thread);
     }
 }
@@ -280,8 +289,7 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
 /// The call is over and the core is gone: take an idle one, or go on without.
 fn come_back(thread: &Thread<'_>) {
     let Some(sleeper) = thread.shared.idle.take_for_claim() else { return };
-    thread.claim(sleeper.seat);
-    thread.lend();
+    thread.lend(thread.claim(sleeper.seat));
     thread.release_permit();
     // The one that slept with this core has none now: it wakes to become a spare.
     thread.shared.wake_sleeper(sleeper);

@@ -92,7 +92,7 @@ pub(crate) fn is_task_of(handle: &driver::Handle) -> bool {
     }
     with(|thread| {
         thread.is_some_and(|thread| {
-            thread.in_task.get() && thread.shared.driver_handle.is_same(handle)
+            thread.poll.of_task.get() && thread.shared.driver_handle.is_same(handle)
         })
     })
 }

@@ -6,24 +6,29 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `thread` | which core this thread has, and what goes with it |
-//! | `arming` | when the thread opens its ring, and when it arms it |
+//! | `thread` | what this thread has, polls, and may go on with |
+//! | `core` | which core it has, and who may touch what belongs to that |
+//! | `ring` | when the thread opens, arms and closes its ring |
+//! | `budget` | how long a task may go on before others have their turn |
 //! | `schedule` | where a task goes that is ready |
 //! | `entered` | which runtime is current |
 //! | `polled` | whether what is polled is ours, and a task |
 //! | `forked` | that a child of `fork` has none of it |
 
-pub(crate) mod arming;
+mod budget;
+#[allow(unsafe_code, reason = "the pushes that only the holder of a core may do")]
+mod core;
 mod entered;
 mod forked;
 mod polled;
-#[allow(unsafe_code, reason = "the push only a holder may do")]
+mod ring;
 mod schedule;
 #[allow(unsafe_code, reason = "one thread-local pointer")]
 mod thread;
 
+pub(crate) use self::core::HeldCore;
 pub(crate) use self::entered::{current_driver, enter, is_task_of, leave, with_shared};
 pub(crate) use self::forked::{forget_after_fork, forks};
 pub(crate) use self::polled::{in_root, is_ours, outside_task};
 pub(crate) use self::schedule::schedule;
-pub(crate) use self::thread::{BUDGET_WITH_CORE, Core, Thread, with};
+pub(crate) use self::thread::{Thread, with};

@@ -23,7 +23,7 @@ pub(crate) fn in_root<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the calling thread is in a poll of a runtime of ours: a task's, or the root future's. A
 /// call that blocks here harms nobody; anywhere else it would hold up a stranger's tasks.
 pub(crate) fn is_ours() -> bool {
-    IN_ROOT.get() || with(|thread| thread.is_some_and(|thread| thread.in_poll.get()))
+    IN_ROOT.get() || with(|thread| thread.is_some_and(|thread| thread.poll.active.get()))
 }
 
 /// Runs `f`, which polls something that is no task, perhaps inside a task's poll.
@@ -37,7 +37,7 @@ pub(crate) fn outside_task<R>(f: impl FnOnce() -> R) -> R {
         }
     }
     with(|thread| {
-        let cell = thread.map(|thread| &thread.in_task);
+        let cell = thread.map(|thread| &thread.poll.of_task);
         let _restore = Restore(cell, cell.is_some_and(|cell| cell.replace(false)));
         f()
     })

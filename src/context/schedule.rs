@@ -1,45 +1,45 @@
 //! Where a task goes that is woken, spawned or has yielded on this thread.
 
-use std::cell::Cell;
 use std::ptr;
 
-use super::thread::{Core, Thread, with};
+use super::core::HeldCore;
+use super::thread::{Thread, with};
 use crate::shared::Shared;
 use crate::spawned::Runnable;
 
 /// Puts a task where the calling thread can best leave it for `shared`.
 #[inline]
 pub(crate) fn schedule(shared: &Shared, task: Runnable, yielded: bool) {
-    let task = Cell::new(Some(task));
-    with(|thread| {
-        let Some(thread) = thread.filter(|thread| ptr::eq(&**thread.shared, shared)) else {
-            return;
-        };
-        thread.with_core(|core| {
-            if let Some(task) = task.take() {
-                push(thread, core, task, yielded);
-            }
-        });
-        if yielded {
-            task.set(task.take().and_then(|task| thread.keep(task)));
-        }
+    let left = with(|thread| match thread {
+        Some(thread) if ptr::eq(&**thread.shared, shared) => leave_here(thread, task, yielded),
+        _ => Some(task),
     });
-    if let Some(task) = task.take() {
+    if let Some(task) = left {
         shared.inject(task);
     }
+}
+
+/// With the thread's core, or with the thread itself. Returns the task if it cannot be left there.
+#[inline]
+fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runnable> {
+    if let Some(core) = thread.core_in_hand() {
+        push(thread, &core, task, yielded);
+        return None;
+    }
+    if yielded { thread.keep(task) } else { Some(task) }
 }
 
 /// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue
 /// for one that yielded and for whoever is pushed out of the slot.
 #[inline]
-fn push(thread: &Thread<'_>, core: Core<'_>, task: Runnable, yielded: bool) {
-    let task = if yielded { Some(task) } else { core.seat.lifo.replace(Some(task)) };
+fn push(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable, yielded: bool) {
+    let seat = core.seat();
+    let task = if yielded { Some(task) } else { seat.lifo.replace(Some(task)) };
     let Some(task) = task else { return };
     // A task that yields with nobody else in line is run by this very thread, which is between its
     // poll and the next look at its queue: nobody needs to wake for it.
-    let alone = yielded && core.seat.queue.len() == 0 && core.seat.lifo.is_empty();
-    // SAFETY: `with_core` runs its closure only while this thread holds the core.
-    if let Err(task) = unsafe { core.seat.queue.push(task) } {
+    let alone = yielded && seat.queue.len() == 0 && seat.lifo.is_empty();
+    if let Err(task) = core.push(task) {
         overflow(thread, core, task);
     }
     if !alone {
@@ -49,8 +49,8 @@ fn push(thread: &Thread<'_>, core: Core<'_>, task: Runnable, yielded: bool) {
 
 /// The seat's queue is full: half of it goes to the injector, and the new task behind it.
 #[cold]
-fn overflow(thread: &Thread<'_>, core: Core<'_>, task: Runnable) {
-    let half = core.seat.queue.len() / 2;
-    let batch = std::iter::from_fn(|| core.seat.queue.pop()).take(half);
+fn overflow(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable) {
+    let queue = &core.seat().queue;
+    let batch = std::iter::from_fn(|| queue.pop()).take(queue.len() / 2);
     thread.shared.injector.push_batch(batch.chain(std::iter::once(task)));
 }

@@ -43,7 +43,7 @@ pub(super) fn moved<T: Send + 'static>(
     call: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Moved<T> {
     let own = context::with(|thread| {
-        let thread = thread.filter(|thread| thread.in_poll.get())?;
+        let thread = thread.filter(|thread| thread.poll.active.get())?;
         Some(Handle { shared: thread.shared.clone() })
     });
     match own.map_or_else(runtime::try_global, Ok) {

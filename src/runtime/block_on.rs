@@ -124,7 +124,7 @@ impl Wake for Woken {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Ordering: Release. Partner: the swap in `poll_if_woken`. The unpark behind it leaves a
+        // Ordering: Release. Partner: the swap in `take_wake`. The unpark behind it leaves a
         // token, so a thread that looked here too early does not sleep.
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.shared.unpark(self.shared.slots.get(self.slot));
@@ -140,26 +140,24 @@ struct RootFuture<'f, F: Future> {
 }
 
 impl<F: Future> Root for RootFuture<'_, F> {
-    fn poll_if_woken(&mut self, thread: &Thread<'_>) -> ControlFlow<()> {
-        if !self.woken.woken.swap(false, Ordering::AcqRel) {
-            return ControlFlow::Continue(());
-        }
-        // Should it block, nobody is to count on this seat's search.
-        worker::end_search(thread);
+    fn is_woken(&self) -> bool {
+        self.woken.woken.load(Ordering::Acquire)
+    }
+
+    fn take_wake(&self) -> bool {
+        // Ordering: AcqRel. Partner: the swap in `wake_by_ref`.
+        self.woken.woken.swap(false, Ordering::AcqRel)
+    }
+
+    fn poll(&mut self) -> ControlFlow<()> {
         let mut cx = Context::from_waker(&self.waker);
-        let poll = worker::in_poll(thread, || {
-            catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx)))
-        });
-        self.output = match poll {
+        let poll = AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx));
+        self.output = match catch_unwind(poll) {
             Ok(Poll::Pending) => return ControlFlow::Continue(()),
             Ok(Poll::Ready(output)) => Some(Ok(output)),
             Err(payload) => Some(Err(payload)),
         };
         ControlFlow::Break(())
-    }
-
-    fn is_woken(&self) -> bool {
-        self.woken.woken.load(Ordering::Acquire)
     }
 }
 
@@ -172,8 +170,7 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
     let waker = Waker::from(woken.clone());
     let mut root = RootFuture { future, woken, waker, output: None };
     thread.install(|| {
-        thread.claim(0);
-        worker::run(thread, &mut Some(&mut root));
+        worker::run(thread, thread.claim(0), Some(&mut root));
         if shared.is_shutdown() {
             // The threads may all have been out when this one left its last task in a queue.
             drop_tasks(shared);
@@ -181,7 +178,10 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
         // Without the core from here on: a spare has it, and the tasks go on there.
         thread.release_permit();
         while root.output.is_none() {
-            if root.poll_if_woken(thread).is_continue() {
+            if root.take_wake() {
+                let (core, _) = worker::in_poll(thread, None, || root.poll());
+                assert!(core.is_none(), "a poll that begins without a core takes none");
+            } else {
                 thread.slot.parker.park(None);
             }
         }
@@ -196,12 +196,11 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
 /// The thread leaves `block_on`. Its core stays here for the next one, or with the spare that took
 /// it over.
 fn leave(thread: &Thread<'_>) {
-    if thread.forgotten.get() {
+    if thread.is_forgotten() {
         return;
     }
     let shared = thread.shared;
-    thread.ring.borrow_mut().take();
-    thread.close_slot_ring();
+    thread.ring.close();
     // A token left behind is nothing the slot's next thread could take for its own.
     let _ = thread.slot.parker.park(Some(Duration::ZERO));
     shared.slots.release(thread.id);

@@ -47,7 +47,6 @@ pub enum Detector {
 /// ```
 #[derive(Clone)]
 pub struct Builder {
-    current_thread: bool,
     workers: Option<usize>,
     detector: Detector,
     min_spares: Option<usize>,
@@ -72,7 +71,6 @@ impl Builder {
 
     fn new(current_thread: bool) -> Self {
         Builder {
-            current_thread,
             workers: None,
             detector: Detector::Auto,
             min_spares: None,
@@ -214,12 +212,12 @@ impl Builder {
     /// the first of them, and if it cannot be had that socket says so.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut config = self.config.clone();
-        config.workers = match (self.current_thread, self.workers) {
+        config.workers = match (self.config.current_thread, self.workers) {
             (_, Some(count)) => bounded("worker_threads", count, MAX_WORKERS)?,
             (true, None) => 1,
             (false, None) => std::thread::available_parallelism().map_or(1, usize::from),
         };
-        if self.current_thread {
+        if self.config.current_thread {
             config.workers = 1;
         }
         bounded("max_async_threads", config.max_async_threads, MAX_ASYNC)?;
@@ -269,7 +267,7 @@ fn from_environment() -> io::Result<Option<Detector>> {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("current_thread", &self.current_thread)
+            .field("current_thread", &self.config.current_thread)
             .field("worker_threads", &self.workers)
             .field("max_async_threads", &self.config.max_async_threads)
             .field("detector", &self.detector)

@@ -26,7 +26,6 @@ pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};
 pub use crate::protocol::Cause;
-use crate::protocol::pool::Todo;
 use crate::scheduler::{monitor, shutdown, spare};
 use crate::shared::threads;
 use crate::shared::{Config, Detection, Shared};
@@ -132,9 +131,7 @@ impl Runtime {
     /// If `count` is 0.
     pub fn set_max_async_threads(&self, count: usize) {
         assert!(count > 0, "max_async_threads is 0: it must be at least 1");
-        let mut todo = Todo::default();
-        self.handle.shared.pool.set_cap(count, &mut todo);
-        self.handle.shared.carry_out(todo);
+        self.handle.shared.ask_pool(|pool, todo| pool.set_cap(count, todo));
     }
 
     /// Shuts down, and waits for the threads for at most `limit` (on a thread of a runtime, not at

@@ -15,7 +15,7 @@ use crate::protocol::Cause;
 use crate::protocol::core::{SlotId, State, Suspect};
 use crate::protocol::pool::Claim;
 use crate::shared::Shared;
-use crate::shared::threads::Vital;
+use crate::shared::threads::Role;
 
 /// Starts the sentinel of `shared`.
 ///
@@ -27,11 +27,9 @@ use crate::shared::threads::Vital;
 /// What the operating system says. The runtime then does without.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let edges = Arc::new(Edges::new()?);
-    let (mine, waited_on) = (shared.clone(), edges.clone());
-    let spawned = std::thread::Builder::new()
-        .name(format!("{}-sentinel", shared.config.thread_name))
-        .spawn(move || run(&mine, &waited_on));
-    spawned?;
+    let waited_on = edges.clone();
+    let body = move |shared: &Arc<Shared>| run(shared, &waited_on);
+    shared.start_thread(Role::Unwaited, "-sentinel", None, body)?;
     // Threads open rings from here on.
     let _ = shared.edges.set(edges.clone());
     // Partner: the fence in `begin_shutdown`. Either whoever shuts down finds the rings, or the
@@ -44,7 +42,6 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 fn run(shared: &Arc<Shared>, edges: &Edges) {
-    let _vital = Vital::begin();
     // Refused, it is an ordinary thread: correct, and in the way at times.
     let _ = crate::sys::thread::set_idle_policy();
     let mut goes_on = true;

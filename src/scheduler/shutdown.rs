@@ -55,23 +55,6 @@ pub(crate) fn wait(shared: &Arc<Shared>, limit: Option<Duration>) -> bool {
     all
 }
 
-/// A thread that could hold a core ends.
-pub(crate) fn thread_ends(shared: &Arc<Shared>) {
-    if shared.is_shutdown() {
-        // Before this thread is counted out, so that whoever waits for the threads finds the tasks
-        // gone; and again by the last one out, for what came in between.
-        drop_tasks(shared);
-    }
-    if shared.threads.ended(true) && shared.is_shutdown() {
-        drop_tasks(shared);
-    }
-}
-
-/// The monitor or the sentinel ends.
-pub(crate) fn helper_ends(shared: &Arc<Shared>) {
-    shared.threads.ended(false);
-}
-
 /// The invariants that must hold when every thread is out.
 #[cfg(debug_assertions)]
 fn check(shared: &Shared) {

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{shutdown, worker};
+use super::worker;
 use crate::context::Thread;
 use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::SlotId;
 use crate::shared::Shared;
-use crate::shared::threads::Vital;
+use crate::shared::threads::Role;
 use crate::sys;
 
 /// Starts a thread that adopts the core retaken for it, and waits as a spare otherwise.
@@ -19,26 +19,14 @@ use crate::sys;
 ///
 /// What the operating system says; nothing has changed then, and `slot` is free again.
 pub(crate) fn start(shared: &Arc<Shared>, slot: SlotId, coming: bool) -> io::Result<()> {
-    let mut builder = std::thread::Builder::new().name(shared.config.thread_name.clone());
-    if let Some(size) = shared.config.stack_size {
-        builder = builder.stack_size(size);
-    }
-    shared.threads.starting(true);
     let expected = &shared.counters.spares_coming;
     expected.fetch_add(usize::from(coming), Ordering::Relaxed);
-    let mine = shared.clone();
-    match builder.spawn(move || main(&mine, slot, coming)) {
-        Ok(handle) => {
-            shared.threads.started(handle);
-            Ok(())
-        }
-        Err(error) => {
-            expected.fetch_sub(usize::from(coming), Ordering::Relaxed);
-            shared.slots.release(slot);
-            shared.threads.ended(true);
-            Err(error)
-        }
-    }
+    let stack_size = shared.config.stack_size;
+    let body = move |shared: &Arc<Shared>| main(shared, slot, coming);
+    shared.start_thread(Role::Runner, "", stack_size, body).inspect_err(|_| {
+        expected.fetch_sub(usize::from(coming), Ordering::Relaxed);
+        shared.slots.release(slot);
+    })
 }
 
 /// One more spare. Failures are counted; the caller tries again later.
@@ -52,7 +40,6 @@ pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
 }
 
 fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
-    let _vital = Vital::begin();
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(sys::thread::tid(), Ordering::Relaxed);
     if let Some(trace) = &shared.trace {
@@ -67,13 +54,11 @@ fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
             quietly(|| hook());
         }
     });
-    thread.ring.borrow_mut().take();
-    thread.close_slot_ring();
+    thread.ring.close();
     // What the thread leaves in its slot is nothing the next one could take for its own.
     let _ = thread.slot.parker.park(Some(std::time::Duration::ZERO));
     shared.slots.release(id);
     arrived(shared, &mut coming);
-    shutdown::thread_ends(shared);
 }
 
 /// A spare that was waited for is here (or gone again).
@@ -90,9 +75,9 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
     loop {
         if let Some(seat) = thread.shared.pool.taken_for(thread.id) {
             listed = false;
-            thread.adopt(seat);
+            let core = thread.adopt(seat);
             thread.slot.go_free();
-            worker::run(thread, &mut None);
+            worker::run(thread, core, None);
         }
         let pool = &thread.shared.pool;
         let ends = thread.shared.is_shutdown();

@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::context::arming;
-use crate::context::{BUDGET_WITH_CORE, Core, Thread};
+use crate::context::{HeldCore, Thread};
 use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::NO_SLOT;
@@ -31,116 +30,287 @@ const LIFO_STREAK: u32 = 3;
 
 /// The future of `block_on` in a current-thread runtime, polled between tasks.
 pub(crate) trait Root {
-    /// Polls it if it was woken. `Break`: it has finished.
-    fn poll_if_woken(&mut self, thread: &Thread<'_>) -> ControlFlow<()>;
-
     /// Whether it was woken and waits to be polled.
     fn is_woken(&self) -> bool;
+
+    /// The same; it is to be polled then, and counts as woken no longer.
+    fn take_wake(&self) -> bool;
+
+    /// Polls it. `Break`: it has finished.
+    fn poll(&mut self) -> ControlFlow<()>;
 }
 
 /// Runs tasks until the thread has no core any more, `root` has finished, or the runtime shuts
 /// down. Afterwards the thread has no core.
-pub(crate) fn run(thread: &Thread<'_>, root: &mut Option<&mut dyn Root>) {
+pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<&mut dyn Root>) {
     thread.shared.wake_monitor();
-    thread.keeps.set(root.is_none());
-    begin_turn(thread);
-    while !thread.is_coreless() {
+    thread.allow_again(root.is_none());
+    let (mut worker, core) = Worker::begin(thread, core);
+    let mut held = core;
+    while let Some(core) = held.take() {
         if thread.shared.is_shutdown() {
+            held = Some(core);
             break;
         }
-        if let Some(root) = root {
-            if root.poll_if_woken(thread).is_break() {
-                break;
-            }
-            if thread.is_coreless() {
-                break;
-            }
-        }
-        match next_task(thread) {
-            Some(task) => {
-                end_search(thread);
-                if thread.wants_ring.get() {
-                    arming::open(thread);
+        let core = match root.as_deref_mut().filter(|root| root.take_wake()) {
+            None => Some(core),
+            Some(root) => {
+                let (core, polled) = worker.poll_root(core, root);
+                if polled.is_break() {
+                    held = core;
+                    break;
                 }
-                run_task(thread, task);
+                core
             }
-            None => sleep(thread, root.as_deref()),
+        };
+        held = core.and_then(|core| worker.run_next(core, root.as_deref()));
+    }
+    worker.end_search();
+    if let Some(core) = held {
+        // The core goes back to nobody; what is queued stays with its seat.
+        thread.ring.disarm();
+        thread.park(core, NO_SLOT);
+    }
+}
+
+/// What a thread remembers from task to task while it has its core.
+struct Worker<'t, 'a> {
+    thread: &'t Thread<'a>,
+    /// It counts as searching: a push that sees it wakes nobody.
+    searching: bool,
+    /// Tasks in a row that came from the LIFO slot.
+    lifo_streak: u32,
+    /// When to look at timers and I/O.
+    drive_at: Instant,
+    /// Of the generator that picks whom to steal from.
+    seed: u32,
+}
+
+impl<'t, 'a> Worker<'t, 'a> {
+    /// A core that changes hands often would never get to its regular look at timers and I/O: a change
+    /// counts as several polls, and timers that are due have their turn at once.
+    fn begin(thread: &'t Thread<'a>, core: HeldCore<'a>) -> (Self, Option<HeldCore<'a>>) {
+        let seat = core.seat();
+        let tick = seat.tick.load(Ordering::Relaxed);
+        let turn = (INTERVAL - 1 - tick % INTERVAL).min(TURN);
+        seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
+        thread.budget.refill();
+        let now = Instant::now();
+        let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
+        let mut worker = Worker { thread, searching: false, lifo_streak: 0, drive_at: now, seed };
+        let mut ready = Vec::new();
+        thread.shared.driver_handle.expire(now, &mut ready);
+        let core = worker.wake_all(Some(core), ready);
+        (worker, core)
+    }
+
+    /// Polls the root. Without a core, afterwards, it was lost.
+    fn poll_root(
+        &mut self,
+        core: HeldCore<'a>,
+        root: &mut dyn Root,
+    ) -> (Option<HeldCore<'a>>, ControlFlow<()>) {
+        // Should it block, nobody is to count on this seat's search.
+        self.end_search();
+        in_poll(self.thread, Some(core), || root.poll())
+    }
+
+    /// The next task, or sleep if there is none.
+    fn run_next(&mut self, core: HeldCore<'a>, root: Option<&dyn Root>) -> Option<HeldCore<'a>> {
+        let seat = core.seat();
+        let tick = seat.tick.load(Ordering::Relaxed).wrapping_add(1);
+        seat.tick.store(tick, Ordering::Relaxed);
+        let regular = tick.is_multiple_of(INTERVAL);
+        let core = if regular || self.is_drive_due(&core, tick) {
+            self.drive(core, Instant::now())?
+        } else {
+            core
+        };
+        match self.next_task(&core, regular) {
+            Some(task) => {
+                self.end_search();
+                self.thread.ring.open_if_wanted();
+                run_task(self.thread, core, task)
+            }
+            None => self.sleep(core, root),
         }
     }
-    end_search(thread);
-    if thread.core().is_some() {
-        // The core goes back to nobody; what is queued stays with its seat.
-        thread.disarm();
-        thread.park_core(NO_SLOT);
+
+    fn next_task(&mut self, core: &HeldCore<'_>, regular: bool) -> Option<Runnable> {
+        let first = if regular { self.thread.shared.injector.pop() } else { None };
+        first
+            .or_else(|| self.own_task(core))
+            .or_else(|| injected(self.thread, core))
+            .or_else(|| self.steal(core))
     }
-}
 
-/// A core that changes hands often would never get to its regular look at timers and I/O: a change
-/// counts as several polls, and timers that are due have their turn at once.
-fn begin_turn(thread: &Thread<'_>) {
-    let Some(core) = thread.core() else { return };
-    let tick = core.seat.tick.load(Ordering::Relaxed);
-    let turn = (INTERVAL - 1 - tick % INTERVAL).min(TURN);
-    core.seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
-    thread.budget.set(BUDGET_WITH_CORE);
-    let mut ready = Vec::new();
-    thread.shared.driver_handle.expire(Instant::now(), &mut ready);
-    wake_all(thread, ready);
-}
+    /// Whether timers and I/O may have waited for long: the monitor says so, or the clock does, which is
+    /// asked behind a poll that has made many calls, and every few polls.
+    fn is_drive_due(&self, core: &HeldCore<'_>, tick: u32) -> bool {
+        let overdue = &core.seat().overdue;
+        // Ordering: a hint, here and where it is set.
+        if overdue.load(Ordering::Relaxed) {
+            overdue.store(false, Ordering::Relaxed);
+            return true;
+        }
+        let asks = tick.is_multiple_of(CLOCK) || self.thread.budget.is_half_spent();
+        asks && Instant::now() >= self.drive_at
+    }
 
-fn next_task(thread: &Thread<'_>) -> Option<Runnable> {
-    let core = thread.core()?;
-    let tick = core.seat.tick.load(Ordering::Relaxed).wrapping_add(1);
-    core.seat.tick.store(tick, Ordering::Relaxed);
-    let regular = tick % INTERVAL == 0;
-    if regular || is_drive_due(thread, core, tick) {
-        drive(thread, Instant::now());
-        if thread.is_coreless() {
+    fn own_task(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
+        let seat = core.seat();
+        if self.lifo_streak < LIFO_STREAK {
+            if let Some(task) = seat.lifo.take() {
+                self.lifo_streak += 1;
+                return Some(task);
+            }
+        }
+        self.lifo_streak = 0;
+        seat.queue.pop().or_else(|| seat.lifo.take())
+    }
+
+    fn steal(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
+        let shared = self.thread.shared;
+        let seats = shared.seats.len();
+        if seats == 1 {
             return None;
         }
+        if !self.searching {
+            if !shared.idle.start_search() {
+                return None;
+            }
+            self.searching = true;
+        }
+        let start = self.random() as usize % seats;
+        let others = (0..seats).map(|nth| (start + nth) % seats).filter(|nth| *nth != core.index());
+        for victim in others {
+            let task = core.steal_from(&shared.seats[victim].queue);
+            if task.is_some() {
+                let steals = &core.seat().steals;
+                steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                return task;
+            }
+        }
+        injected(self.thread, core)
     }
-    if regular {
-        if let Some(task) = thread.shared.injector.pop() {
-            return Some(task);
+
+    /// A number that tells seats apart and moves on; quality does not matter.
+    fn random(&mut self) -> u32 {
+        // Marsaglia's xorshift, "Xorshift RNGs", 2003.
+        let mut x = self.seed;
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.seed = x;
+        x
+    }
+
+    /// The search is over. The last to search wakes another in its place: a push that saw it searching
+    /// has woken nobody.
+    fn end_search(&mut self) {
+        let shared = self.thread.shared;
+        if std::mem::take(&mut self.searching) && shared.idle.end_search() && shared.any_work() {
+            shared.notify();
         }
     }
-    // Asked again: in `drive` the thread may have lost one core and claimed another.
-    let core = thread.core()?;
-    own_task(thread, core).or_else(|| injected(thread, core)).or_else(|| steal(thread, core))
-}
 
-/// Whether timers and I/O may have waited for long: the monitor says so, or the clock does, which is
-/// asked behind a poll that has made many calls, and every few polls.
-fn is_drive_due(thread: &Thread<'_>, core: Core<'_>, tick: u32) -> bool {
-    // Ordering: a hint, here and where it is set.
-    if core.seat.overdue.load(Ordering::Relaxed) {
-        core.seat.overdue.store(false, Ordering::Relaxed);
-        return true;
+    /// In passing: timers that are due, and I/O that is ready, if nobody else is at it.
+    fn drive(&mut self, core: HeldCore<'a>, now: Instant) -> Option<HeldCore<'a>> {
+        self.drive_at = now + DRIVE_AFTER;
+        let mut ready = Vec::new();
+        self.thread.shared.driver_handle.expire(now, &mut ready);
+        if let Some(mut driver) = self.thread.shared.driver.try_lock() {
+            // An error of the poller is one that the next sleep meets too, and waits out.
+            let _ = driver.turn(Some(Duration::ZERO), &mut ready);
+        }
+        self.wake_all(Some(core), ready)
     }
-    let asks = tick.is_multiple_of(CLOCK) || thread.budget.get() <= BUDGET_WITH_CORE / 2;
-    asks && Instant::now() >= thread.drive_at.get()
-}
 
-fn own_task(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
-    let streak = thread.lifo_streak.get();
-    if streak < LIFO_STREAK {
-        if let Some(task) = core.seat.lifo.take() {
-            thread.lifo_streak.set(streak + 1);
-            return Some(task);
+    /// Wakers are foreign code: they run with the core lent, if there is one.
+    fn wake_all(&mut self, core: Option<HeldCore<'a>>, ready: Vec<Waker>) -> Option<HeldCore<'a>> {
+        if ready.is_empty() {
+            return core;
+        }
+        // Should one of them block, nobody is to count on this seat's search.
+        self.end_search();
+        let wake = || ready.into_iter().for_each(|waker| quietly(|| waker.wake()));
+        in_poll(self.thread, core, wake).0
+    }
+
+    /// Sleeps with the core until something happens; in the driver, if nobody else is there.
+    fn sleep(&mut self, core: HeldCore<'a>, root: Option<&dyn Root>) -> Option<HeldCore<'a>> {
+        let (thread, index) = (self.thread, core.index());
+        let (shared, slot) = (thread.shared, thread.slot);
+        let mut ready = Vec::new();
+        thread.ring.on_sleep();
+        let driver = shared.driver.try_lock();
+        let searching = std::mem::take(&mut self.searching);
+        thread.park(core, thread.id);
+        fail_point!("announce");
+        shared.idle.announce(index, thread.id, driver.is_some(), searching);
+        // The second look of the idle protocol, behind its fence B.
+        fail_point!("second look");
+        let work = shared.any_work() && !cfg!(threadlet_break = "second-look");
+        let awake = work || shared.is_shutdown() || root.is_some_and(Root::is_woken);
+        match driver.filter(|_| !awake) {
+            Some(mut driver) => {
+                let failed = slot.parker.enter_driver() && {
+                    let result = driver.turn(None, &mut ready);
+                    slot.parker.leave_driver();
+                    result.is_err()
+                };
+                if failed {
+                    // Nothing the poller can refuse is for ever; do not spin on it.
+                    slot.parker.park(Some(Duration::from_millis(1)));
+                }
+            }
+            None if awake => {}
+            None => {
+                slot.parker.park(None);
+            }
+        }
+        fail_point!("rouse");
+        let core = self.rouse(index, work);
+        if core.is_some() {
+            shared.wake_monitor();
+        }
+        self.wake_all(core, ready)
+    }
+
+    /// Awake again: with the core of seat `index`, unless somebody has claimed it meanwhile.
+    fn rouse(&mut self, index: usize, work: bool) -> Option<HeldCore<'a>> {
+        let (thread, shared) = (self.thread, self.thread.shared);
+        match shared.idle.rouse(thread.id) {
+            Roused::Itself => {
+                let core = thread.claim(index);
+                if work {
+                    // Not `start_search`: refused, it would come back here at once.
+                    shared.idle.begin_search();
+                    self.searching = true;
+                }
+                Some(core)
+            }
+            Roused::Notified => {
+                self.searching = true;
+                Some(thread.claim(index))
+            }
+            // What the second look has found is left to another: the one that claimed the core is in
+            // the middle of a poll.
+            Roused::Claimed => {
+                shared.notify();
+                None
+            }
         }
     }
-    thread.lifo_streak.set(0);
-    core.seat.queue.pop().or_else(|| core.seat.lifo.take())
 }
 
 /// A fair share of the injector: one task to run, the rest into the seat's own queue.
-fn injected(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
+fn injected(thread: &Thread<'_>, core: &HeldCore<'_>) -> Option<Runnable> {
     let injector = &thread.shared.injector;
     let share = (injector.len() / thread.shared.seats.len()).min(64);
     let mut refused = Vec::new();
     let task = injector.pop_batch(share, |task| {
-        // SAFETY: the thread holds the core: it is between polls.
-        if let Err(task) = unsafe { core.seat.queue.push(task) } {
+        if let Err(task) = core.push(task) {
             refused.push(task);
         }
     });
@@ -150,66 +320,20 @@ fn injected(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
     task
 }
 
-fn steal(thread: &Thread<'_>, core: Core<'_>) -> Option<Runnable> {
-    let shared = thread.shared;
-    if shared.seats.len() == 1 {
-        return None;
-    }
-    if !thread.searching.get() {
-        if !shared.idle.start_search() {
-            return None;
-        }
-        thread.searching.set(true);
-    }
-    let seats = shared.seats.len();
-    let start = random(thread) as usize % seats;
-    for victim in (0..seats).map(|nth| (start + nth) % seats).filter(|nth| *nth != core.index) {
-        // SAFETY: the thread holds its own core: it is between polls.
-        let task = unsafe { shared.seats[victim].queue.steal_into(&core.seat.queue) };
-        if task.is_some() {
-            let steals = &core.seat.steals;
-            steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            return task;
-        }
-    }
-    injected(thread, core)
-}
-
-/// A number that tells seats apart and moves on; quality does not matter.
-fn random(thread: &Thread<'_>) -> u32 {
-    // Marsaglia's xorshift, "Xorshift RNGs", 2003.
-    let mut x = thread.seed.get();
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    thread.seed.set(x);
-    x
-}
-
-/// The search is over. The last to search wakes another in its place: a push that saw it searching
-/// has woken nobody.
-pub(crate) fn end_search(thread: &Thread<'_>) {
-    if thread.searching.replace(false)
-        && thread.shared.idle.end_search()
-        && thread.shared.any_work()
-    {
-        thread.shared.notify();
-    }
-}
-
-fn run_task(thread: &Thread<'_>, task: Runnable) {
+fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Option<HeldCore<'a>> {
     let header = task.metadata();
     thread.slot.task.store(header.id.number(), Ordering::Relaxed);
     thread.slot.spawned_at.set(Some(header.spawned_at));
-    thread.in_task.set(true);
-    in_poll(thread, || run_quietly(task));
+    thread.poll.of_task.set(true);
+    let (mut core, ()) = in_poll(thread, Some(core), || run_quietly(task));
     while let Some(task) = thread.take_kept() {
-        thread.budget.set(thread.budget.get().saturating_sub(1));
-        poll(thread, || run_quietly(task));
+        thread.budget.spend();
+        (core, ()) = poll(thread, core, || run_quietly(task));
     }
-    thread.in_task.set(false);
+    thread.poll.of_task.set(false);
     thread.slot.spawned_at.set(None);
     thread.slot.task.store(0, Ordering::Relaxed);
+    core
 }
 
 /// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is the
@@ -220,98 +344,32 @@ fn run_quietly(task: Runnable) {
     });
 }
 
-/// Runs user code with the core lent. Afterwards the thread holds its core, or has none.
-pub(crate) fn in_poll<R>(thread: &Thread<'_>, f: impl FnOnce() -> R) -> R {
-    thread.losses.set(0);
-    thread.budget.set(BUDGET_WITH_CORE);
-    poll(thread, f)
+/// Runs user code with the core lent, if the thread has one. Returns the core if it has one then.
+#[inline]
+pub(crate) fn in_poll<'a, R>(
+    thread: &Thread<'a>,
+    core: Option<HeldCore<'a>>,
+    f: impl FnOnce() -> R,
+) -> (Option<HeldCore<'a>>, R) {
+    thread.poll.losses.set(0);
+    thread.budget.refill();
+    poll(thread, core, f)
 }
 
-fn poll<R>(thread: &Thread<'_>, f: impl FnOnce() -> R) -> R {
-    thread.glued.set(false);
-    thread.lend();
+#[inline]
+fn poll<'a, R>(
+    thread: &Thread<'a>,
+    core: Option<HeldCore<'a>>,
+    f: impl FnOnce() -> R,
+) -> (Option<HeldCore<'a>>, R) {
+    thread.poll.called_coreless.set(false);
+    if let Some(core) = core {
+        thread.lend(core);
+    }
     fail_point!("lent");
-    thread.in_poll.set(true);
+    thread.poll.active.set(true);
     let result = f();
-    thread.in_poll.set(false);
+    thread.poll.active.set(false);
     fail_point!("reclaim");
-    thread.reclaim();
-    result
-}
-
-/// In passing: timers that are due, and I/O that is ready, if nobody else is at it.
-fn drive(thread: &Thread<'_>, now: Instant) {
-    thread.drive_at.set(now + DRIVE_AFTER);
-    let mut ready = Vec::new();
-    thread.shared.driver_handle.expire(now, &mut ready);
-    if let Some(mut driver) = thread.shared.driver.try_lock() {
-        // An error of the poller is one that the next sleep meets too, and waits out.
-        let _ = driver.turn(Some(Duration::ZERO), &mut ready);
-    }
-    wake_all(thread, ready);
-}
-
-/// Wakers are foreign code: they run with the core lent.
-fn wake_all(thread: &Thread<'_>, ready: Vec<Waker>) {
-    if !ready.is_empty() {
-        // Should one of them block, nobody is to count on this seat's search.
-        end_search(thread);
-        in_poll(thread, || ready.into_iter().for_each(|waker| quietly(|| waker.wake())));
-    }
-}
-
-/// Sleeps with the core until something happens; in the driver, if nobody else is there.
-fn sleep(thread: &Thread<'_>, root: Option<&(dyn Root + '_)>) {
-    let Some(core) = thread.core() else { return };
-    let (shared, slot) = (thread.shared, thread.slot);
-    let mut ready = Vec::new();
-    arming::on_sleep(thread);
-    let driver = shared.driver.try_lock();
-    let searching = thread.searching.replace(false);
-    thread.park_core(thread.id);
-    fail_point!("announce");
-    shared.idle.announce(core.index, thread.id, driver.is_some(), searching);
-    // The second look of the idle protocol, behind its fence B.
-    fail_point!("second look");
-    let work = shared.any_work() && !cfg!(threadlet_break = "second-look");
-    let awake = work || shared.is_shutdown() || root.is_some_and(Root::is_woken);
-    match driver.filter(|_| !awake) {
-        Some(mut driver) => {
-            let failed = slot.parker.enter_driver() && {
-                let result = driver.turn(None, &mut ready);
-                slot.parker.leave_driver();
-                result.is_err()
-            };
-            if failed {
-                // Nothing the poller can refuse is for ever; do not spin on it.
-                slot.parker.park(Some(Duration::from_millis(1)));
-            }
-        }
-        None if awake => {}
-        None => {
-            slot.parker.park(None);
-        }
-    }
-    fail_point!("rouse");
-    match shared.idle.rouse(thread.id) {
-        Roused::Itself => {
-            thread.claim(core.index);
-            if work {
-                // Not `start_search`: refused, it would come back here at once.
-                shared.idle.begin_search();
-                thread.searching.set(true);
-            }
-        }
-        Roused::Notified => {
-            thread.searching.set(true);
-            thread.claim(core.index);
-        }
-        // What the second look has found is left to another: the one that claimed the core is in
-        // the middle of a poll.
-        Roused::Claimed => shared.notify(),
-    }
-    if !thread.is_coreless() {
-        shared.wake_monitor();
-    }
-    wake_all(thread, ready);
+    (thread.reclaim(), result)
 }

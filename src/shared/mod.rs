@@ -225,19 +225,21 @@ impl Shared {
 
     /// A thief's claim; returns what became of it.
     pub(crate) fn retake(&self, claim: Claim) -> Retake {
-        self.retake_with(claim, Todo::default())
+        self.retake_with(claim, false)
     }
 
     /// The same by a thread whose CPU has nothing better to do: the spare is woken on it. (Left to
     /// itself the kernel picks another idle CPU, and the interrupt to wake that one costs more than
     /// all the rest.)
     pub(crate) fn retake_here(&self, claim: Claim) -> Retake {
-        self.retake_with(claim, Todo { here: self.unfiltered, ..Todo::default() })
+        self.retake_with(claim, self.unfiltered)
     }
 
-    fn retake_with(&self, claim: Claim, mut todo: Todo) -> Retake {
-        let answer = self.pool.retake(claim, &mut todo);
-        self.carry_out(todo);
+    fn retake_with(&self, claim: Claim, here: bool) -> Retake {
+        let answer = self.ask_pool(|pool, todo| {
+            todo.here = here;
+            pool.retake(claim, todo)
+        });
         if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
             // The claim is good until the call returns, and the thread has to know of it then. (The
             // thief's own suspicion is not settled yet: there is no gap.)
@@ -255,8 +257,15 @@ impl Shared {
         }
     }
 
-    /// Does what the pool decided under its lock.
-    pub(crate) fn carry_out(&self, todo: Todo) {
+    /// Has the pool decide something under its lock, and does what follows from it outside of that.
+    pub(crate) fn ask_pool<R>(&self, decide: impl FnOnce(&Pool, &mut Todo) -> R) -> R {
+        let mut todo = Todo::default();
+        let answer = decide(&self.pool, &mut todo);
+        self.carry_out(todo);
+        answer
+    }
+
+    fn carry_out(&self, todo: Todo) {
         for (spare, claim) in &todo.handed {
             let slot = self.slots.get(*spare);
             if todo.here {

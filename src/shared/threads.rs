@@ -1,12 +1,76 @@
-//! How many threads there are, and waiting until there are none.
+//! Starting threads, how many there are, and waiting until there are none.
 
 use std::cell::Cell;
-use std::io::Write;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The threads of a runtime, monitor and sentinel included.
+use super::Shared;
+use super::leftover::drop_tasks;
+
+/// What a thread is to its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It can hold a core: whoever is the last of these to end empties the queues.
+    Runner,
+    /// The runtime's end waits for it.
+    Helper,
+    /// Nobody waits for it, and it holds nothing that anybody needs.
+    Unwaited,
+}
+
+impl Shared {
+    /// Starts a thread of this runtime, under the name of its threads and `suffix`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; nothing has changed then.
+    pub(crate) fn start_thread(
+        self: &Arc<Self>,
+        role: Role,
+        suffix: &str,
+        stack_size: Option<usize>,
+        body: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> io::Result<()> {
+        let name = format!("{}{suffix}", self.config.thread_name);
+        let mut builder = std::thread::Builder::new().name(name);
+        if let Some(size) = stack_size {
+            builder = builder.stack_size(size);
+        }
+        self.threads.starting(role);
+        let mine = self.clone();
+        let spawned = builder.spawn(move || {
+            let _vital = Vital::begin();
+            body(&mine);
+            mine.thread_ends(role);
+        });
+        match spawned {
+            Ok(handle) => {
+                self.threads.started(role, handle);
+                Ok(())
+            }
+            Err(error) => {
+                self.threads.ended(role);
+                Err(error)
+            }
+        }
+    }
+
+    fn thread_ends(&self, role: Role) {
+        let runs_tasks = role == Role::Runner;
+        if runs_tasks && self.is_shutdown() {
+            // Before this thread is counted out, so that whoever waits for the threads finds the tasks
+            // gone; and again by the last one out, for what came in between.
+            drop_tasks(self);
+        }
+        if self.threads.ended(role) && self.is_shutdown() {
+            drop_tasks(self);
+        }
+    }
+}
+
+/// The threads of a runtime, but for those that nobody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
     state: Mutex<State>,
@@ -20,7 +84,6 @@ struct State {
     /// Of those, the ones that can hold a core.
     runners: usize,
     handles: Vec<JoinHandle<()>>,
-    spawned: u64,
 }
 
 impl Threads {
@@ -29,24 +92,31 @@ impl Threads {
     }
 
     /// Before a thread is spawned.
-    pub(crate) fn starting(&self, runner: bool) {
-        let mut state = self.lock();
-        state.live += 1;
-        state.runners += usize::from(runner);
-        state.spawned += 1;
+    fn starting(&self, role: Role) {
+        if role != Role::Unwaited {
+            let mut state = self.lock();
+            state.live += 1;
+            state.runners += usize::from(role == Role::Runner);
+        }
     }
 
     /// The thread has been spawned. Those that have ended since are forgotten on the way, so that
     /// their stacks go, too. Not joined: a thread that has returned may still run destructors of
     /// thread-locals, which are the user's.
-    pub(crate) fn started(&self, handle: JoinHandle<()>) {
+    fn started(&self, role: Role, handle: JoinHandle<()>) {
         let mut state = self.lock();
         state.handles.retain(|handle| !handle.is_finished());
-        state.handles.push(handle);
+        if role != Role::Unwaited {
+            state.handles.push(handle);
+        }
     }
 
     /// The thread could not be spawned, or ends. `true`: no runner is left.
-    pub(crate) fn ended(&self, runner: bool) -> bool {
+    fn ended(&self, role: Role) -> bool {
+        if role == Role::Unwaited {
+            return false;
+        }
+        let runner = role == Role::Runner;
         let mut state = self.lock();
         state.live -= 1;
         state.runners -= usize::from(runner);
@@ -97,11 +167,11 @@ pub(crate) fn is_of_a_runtime() -> bool {
 /// a core, a permit or the watch over all others with it, and every wait with that. Dropped while
 /// panicking, this ends the process.
 #[derive(Debug)]
-pub(crate) struct Vital(());
+struct Vital(());
 
 impl Vital {
     /// By a thread that a runtime has just started.
-    pub(crate) fn begin() -> Vital {
+    fn begin() -> Vital {
         OURS.set(true);
         Vital(())
     }

@@ -86,8 +86,6 @@ struct State {
     cap: usize,
     rescue_cap: usize,
     in_use: usize,
-    rescued: usize,
-    emergency: bool,
     peak: usize,
     spares: Vec<SlotId>,
     min_spares: usize,
@@ -139,8 +137,6 @@ impl Pool {
                 cap,
                 rescue_cap: rescue_cap(cap),
                 in_use: 0,
-                rescued: 0,
-                emergency: false,
                 peak: 0,
                 spares: Vec::new(),
                 min_spares,
@@ -184,7 +180,7 @@ impl Pool {
         self.behind.store(state.stalled.len() + state.gate.len(), Ordering::Relaxed);
         debug_assert_eq!(
             state.taken - state.returned,
-            (state.in_use + usize::from(state.emergency)) as u64,
+            (state.in_use + usize::from(state.emergency())) as u64,
             "permits taken = returned + held"
         );
     }
@@ -225,11 +221,11 @@ impl Pool {
         let permit = state.free() > 0 || cfg!(threadlet_break = "cap");
         let ordinary = permit
             && (claim.cause != Cause::Rescued
-                || state.rescued < state.rescue_cap
+                || state.rescued() < state.rescue_cap
                 || cfg!(threadlet_break = "rescue-cap"));
         let emergency = !cfg!(threadlet_break = "no-emergency")
             && !ordinary
-            && !state.emergency
+            && !state.emergency()
             && self.is_last_running(state, claim.seat);
         if !ordinary && !emergency {
             return Retake::NoPermit;
@@ -244,11 +240,7 @@ impl Pool {
             Err(Stale) => return Retake::Stale,
         }
         fail_point!("retaken");
-        if ordinary {
-            state.in_use += 1
-        } else {
-            state.emergency = true
-        }
+        state.in_use += usize::from(ordinary);
         state.taken += 1;
         self.commit(state, claim, emergency, todo);
         Retake::Done
@@ -258,9 +250,6 @@ impl Pool {
     fn commit(&self, state: &mut State, claim: Claim, emergency: bool, todo: &mut Todo) {
         let spare = state.spares.pop().expect("a spare was there under this same lock");
         state.stalled.retain(|old| old.seat != claim.seat);
-        if claim.cause == Cause::Rescued {
-            state.rescued += 1;
-        }
         state.handoffs[claim.cause as usize] += 1;
         let holding = Holding { cause: claim.cause, since: Instant::now(), emergency };
         state.holdings.push((claim.observed, holding));
@@ -437,17 +426,23 @@ impl State {
         self.cap.saturating_sub(self.in_use)
     }
 
+    /// How many threads hold a permit for a rescue.
+    fn rescued(&self) -> usize {
+        self.holdings.iter().filter(|(_, holding)| holding.cause == Cause::Rescued).count()
+    }
+
+    /// Whether the emergency permit is taken.
+    fn emergency(&self) -> bool {
+        self.holdings.iter().any(|(_, holding)| holding.emergency)
+    }
+
     /// Takes back what the thread in `slot` holds, if it holds a permit.
     fn release(&mut self, slot: SlotId) -> bool {
         let Some(nth) = self.holdings.iter().position(|(holder, _)| *holder == slot) else {
             return false;
         };
         let (_, holding) = self.holdings.swap_remove(nth);
-        if holding.cause == Cause::Rescued {
-            self.rescued -= 1;
-        }
         if holding.emergency {
-            self.emergency = false;
             self.returned += 1;
         } else if !cfg!(threadlet_break = "leak-permit") {
             self.in_use -= 1;

@@ -63,7 +63,7 @@ impl Pool {
     pub(crate) fn admit_unprotected(&self) -> bool {
         let state = self.state.lock();
         let limit = match self.words.len() {
-            1 => usize::from(!state.emergency),
+            1 => usize::from(!state.emergency()),
             cores => cores - 1,
         };
         if self.unprotected.load(Ordering::Relaxed) >= limit {

@@ -22,9 +22,8 @@ use std::time::{Duration, Instant};
 use self::look::{Found, Watch};
 use super::{sentinel, spare};
 use crate::protocol::idle::DriverWatch;
-use crate::protocol::pool::Todo;
 use crate::shared::Shared;
-use crate::shared::threads::Vital;
+use crate::shared::threads::Role;
 
 /// The pause between two looks while there is something to find. The kernel adds as much again.
 const TICK: Duration = Duration::from_micros(20);
@@ -71,31 +70,21 @@ const STACK_MIN: usize = 256 * 1024;
 ///
 /// What the operating system says of the thread.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
-    let mine = shared.clone();
-    shared.threads.starting(false);
-    let mut builder =
-        std::thread::Builder::new().name(format!("{}-monitor", shared.config.thread_name));
     // A size that cannot be had is an error of `build`, though the first spare may come much later.
-    if let Some(size) = shared.config.stack_size {
-        builder = builder.stack_size(size.max(STACK_MIN));
-    }
-    let spawned = builder.spawn(move || {
-        let _vital = Vital::begin();
+    let stack_size = shared.config.stack_size.map(|size| size.max(STACK_MIN));
+    shared.start_thread(Role::Helper, "-monitor", stack_size, |shared| {
         crate::sys::thread::set_timer_slack(1);
-        let (watch, quiet) = (Watch::new(&mine), QUIET_AT_FIRST);
-        let (spawn_retry, behind, paused) = (None, None, Duration::ZERO);
-        let driven = Instant::now();
-        Monitor { shared: &mine, watch, quiet, paused, spawn_retry, behind, driven }.run();
-        super::shutdown::helper_ends(&mine);
-    });
-    match spawned {
-        Ok(handle) => shared.threads.started(handle),
-        Err(error) => {
-            shared.threads.ended(false);
-            return Err(error);
+        Monitor {
+            shared,
+            watch: Watch::new(shared),
+            quiet: QUIET_AT_FIRST,
+            paused: Duration::ZERO,
+            spawn_retry: None,
+            behind: None,
+            driven: Instant::now(),
         }
-    }
-    Ok(())
+        .run();
+    })
 }
 
 struct Monitor<'a> {
@@ -163,9 +152,7 @@ impl Monitor<'_> {
             self.behind = None;
             return;
         }
-        let mut todo = Todo::default();
-        self.shared.pool.look_again(&mut todo);
-        self.shared.carry_out(todo);
+        self.shared.ask_pool(|pool, todo| pool.look_again(todo));
         let counts = self.shared.pool.counts();
         let progress = counts.releases;
         match self.behind {
