@@ -2,8 +2,8 @@
 //! changed, by `LD_PRELOAD` or by linking.
 //!
 //! A request whose data is at hand is finished in the call that makes it; no thread is started for
-//! it. What would block goes to threadlet's pump. See `docs/posix-aio.md` for what is promised to
-//! programs.
+//! it. What would block goes to threadlet's pump. See `docs/internals/posix-aio.md` for what is
+//! promised to programs.
 //!
 //! The modules from the bottom to the top. Each names only what stands above it in the list, and
 //! `tests/layers.rs` fails where one does not.
