@@ -27,8 +27,8 @@ pub(crate) struct Sigevent {
 
 /// `struct aiocb`, and `struct aiocb64`, which is the same.
 ///
-/// Of the fields that the C library uses for itself the two results are used as it does (old headers
-/// and curious programs read these directly), and one more while a request is under way.
+/// Of the fields that the C library uses for itself the two results are used as it does (old
+/// headers and curious programs read these directly), and one more while a request is under way.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Aiocb {

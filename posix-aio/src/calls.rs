@@ -1,7 +1,7 @@
 //! The C functions.
 //!
-//! Each makes of what it is given what the rest of the library works on, and of what the rest says a
-//! number and `errno`. Their callers promise what the C library's ask for: pointers are null or
+//! Each makes of what it is given what the rest of the library works on, and of what the rest says
+//! a number and `errno`. Their callers promise what the C library's ask for: pointers are null or
 //! good, and a control block and its buffer stay until the request is finished.
 
 use std::ffi::{c_int, c_uint};
@@ -12,31 +12,47 @@ use crate::abi::{
     AIO_ALLDONE, AIO_CANCELED, AIO_NOTCANCELED, Aiocb, Aioinit, LIO_NOP, LIO_NOWAIT, LIO_READ,
     LIO_WAIT, LIO_WRITE, Sigevent,
 };
+use crate::duplicates;
 use crate::engine::Engine;
-use crate::kept;
-use crate::list::List;
-use crate::request::{self, Op};
-use crate::state::{self, State};
+use crate::generation;
+use crate::list::{Interrupted, List};
+use crate::notify::tell_list;
+use crate::process::Process;
+use crate::request::Action;
+use crate::submit::submit;
 use crate::suspend;
-use crate::user::{self, ControlBlock, Event, Waited};
+use crate::sys::{self, ControlBlock, Event, Waited};
+use crate::withdraw::{self, Withdrawn};
 
 fn fail(error: c_int) -> c_int {
-    user::set_errno(error);
+    sys::set_errno(error);
     -1
 }
 
-fn answer(result: Result<(), c_int>) -> c_int {
-    result.map_or_else(fail, |()| 0)
-}
-
+/// Makes a request of a control block, if there is one.
+///
 /// # Safety
 ///
 /// As [`ControlBlock::new`].
-unsafe fn start(cb: *mut Aiocb, op: Op) -> c_int {
+unsafe fn with_block(
+    cb: *mut Aiocb,
+    make: impl FnOnce(ControlBlock) -> Result<(), c_int>,
+) -> c_int {
     // SAFETY: as the caller's.
-    match unsafe { ControlBlock::new(cb) } {
-        Some(cb) => answer(request::start(cb, op, None)),
-        None => fail(libc::EINVAL),
+    let cb = unsafe { ControlBlock::new(cb) };
+    cb.ok_or(libc::EINVAL).and_then(make).map_or_else(fail, |()| 0)
+}
+
+/// `None`: the number is below zero.
+///
+/// # Safety
+///
+/// At `first` stand `count` elements, for as long as the answer is used.
+unsafe fn elements<'a, T>(first: *const T, count: c_int) -> Option<&'a [T]> {
+    match usize::try_from(count).ok()? {
+        0 => Some(&[]),
+        // SAFETY: as the caller's.
+        count => Some(unsafe { slice::from_raw_parts(first, count) }),
     }
 }
 
@@ -48,7 +64,7 @@ unsafe fn start(cb: *mut Aiocb, op: Op) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aio_read(cb: *mut Aiocb) -> c_int {
     // SAFETY: as the caller's.
-    unsafe { start(cb, Op::Read) }
+    unsafe { with_block(cb, |cb| submit(cb, Action::Read, None)) }
 }
 
 /// Writes.
@@ -59,7 +75,7 @@ unsafe extern "C" fn aio_read(cb: *mut Aiocb) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aio_write(cb: *mut Aiocb) -> c_int {
     // SAFETY: as the caller's.
-    unsafe { start(cb, Op::Write) }
+    unsafe { with_block(cb, |cb| submit(cb, Action::Write, None)) }
 }
 
 /// Has what was written before reach the device.
@@ -74,14 +90,12 @@ unsafe extern "C" fn aio_fsync(op: c_int, cb: *mut Aiocb) -> c_int {
         libc::O_SYNC => false,
         _ => return fail(libc::EINVAL),
     };
+    let sync = |cb: ControlBlock| {
+        sys::flags(cb.fd())?;
+        submit(cb, Action::Sync { data }, None)
+    };
     // SAFETY: as the caller's.
-    match unsafe { ControlBlock::new(cb) } {
-        Some(cb) => match user::flags(cb.fd()) {
-            Ok(_) => answer(request::start(cb, Op::Sync { data }, None)),
-            Err(error) => fail(error),
-        },
-        None => fail(libc::EINVAL),
-    }
+    unsafe { with_block(cb, sync) }
 }
 
 /// Whether a request is under way.
@@ -93,7 +107,7 @@ fn is_pending(cb: ControlBlock) -> bool {
 fn error_of(cb: ControlBlock) -> c_int {
     match cb.error() {
         // In a child of a fork: a request of the parent's.
-        libc::EINPROGRESS if cb.generation() != state::generation() => libc::EINVAL,
+        libc::EINPROGRESS if cb.generation() != generation::current() => libc::EINVAL,
         error => error,
     }
 }
@@ -130,19 +144,16 @@ unsafe extern "C" fn aio_return(cb: *mut Aiocb) -> isize {
 ///
 /// # Safety
 ///
-/// `list` has `count` pointers, each null or as for [`ControlBlock::new`]; `timeout` is null or a time.
+/// `list` has `count` pointers, each null or as for [`ControlBlock::new`]; `timeout` is null or a
+/// time.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aio_suspend(
     list: *const *const Aiocb,
     count: c_int,
     timeout: *const libc::timespec,
 ) -> c_int {
-    let Ok(count) = usize::try_from(count) else { return fail(libc::EINVAL) };
-    let list: &[*const Aiocb] = match count {
-        0 => &[],
-        // SAFETY: as the caller's.
-        _ => unsafe { slice::from_raw_parts(list, count) },
-    };
+    // SAFETY: as the caller's.
+    let Some(list) = (unsafe { elements(list, count) }) else { return fail(libc::EINVAL) };
     // SAFETY: as the caller's.
     let timeout = unsafe { timeout.as_ref() };
     if timeout.is_some_and(|t| t.tv_sec < 0 || !(0..1_000_000_000).contains(&t.tv_nsec)) {
@@ -155,7 +166,7 @@ unsafe extern "C" fn aio_suspend(
         return 0;
     }
     let bits = blocks().fold(0, |bits, cb| bits | suspend::bit(cb.address()));
-    let until = timeout.map(|timeout| suspend::later(user::now(), *timeout));
+    let until = timeout.map(|timeout| sys::later(sys::now(), *timeout));
     match suspend::wait(bits, until.as_ref(), || blocks().any(|cb| !is_pending(cb))) {
         Waited::Woken => 0,
         Waited::Signal => fail(libc::EINTR),
@@ -170,7 +181,7 @@ unsafe extern "C" fn aio_suspend(
 /// `cb` is null or as for [`ControlBlock::new`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn aio_cancel(fd: c_int, cb: *mut Aiocb) -> c_int {
-    if let Err(error) = user::flags(fd) {
+    if let Err(error) = sys::flags(fd) {
         return fail(error);
     }
     // SAFETY: as the caller's; nothing is started.
@@ -178,13 +189,13 @@ unsafe extern "C" fn aio_cancel(fd: c_int, cb: *mut Aiocb) -> c_int {
     if cb.is_some_and(|cb| cb.fd() != fd) {
         return fail(libc::EINVAL);
     }
-    let Some(state) = State::existing() else { return AIO_ALLDONE };
-    match request::cancel(state, fd, cb) {
-        (_, true) => AIO_NOTCANCELED,
+    let Some(process) = Process::existing() else { return AIO_ALLDONE };
+    match withdraw::cancel(process, fd, cb) {
+        Withdrawn { some_run: true, .. } => AIO_NOTCANCELED,
+        Withdrawn { some: true, .. } => AIO_CANCELED,
         // It runs on something that the number does not mean any more.
-        (false, false) if cb.is_some_and(is_pending) => AIO_NOTCANCELED,
-        (true, false) => AIO_CANCELED,
-        (false, false) => AIO_ALLDONE,
+        _ if cb.is_some_and(is_pending) => AIO_NOTCANCELED,
+        _ => AIO_ALLDONE,
     }
 }
 
@@ -200,15 +211,11 @@ unsafe extern "C" fn lio_listio(
     count: c_int,
     event: *const Sigevent,
 ) -> c_int {
-    let Ok(count) = usize::try_from(count) else { return fail(libc::EINVAL) };
     if mode != LIO_WAIT && mode != LIO_NOWAIT {
         return fail(libc::EINVAL);
     }
-    let blocks: &[*mut Aiocb] = match count {
-        0 => &[],
-        // SAFETY: as the caller's.
-        _ => unsafe { slice::from_raw_parts(list, count) },
-    };
+    // SAFETY: as the caller's.
+    let Some(blocks) = (unsafe { elements(list, count) }) else { return fail(libc::EINVAL) };
     // SAFETY: as the caller's.
     let event = unsafe { event.as_ref() }.filter(|_| mode == LIO_NOWAIT);
     let list = Arc::new(List::new(event.map(|event| Event(*event))));
@@ -218,12 +225,12 @@ unsafe extern "C" fn lio_listio(
         let Some(cb) = (unsafe { ControlBlock::new(*cb) }) else { continue };
         refused |= start_element(cb, &list).is_err();
     }
-    list.one_finished(refused, true);
+    tell_list(&list, refused, true);
     match mode {
         LIO_WAIT => match list.wait() {
             Ok(false) => 0,
             Ok(true) => fail(libc::EIO),
-            Err(()) => fail(libc::EINTR),
+            Err(Interrupted) => fail(libc::EINTR),
         },
         _ if refused => fail(libc::EIO),
         _ => 0,
@@ -231,24 +238,24 @@ unsafe extern "C" fn lio_listio(
 }
 
 fn start_element(cb: ControlBlock, list: &Arc<List>) -> Result<(), c_int> {
-    let op = match cb.params().opcode {
+    let action = match cb.params().opcode {
         LIO_NOP => return Ok(()),
-        LIO_READ => Op::Read,
-        LIO_WRITE => Op::Write,
+        LIO_READ => Action::Read,
+        LIO_WRITE => Action::Write,
         _ => {
             cb.finish(Err(libc::EINVAL));
             return Err(libc::EINVAL);
         }
     };
     list.add();
-    let started = request::start(cb, op, Some(list));
-    if started.is_err() {
-        list.one_finished(true, true);
+    let made = submit(cb, action, Some(list));
+    if made.is_err() {
+        tell_list(list, true, true);
     }
-    started
+    made
 }
 
-/// How many threads at most. The rest of what the program says changes nothing here.
+/// How many threads at most. What else the program says changes nothing here.
 ///
 /// # Safety
 ///
@@ -258,18 +265,18 @@ unsafe extern "C" fn aio_init(init: *const Aioinit) {
     // SAFETY: as the caller's.
     if let Some(init) = unsafe { init.as_ref() } {
         let limit = usize::try_from(init.threads).unwrap_or(1);
-        Engine::set_limit(State::existing().map(|state| &state.engine), limit);
+        Engine::set_limit(Process::existing().map(|process| &process.engine), limit);
     }
 }
 
 /// As the C library's, once nothing is left that might find another file behind the number.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn close(fd: c_int) -> c_int {
-    if kept::is_ours(fd) {
+    if duplicates::is_ours(fd) {
         return fail(libc::EBADF);
     }
-    request::before_close(fd);
-    user::close(fd)
+    withdraw::before_close(fd);
+    sys::close(fd)
 }
 
 /// As the C library's; it closes `new`.
@@ -285,14 +292,14 @@ extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
 }
 
 fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
-    if kept::is_ours(new) {
+    if duplicates::is_ours(new) {
         return fail(libc::EBUSY);
     }
     let possible = flags.is_none_or(|flags| flags & !libc::O_CLOEXEC == 0);
-    if possible && old != new && user::flags(old).is_ok() {
-        request::before_close(new);
+    if possible && old != new && sys::flags(old).is_ok() {
+        withdraw::before_close(new);
     }
-    user::duplicate(old, new, flags)
+    sys::duplicate_onto(old, new, flags)
 }
 
 /// As the C library's.
@@ -300,18 +307,18 @@ fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
 extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     // With flags the descriptors stay what they are, or are not those of our threads.
     if flags != 0 || first > last {
-        return user::close_range(first, last, flags);
+        return sys::close_range(first, last, flags);
     }
-    request::before_close_of_range(first, last);
+    withdraw::before_close_of_range(first, last);
     let (mut next, mut answer) = (first, 0);
-    for ours in kept::within(first, last) {
+    for ours in duplicates::within(first, last) {
         if ours > next {
-            answer = user::close_range(next, ours - 1, 0);
+            answer = sys::close_range(next, ours - 1, 0);
         }
         next = ours + 1;
     }
     if next <= last {
-        answer = user::close_range(next, last, 0);
+        answer = sys::close_range(next, last, 0);
     }
     answer
 }
@@ -322,7 +329,7 @@ extern "C" fn closefrom(first: c_int) {
     let first = first.max(0);
     if close_range(first as c_uint, c_uint::MAX, 0) != 0 {
         // A kernel before 5.9, or a filter that does not know the call.
-        for fd in user::open_descriptors().into_iter().filter(|fd| *fd >= first) {
+        for fd in sys::open_descriptors().into_iter().filter(|fd| *fd >= first) {
             close(fd);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use threadlet::raw::Pump;
 use threadlet::runtime::{Builder, Detector, Runtime};
 
-use crate::user;
+use crate::sys;
 
 /// How many requests are in the kernel at once, unless the program says otherwise (`aio_init`).
 const LIMIT: usize = 256;
@@ -18,7 +18,7 @@ const LIMIT_MAX: usize = 1 << 14;
 
 /// What `aio_init` said last; 0: nothing.
 ///
-/// Ordering: Relaxed; nothing comes with the number.
+/// Ordering: Relaxed everywhere, without a partner; nothing comes with the number.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
 /// The pump, on a runtime of its own; it starts no thread before the first request.
@@ -77,14 +77,14 @@ impl Engine {
         }
     }
 
-    /// Has the job run, and does not wait for it; but if the system refuses us threads it is run here.
-    /// So no lock must be held that the job takes.
+    /// Has the job run, and does not wait for it; but if the system refuses us threads it is run
+    /// here. So no lock must be held that the job takes.
     pub(crate) fn submit(&'static self, job: impl FnOnce() + Send + 'static) {
         match self.running.get() {
             Some(running) => running.submit(job),
-            // All threads of the runtime descend from those that are started here. The program's signals
-            // are not for them.
-            None => user::without_signals(|| match self.start() {
+            // All threads of the runtime descend from those that are started here. The program's
+            // signals are not for them.
+            None => sys::without_signals(|| match self.start() {
                 Ok(running) => running.submit(job),
                 Err(_) => job(),
             }),

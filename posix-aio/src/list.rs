@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use crate::notify::notify;
-use crate::user::{self, Event, Waited};
+use crate::sys::{self, Event, Waited};
 
 #[derive(Debug)]
 pub(crate) struct List {
@@ -15,6 +14,10 @@ pub(crate) struct List {
     finished: AtomicU32,
     event: Option<Event>,
 }
+
+/// A signal came first.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
 
 impl List {
     pub(crate) fn new(event: Option<Event>) -> List {
@@ -28,32 +31,45 @@ impl List {
 
     /// One more, before it is started.
     pub(crate) fn add(&self) {
+        // Ordering: Relaxed, without a partner; the call has a share of its own until it has added
+        // all, so this is not the last.
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn one_finished(&self, failed: bool, in_call: bool) {
+    /// One less. If that was the last: of what the program is to be told, unless it waits.
+    #[must_use = "the program is to be told"]
+    pub(crate) fn one_finished(&self, failed: bool) -> Option<&Event> {
         if failed {
+            // Ordering: Relaxed; the subtraction below brings it to the last one, and `finished`
+            // from there to `wait`.
             self.failed.store(true, Ordering::Relaxed);
         }
-        // Ordering: AcqRel; the last one has seen what all others did.
+        // Ordering: AcqRel. Partner: the same of the others; the last has seen what all have done.
         if self.left.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
+            return None;
         }
+        // Ordering: Release. Partner: the load in `are_finished`.
         self.finished.store(1, Ordering::Release);
-        match &self.event {
-            Some(event) => notify(event, in_call),
-            None => user::wake(&self.finished),
+        if self.event.is_none() {
+            sys::wake(&self.finished);
         }
+        self.event.as_ref()
     }
 
-    /// Waits for all; false: a signal came first. `Ok`: whether one has failed.
-    pub(crate) fn wait(&self) -> Result<bool, ()> {
-        while self.finished.load(Ordering::Acquire) == 0 {
-            let ended = || self.finished.load(Ordering::Acquire) == 1;
-            if user::wait(&self.finished, 0, None) == Waited::Signal && !ended() {
-                return Err(());
+    fn are_finished(&self) -> bool {
+        // Ordering: Acquire. Partner: the store in `one_finished`.
+        self.finished.load(Ordering::Acquire) == 1
+    }
+
+    /// Waits for all. `Ok`: whether one has failed.
+    pub(crate) fn wait(&self) -> Result<bool, Interrupted> {
+        while !self.are_finished() {
+            let waited = sys::wait(&self.finished, 0, None);
+            if waited == Waited::Signal && !self.are_finished() {
+                return Err(Interrupted);
             }
         }
+        // Ordering: Relaxed, behind the load in `are_finished`.
         Ok(self.failed.load(Ordering::Relaxed))
     }
 }

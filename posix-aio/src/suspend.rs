@@ -1,47 +1,52 @@
 //! Who waits in `aio_suspend`.
 //!
-//! A waiter takes a *slot*, says there which requests it is interested in (a set of bits, so that
-//! others may be meant by it too), looks at its control blocks, and sleeps. Whoever finishes a
-//! request writes the result into the control block and looks at the slots.
+//! A waiter takes one of a fixed number of *bells*, says there which requests it is for (a set of
+//! bits, so that others may be meant by it too), looks at its control blocks, and sleeps. Whoever
+//! finishes a request writes the result into the control block, and rings the bells that are for
+//! it.
 //!
-//! 1. The waiter: sets the word to 0 and the bits; fence; looks whether one is finished; sleeps while
-//!    the word is 0.
-//! 2. The finisher: writes the result; fence; if the bit is set, sets the word to 1, and wakes if it
-//!    was 0.
+//! 1. The waiter: sets the word to 0 and the bits; fence W; looks whether one is finished; sleeps
+//!    while the word is 0.
+//! 2. The finisher: writes the result; fence F; if the bit is set, sets the word to 1, and wakes if
+//!    it was 0.
 //!
-//! Either fence comes first: if the waiter's, the finisher sees the bits; if the finisher's, the
-//! waiter sees the result. No lock is taken, so the three functions that POSIX allows in signal
-//! handlers (`aio_error`, `aio_return`, `aio_suspend`) may be called there.
+//! Either fence comes first: if W, the finisher sees the bits; if F, the waiter sees the result. No
+//! lock is taken, so the three functions that POSIX allows in signal handlers (`aio_error`,
+//! `aio_return`, `aio_suspend`) may be called there.
 //!
-//! A waiter sleeps at once. To let others have the CPU first would save some wakes; but who has slept is
-//! soon before those who have just run, and who has yielded is behind them all, while the device waits
-//! for what this thread brings next.
+//! A waiter sleeps at once. To let others have the CPU first would save some wakes; but who has
+//! slept is soon before those who have just run, and who has yielded is behind them all, while the
+//! device waits for what this thread brings next.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
-use crate::user::{self, Waited};
+use crate::sys::{self, Waited};
 
 const COUNT: usize = 256;
 
-/// How often one looks who found no slot.
+/// How often one looks who found no bell.
 const POLL_NS: i64 = 1_000_000;
 
+/// By which one waiter is woken.
 #[derive(Debug)]
-struct Slot {
+struct Bell {
+    /// Whether somebody has it.
     taken: AtomicBool,
+    /// The waiter sleeps while it is 0.
     word: AtomicU32,
+    /// Which requests it is for.
     bits: AtomicU64,
 }
 
-static SLOTS: [Slot; COUNT] = [const {
-    Slot { taken: AtomicBool::new(false), word: AtomicU32::new(0), bits: AtomicU64::new(0) }
+static BELLS: [Bell; COUNT] = [const {
+    Bell { taken: AtomicBool::new(false), word: AtomicU32::new(0), bits: AtomicU64::new(0) }
 }; COUNT];
 
-/// How many slots are taken. Zero is what a request that nobody waits for has to look at.
-static WAITERS: AtomicU32 = AtomicU32::new(0);
+/// How many bells are taken. Zero is what a request that nobody waits for has to look at.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
 
-/// No slot from here on was ever taken.
-static USED: AtomicUsize = AtomicUsize::new(0);
+/// No bell from here on was ever taken.
+static EVER_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// The bit of a control block.
 pub(crate) fn bit(address: usize) -> u64 {
@@ -51,41 +56,52 @@ pub(crate) fn bit(address: usize) -> u64 {
 
 /// A request whose control block is there is finished.
 pub(crate) fn finished(address: usize) {
+    // Fence F. Partner: fence W, in `wait`.
     fence(Ordering::SeqCst);
-    if WAITERS.load(Ordering::Relaxed) == 0 {
+    // Ordering: Relaxed, behind fence F; a waiter counts itself before fence W.
+    if TAKEN.load(Ordering::Relaxed) == 0 {
         return;
     }
     let bit = bit(address);
-    for slot in &SLOTS[..USED.load(Ordering::Relaxed)] {
-        // Ordering: Relaxed behind the fence. A slot that somebody else has by now is woken for
-        // nothing, which it must bear anyway.
-        if slot.bits.load(Ordering::Relaxed) & bit != 0 && slot.word.swap(1, Ordering::AcqRel) == 0
-        {
-            user::wake(&slot.word);
+    // Ordering: Relaxed, as above.
+    for bell in &BELLS[..EVER_TAKEN.load(Ordering::Relaxed)] {
+        // Ordering: Relaxed, behind fence F; the bits are set before fence W. A bell that somebody
+        // else has by now is woken for nothing, which it must bear anyway.
+        let is_meant = bell.bits.load(Ordering::Relaxed) & bit != 0;
+        // Ordering: AcqRel, where Relaxed would do: behind fence F as well, and the result comes by
+        // the error number.
+        if is_meant && bell.word.swap(1, Ordering::AcqRel) == 0 {
+            sys::wake(&bell.word);
         }
     }
 }
 
-/// A slot of one's own.
+/// A bell of one's own.
 #[derive(Debug)]
-struct Taken(&'static Slot);
+struct OwnBell(&'static Bell);
 
-impl Taken {
-    fn take() -> Option<Taken> {
-        let free = |slot: &&Slot| {
-            !slot.taken.load(Ordering::Relaxed) && !slot.taken.swap(true, Ordering::Acquire)
+impl OwnBell {
+    /// `None`: all are taken.
+    fn take() -> Option<OwnBell> {
+        let is_free = |bell: &&Bell| {
+            // Ordering: Relaxed, a hint. Then Acquire. Partner: `drop`; the bits of whoever had it
+            // are gone.
+            !bell.taken.load(Ordering::Relaxed) && !bell.taken.swap(true, Ordering::Acquire)
         };
-        let (index, slot) = SLOTS.iter().enumerate().find(|(_, slot)| free(slot))?;
-        WAITERS.fetch_add(1, Ordering::Relaxed);
-        USED.fetch_max(index + 1, Ordering::Relaxed);
-        Some(Taken(slot))
+        let (index, bell) = BELLS.iter().enumerate().find(|(_, bell)| is_free(bell))?;
+        // Ordering: Relaxed, both; fence W follows. Partner: the loads in `finished`.
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+        EVER_TAKEN.fetch_max(index + 1, Ordering::Relaxed);
+        Some(OwnBell(bell))
     }
 }
 
-impl Drop for Taken {
+impl Drop for OwnBell {
     fn drop(&mut self) {
+        // Ordering: Relaxed, both; who sees the old values looks or wakes for nothing.
         self.0.bits.store(0, Ordering::Relaxed);
-        WAITERS.fetch_sub(1, Ordering::Relaxed);
+        TAKEN.fetch_sub(1, Ordering::Relaxed);
+        // Ordering: Release. Partner: `take`, of the next who has it.
         self.0.taken.store(false, Ordering::Release);
     }
 }
@@ -95,17 +111,19 @@ pub(crate) fn wait(bits: u64, until: Option<&libc::timespec>, done: impl Fn() ->
     if done() {
         return Waited::Woken;
     }
-    let taken = Taken::take();
+    let own = OwnBell::take();
     loop {
-        let waited = match &taken {
-            Some(Taken(slot)) => {
-                slot.word.store(0, Ordering::Relaxed);
-                slot.bits.store(bits, Ordering::Relaxed);
+        let waited = match &own {
+            Some(OwnBell(bell)) => {
+                // Ordering: Relaxed, both; fence W follows. Partner: the accesses in `finished`.
+                bell.word.store(0, Ordering::Relaxed);
+                bell.bits.store(bits, Ordering::Relaxed);
+                // Fence W. Partner: fence F, in `finished`.
                 fence(Ordering::SeqCst);
                 if done() {
                     return Waited::Woken;
                 }
-                user::wait(&slot.word, 0, until)
+                sys::wait(&bell.word, 0, until)
             }
             None => poll(until),
         };
@@ -118,13 +136,13 @@ pub(crate) fn wait(bits: u64, until: Option<&libc::timespec>, done: impl Fn() ->
     }
 }
 
-/// A short sleep of one for whom there is no slot.
+/// A short sleep of one for whom there is no bell.
 fn poll(until: Option<&libc::timespec>) -> Waited {
     let word = AtomicU32::new(0);
-    let soon = later(user::now(), libc::timespec { tv_sec: 0, tv_nsec: POLL_NS });
+    let soon = sys::later(sys::now(), libc::timespec { tv_sec: 0, tv_nsec: POLL_NS });
     match until.filter(|until| is_before(until, &soon)) {
-        Some(until) => user::wait(&word, 0, Some(until)),
-        None => match user::wait(&word, 0, Some(&soon)) {
+        Some(until) => sys::wait(&word, 0, Some(until)),
+        None => match sys::wait(&word, 0, Some(&soon)) {
             Waited::Late => Waited::Woken,
             waited => waited,
         },
@@ -135,19 +153,12 @@ fn is_before(a: &libc::timespec, b: &libc::timespec) -> bool {
     (a.tv_sec, a.tv_nsec) < (b.tv_sec, b.tv_nsec)
 }
 
-/// The sum of two times.
-pub(crate) fn later(a: libc::timespec, b: libc::timespec) -> libc::timespec {
-    let ns = a.tv_nsec + b.tv_nsec;
-    let carry = i64::from(ns >= 1_000_000_000);
-    let tv_sec = a.tv_sec.saturating_add(b.tv_sec).saturating_add(carry);
-    libc::timespec { tv_sec, tv_nsec: ns - carry * 1_000_000_000 }
-}
-
 /// In the child of a fork: the others are not there.
 pub(crate) fn forget() {
-    for slot in &SLOTS {
-        slot.bits.store(0, Ordering::Relaxed);
-        slot.taken.store(false, Ordering::Relaxed);
+    // Ordering: Relaxed everywhere, without a partner; there is one thread.
+    for bell in &BELLS {
+        bell.bits.store(0, Ordering::Relaxed);
+        bell.taken.store(false, Ordering::Relaxed);
     }
-    WAITERS.store(0, Ordering::Relaxed);
+    TAKEN.store(0, Ordering::Relaxed);
 }

@@ -1,5 +1,5 @@
-//! C programs, compiled here with the system's compiler and run with the library: preloaded, and one
-//! of them linked against it.
+//! C programs, compiled here with the system's compiler and run with the library: preloaded, and
+//! one of them linked against it.
 //!
 //! What each checks stands in the program. They say `file:line: not so: ...` where something is not
 //! as POSIX has it, or as the C library does it where POSIX leaves it open.

@@ -1,71 +1,19 @@
 //! The requests of one descriptor: in which order they run, and how one leaves.
 
 use std::collections::VecDeque;
-use std::ffi::c_int;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::Map;
-use crate::kept::Kept;
-use crate::request::Request;
-use crate::user::{File, Kind, Outcome};
+use super::map::Map;
+use crate::duplicates::Duplicate;
+use crate::request::{Order, Request, Stage, Submission};
+use crate::sys::{Kind, Outcome, Target};
 
-/// In which order a request runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// At once.
-    Free,
-    /// Behind the reads before it.
-    Reads,
-    /// Behind the writes before it.
-    Writes,
-    /// When the writes before it are finished.
-    Sync,
-}
-
-impl Order {
-    fn lane(self) -> Option<usize> {
-        match self {
-            Order::Reads => Some(0),
-            Order::Writes => Some(1),
-            Order::Free | Order::Sync => None,
-        }
-    }
-}
-
-/// How far a request has come.
-#[derive(Debug, Default)]
-pub(crate) struct Stage(AtomicU8);
-
-const WAITS: u8 = 0;
-const READY: u8 = 1;
-/// Or was cancelled: nobody else has it begin.
-const RUNS: u8 = 2;
-
-impl Stage {
-    /// Ordering: Relaxed, here and below. This word only decides who has the request; whoever gets it
-    /// has it from the pump or under the lock of the table, and what it holds came that way as well.
-    fn change(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    pub(super) fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == READY
-    }
-
-    /// Its turn has come; `false`: it is being cancelled, with those before it. Under the lock.
-    pub(super) fn become_ready(&self) -> bool {
-        self.change(WAITS, READY)
-    }
-
-    /// Whoever gets `true` runs the request: it was neither cancelled nor begun by another.
-    pub(crate) fn begin(&self) -> bool {
-        self.change(READY, RUNS)
-    }
-
-    /// `false`: it runs. Under the lock: so it does not become ready in between.
-    fn cancel(&self) -> bool {
-        self.change(WAITS, RUNS) || self.change(READY, RUNS)
+/// The lane of an order, if it has one.
+fn lane_of(order: Order) -> Option<usize> {
+    match order {
+        Order::ReadLane => Some(0),
+        Order::WriteLane => Some(1),
+        Order::Free | Order::AfterWrites => None,
     }
 }
 
@@ -73,7 +21,7 @@ impl Stage {
 struct WaitingSync {
     request: Arc<Request>,
     /// How many writes that came before it are unfinished.
-    behind: usize,
+    writes_left: usize,
 }
 
 /// One request of a lane is ready or runs, and the rest stands in the line.
@@ -83,17 +31,22 @@ struct Lane {
     line: VecDeque<Arc<Request>>,
 }
 
+/// A descriptor with requests: an open file, under the number that meant it when they were made.
 #[derive(Debug)]
 pub(super) struct Descriptor {
+    /// What names it: its number may come to mean another.
     pub(super) id: u64,
-    pub(super) file: File,
+    pub(super) target: Target,
     /// What its requests run on, if it is no file.
-    pub(super) kept: Option<Kept>,
+    duplicate: Option<Duplicate>,
+    /// All of them, by the address of their control block.
     pub(super) requests: Map<usize, Arc<Request>>,
+    /// The reads and the writes that run one after the other.
     lanes: [Lane; 2],
     /// How many of the requests are writes.
     writes: usize,
     syncs: Vec<WaitingSync>,
+    /// The turn of the next request to come.
     pub(super) next_turn: u64,
     /// Whether its number means something else now.
     pub(super) is_detached: bool,
@@ -113,12 +66,13 @@ pub(crate) struct Cancelled {
     pub(crate) ready: Ready,
 }
 
-/// What is next when a request has left.
+/// Those whose turn has come because a request has left.
 #[derive(Debug, Default)]
-pub(crate) struct Behind {
-    /// The next in its lane, which is ready.
+pub(crate) struct Followers {
+    /// The next in its lane.
     pub(crate) next: Option<Arc<Request>>,
-    pub(crate) ready: Ready,
+    /// Those that waited for no other write.
+    pub(crate) syncs: Ready,
 }
 
 impl Lane {
@@ -141,19 +95,21 @@ impl Lane {
             return self.head.clone();
         }
         // When all are cancelled, the first of the line is the first to go.
-        let place = self.line.iter().position(is_it)?;
-        self.line.remove(place);
+        let position = self.line.iter().position(is_it)?;
+        self.line.remove(position);
         None
     }
 }
 
 impl Descriptor {
-    pub(super) fn new(id: u64, number: c_int, file: File) -> Descriptor {
-        let kept = if file.kind == Kind::File { None } else { Kept::of(number) };
+    /// One that a request is made on.
+    pub(super) fn new(id: u64, submission: &Submission) -> Descriptor {
+        let &Submission { number, target, .. } = submission;
+        let duplicate = if target.kind == Kind::File { None } else { Duplicate::of(number) };
         Descriptor {
             id,
-            file,
-            kept,
+            target,
+            duplicate,
             requests: Map::default(),
             lanes: Default::default(),
             writes: 0,
@@ -166,23 +122,32 @@ impl Descriptor {
 
     /// Whether a request of that order would run at once.
     pub(super) fn is_free(&self, order: Order) -> bool {
-        order.lane().is_none_or(|lane| self.lanes[lane].head.is_none())
+        lane_of(order).is_none_or(|lane| self.lanes[lane].head.is_none())
     }
 
-    /// Takes a request in that has its `turn`. Whether it is ready.
-    pub(super) fn enter(&mut self, request: &Arc<Request>) -> bool {
-        let writes_before = self.writes;
+    /// Takes a request in. Returns it if it is its turn.
+    pub(super) fn enter(&mut self, submission: Submission) -> Option<Arc<Request>> {
+        let order = submission.order;
+        let request = Arc::new(Request {
+            descriptor: self.id,
+            fd: self.duplicate.as_ref().map_or(submission.number, Duplicate::number),
+            turn: self.next_turn,
+            stage: Stage::default(),
+            submission,
+        });
+        self.next_turn += 1;
+        self.requests.insert(request.address(), request.clone());
+        let writes_left = self.writes;
         self.writes += usize::from(request.is_write());
-        self.requests.insert(request.cb.address(), request.clone());
-        let now = match (request.order, request.order.lane()) {
-            (_, Some(lane)) => self.lanes[lane].enter(request),
-            (Order::Sync, _) if writes_before > 0 => {
-                self.syncs.push(WaitingSync { request: request.clone(), behind: writes_before });
+        let now = match (order, lane_of(order)) {
+            (_, Some(lane)) => self.lanes[lane].enter(&request),
+            (Order::AfterWrites, _) if writes_left > 0 => {
+                self.syncs.push(WaitingSync { request: request.clone(), writes_left });
                 false
             }
             _ => true,
         };
-        now && request.stage.become_ready()
+        (now && request.stage.become_ready()).then_some(request)
     }
 
     /// Cancels those that are wanted, as far as nothing of them has happened yet.
@@ -198,44 +163,46 @@ impl Descriptor {
         // Told in the order in which they came.
         cancelled.requests.sort_unstable_by_key(|request| request.turn);
         for request in &cancelled.requests {
-            let behind = self.leave(request, Err(libc::ECANCELED));
-            cancelled.ready.extend(behind.next.into_iter().chain(behind.ready));
+            let followers = self.leave(request, Err(libc::ECANCELED));
+            cancelled.ready.extend(followers.next.into_iter().chain(followers.syncs));
         }
         cancelled
     }
 
     /// Writes the result.
-    pub(super) fn leave(&mut self, request: &Arc<Request>, outcome: Outcome) -> Behind {
-        let mut behind = Behind::default();
-        self.requests.remove(&request.cb.address());
+    pub(super) fn leave(&mut self, request: &Arc<Request>, outcome: Outcome) -> Followers {
+        let mut followers = Followers::default();
+        let order = request.submission.order;
+        self.requests.remove(&request.address());
         if request.is_write() {
             self.writes -= 1;
-            behind.ready = self.syncs_behind(request);
+            followers.syncs = self.syncs_behind(request);
         }
-        if request.order == Order::Sync {
+        if order == Order::AfterWrites {
             self.syncs.retain(|sync| !Arc::ptr_eq(&sync.request, request));
         }
-        if let Some(lane) = request.order.lane() {
-            behind.next = self.lanes[lane].leave(request).filter(|next| next.stage.become_ready());
+        if let Some(lane) = lane_of(order) {
+            let next = self.lanes[lane].leave(request);
+            followers.next = next.filter(|next| next.stage.become_ready());
         }
         if self.requests.is_empty() && !self.is_detached {
-            // Before the program can know that nothing is left: the other end of a pipe that it then closes
-            // sees that at once.
-            self.kept = None;
+            // Before the program can know that nothing is left: the other end of a pipe that it
+            // then closes sees that at once.
+            self.duplicate = None;
         }
-        request.cb.finish(outcome);
-        behind
+        request.submission.cb.finish(outcome);
+        followers
     }
 
     /// A write has left. Returns the syncs that waited for nothing else, which are ready.
     fn syncs_behind(&mut self, write: &Request) -> Ready {
         for sync in self.syncs.iter_mut().filter(|sync| sync.request.turn > write.turn) {
-            sync.behind -= 1;
+            sync.writes_left -= 1;
         }
-        if self.syncs.iter().all(|sync| sync.behind > 0) {
+        if self.syncs.iter().all(|sync| sync.writes_left > 0) {
             return Ready::new();
         }
-        let now = |sync: &WaitingSync| sync.behind == 0;
+        let now = |sync: &WaitingSync| sync.writes_left == 0;
         let (now, later) = std::mem::take(&mut self.syncs).into_iter().partition::<Vec<_>, _>(now);
         self.syncs = later;
         now.into_iter().map(|sync| sync.request).filter(|sync| sync.stage.become_ready()).collect()

@@ -1,4 +1,5 @@
-/* What comes in between: a signal handler that closes, and a thread that is cancelled in `close`. */
+/* What comes in between: a signal handler that closes, and a thread that is cancelled in
+   `close`. */
 #include "check.h"
 #include <sys/time.h>
 

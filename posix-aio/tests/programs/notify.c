@@ -48,7 +48,8 @@ int main(void) {
     CHECK(pipe(ends) == 0);
     CHECK(pwrite(file, "abc", 3, 0) == 3);
 
-    /* A signal: of a read that may be finished in the call, of a write, of a sync, of a late one. */
+    /* A signal: of a read that may be finished in the call, of a write, of a sync, of a late
+       one. */
     for (int i = 0; i < 4; i++) {
         prepare(&cb, i == 3 ? ends[0] : file, &byte, 1, 0);
         cb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;

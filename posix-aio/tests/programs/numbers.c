@@ -1,5 +1,5 @@
-/* What the library keeps open, and what becomes of it when the program closes what it does not know,
-   or has a number mean something else. */
+/* What the library keeps open, and what becomes of it when the program closes what it does not
+   know, or has a number mean something else. */
 #include "check.h"
 #include <sys/eventfd.h>
 
@@ -130,7 +130,8 @@ int main(void) {
     close(ends[0]);
     close(ends[1]);
 
-    /* Whose last request on a pipe is finished, and closes it, has closed it: seen without waiting. */
+    /* Whose last request on a pipe is finished, and closes it, has closed it: seen without
+       waiting. */
     for (int i = 0; i < 3000; i++) {
         CHECK(pipe2(ends, O_NONBLOCK) == 0);
         prepare(&cb, ends[1], "last", 4, 0);
@@ -156,8 +157,8 @@ int main(void) {
     }
     CHECK(length(target) == 0 && lseek(target, 0, SEEK_CUR) == 0);
 
-    /* What only looks as if it had a position: reads and writes go through it, and nobody who closes it
-       waits for a read that may never end. */
+    /* What only looks as if it had a position: reads and writes go through it, and nobody who
+       closes it waits for a read that may never end. */
     int event = eventfd(0, 0), copy = dup(event);
     uint64_t number = 0, one = 1;
     prepare(&cb, event, (char *)&one, sizeof one, 0);
@@ -170,8 +171,8 @@ int main(void) {
     CHECK(write(copy, &one, sizeof one) == sizeof one);
     CHECK(wait_for(&cb) == 0);
 
-    /* A file that was closed unseen, while it was written, and whose number is a pipe's: that is closed
-       like one. */
+    /* A file that was closed unseen, while it was written, and whose number is a pipe's: that is
+       closed like one. */
     size_t much = 200 << 20;
     char *zeros = calloc(1, much);
     int closed = scratch();

@@ -58,7 +58,8 @@ int main(void) {
     prepare(&cb, ends[0], sink, 100, 0);
     CHECK(aio_read(&cb) == 0 && wait_for(&cb) == 0 && aio_return(&cb) == 3);
 
-    /* A sync waits for the writes before it (here: for one that waits for a reader), not for later. */
+    /* A sync waits for the writes before it (here: for one that waits for a reader), not for
+       later. */
     fill(ends[1]);
     prepare(&cb, ends[1], "w", 1, 0);
     CHECK(aio_write(&cb) == 0);

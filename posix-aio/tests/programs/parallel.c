@@ -1,5 +1,5 @@
-/* Requests on one descriptor of a file do not wait for each other: one that is stuck (it reads into a
-   page that is not there) holds up none of the others. */
+/* Requests on one descriptor of a file do not wait for each other: one that is stuck (it reads
+   into a page that is not there) holds up none of the others. */
 #include "check.h"
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>

@@ -1,6 +1,9 @@
 //! Descriptors: what they stand for, and how they go.
 
 use std::ffi::c_int;
+use std::fs;
+use std::mem;
+use std::ptr;
 
 use super::{errno_of, outcome, set_errno};
 
@@ -35,7 +38,7 @@ pub(crate) fn close(fd: c_int) -> c_int {
 }
 
 /// `dup2`, or with flags `dup3`.
-pub(crate) fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
+pub(crate) fn duplicate_onto(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
     let answer = match flags {
         // SAFETY: numbers only. (By the number: the function of the C library is ours.)
         Some(flags) => unsafe { libc::syscall(libc::SYS_dup3, old, new, flags) },
@@ -55,7 +58,7 @@ pub(crate) fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
 
 /// What a descriptor stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct File {
+pub(crate) struct Target {
     pub(crate) kind: Kind,
     identity: Identity,
 }
@@ -70,14 +73,14 @@ pub(crate) enum Kind {
     Stream,
 }
 
-/// The same as long as the descriptor stands for the same: the file system, the number in it, and, as the
-/// two ends of a pipe have one number, whether it reads or writes.
+/// The same as long as the descriptor stands for the same: the file system, the number in it, and,
+/// as the two ends of a pipe have one number, whether it reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity(libc::dev_t, libc::ino64_t, c_int);
 
-pub(crate) fn file(fd: c_int) -> Result<File, c_int> {
+pub(crate) fn target(fd: c_int) -> Result<Target, c_int> {
     // SAFETY: a plain structure, for which zeros are a value.
-    let mut stat: libc::stat64 = unsafe { std::mem::zeroed() };
+    let mut stat: libc::stat64 = unsafe { mem::zeroed() };
     // SAFETY: the structure is ours to write.
     let answer = unsafe { libc::fstat64(fd, &raw mut stat) };
     outcome(answer as isize).map_err(|error| errno_of(&error))?;
@@ -90,16 +93,17 @@ pub(crate) fn file(fd: c_int) -> Result<File, c_int> {
         Kind::File => 0,
         Kind::Device | Kind::Stream => flags(fd)? & libc::O_ACCMODE,
     };
-    Ok(File { kind, identity: Identity(stat.st_dev, stat.st_ino, access) })
+    Ok(Target { kind, identity: Identity(stat.st_dev, stat.st_ino, access) })
 }
 
-/// Some that have none let themselves be positioned all the same (an eventfd), but not read from there.
+/// Some that have none let themselves be positioned all the same (an eventfd), but not read from
+/// there.
 fn has_position(fd: c_int) -> bool {
     let is_stream = |answer: isize| outcome(answer).is_err_and(|e| errno_of(&e) == libc::ESPIPE);
     // SAFETY: numbers only.
     let moved = unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) };
     // SAFETY: nothing is read.
-    let read = || unsafe { libc::syscall(libc::SYS_pread64, fd, std::ptr::null::<u8>(), 0, 0_i64) };
+    let read = || unsafe { libc::syscall(libc::SYS_pread64, fd, ptr::null::<u8>(), 0, 0_i64) };
     !is_stream(moved as isize) && !is_stream(read() as isize)
 }
 
@@ -125,7 +129,7 @@ fn limit(of: libc::__rlimit_resource_t) -> Option<libc::rlim64_t> {
 
 /// The descriptors that are open, as far as the system says so.
 pub(crate) fn open_descriptors() -> Vec<c_int> {
-    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 

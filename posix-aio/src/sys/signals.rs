@@ -1,6 +1,10 @@
-//! What interrupts a thread: signals, and being cancelled.
+//! What interrupts a thread: signals, and being cancelled. And signals that tell the program.
 
 use std::ffi::c_int;
+use std::mem;
+use std::ptr;
+
+use crate::abi::{SI_ASYNCIO, Sigval};
 
 unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
@@ -19,7 +23,7 @@ fn set_cancel_state(state: c_int) -> c_int {
 /// Blocks all signals on this thread; the mask before.
 fn block_signals() -> libc::sigset_t {
     // SAFETY: a plain bit set, for which zero is a value.
-    let [mut all, mut before]: [libc::sigset_t; 2] = unsafe { std::mem::zeroed() };
+    let [mut all, mut before]: [libc::sigset_t; 2] = unsafe { mem::zeroed() };
     // SAFETY: the set is ours to write.
     unsafe { libc::sigfillset(&raw mut all) };
     // SAFETY: both sets outlive the call.
@@ -30,14 +34,14 @@ fn block_signals() -> libc::sigset_t {
 /// Sets the signals that are blocked on this thread.
 fn set_signals(mask: &libc::sigset_t) {
     // SAFETY: the set outlives the call; the one before is not asked for.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
 }
 
 /// The two signals that a call raises on the thread that makes it.
 const RAISED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
-/// Runs `f` with all signals blocked, on a thread that is not cancelled meanwhile: a request that has begun
-/// has to be finished. The program is not told of a signal that a call in `f` raises, as
+/// Runs `f` with all signals blocked, on a thread that is not cancelled meanwhile: a request that
+/// has begun has to be finished. The program is not told of a signal that a call in `f` raises, as
 /// it is not told of those of our threads.
 pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
     let cancel = set_cancel_state(PTHREAD_CANCEL_DISABLE);
@@ -56,7 +60,7 @@ pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
 
 fn is_pending(signo: c_int) -> bool {
     // SAFETY: a plain bit set, for which zero is a value.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: the set is ours to write.
     unsafe { libc::sigpending(&raw mut set) };
     // SAFETY: the set outlives the call.
@@ -65,17 +69,44 @@ fn is_pending(signo: c_int) -> bool {
 
 fn take_pending(signo: c_int) {
     // SAFETY: a plain bit set, for which zero is a value.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: the set is ours to write.
     unsafe { libc::sigaddset(&raw mut set, signo) };
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the set and the time outlive the call; what is taken is not asked for.
-    unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const now) };
+    unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), &raw const now) };
 }
 
 /// Unblocks all signals on this thread.
-pub(crate) fn unblock_signals() {
+pub(super) fn unblock_signals() {
     // SAFETY: a plain bit set; all zeros is the empty one.
-    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let none: libc::sigset_t = unsafe { mem::zeroed() };
     set_signals(&none);
+}
+
+/// The part of `siginfo_t` that the kernel takes from us.
+#[repr(C)]
+struct Info {
+    signo: c_int,
+    errno: c_int,
+    code: c_int,
+    padding: c_int,
+    pid: libc::pid_t,
+    uid: libc::uid_t,
+    value: Sigval,
+    rest: [u64; 12],
+}
+const _: () = assert!(size_of::<Info>() == size_of::<libc::siginfo_t>());
+
+/// Sends the program a signal that says that a request is finished.
+pub(crate) fn send_signal(signo: c_int, value: Sigval) {
+    // SAFETY: takes nothing.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: takes nothing.
+    let uid = unsafe { libc::getuid() };
+    let code = SI_ASYNCIO;
+    let info = Info { signo, errno: 0, code, padding: 0, pid, uid, value, rest: [0; 12] };
+    // SAFETY: the structure outlives the call, which only reads it. The result is ignored as there
+    // is nobody to be told: the queue of signals may be full, or the number none.
+    unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, signo, &raw const info) };
 }

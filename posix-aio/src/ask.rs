@@ -1,0 +1,168 @@
+//! What can be done in the call that makes a request: without waiting, by asking (`threadlet::raw`
+//! has the rules).
+
+use std::ffi::c_int;
+
+use threadlet::raw::{self, Answer};
+
+use crate::hints::{Hints, READS, WRITES};
+use crate::process::Process;
+use crate::request::{Action, Order};
+use crate::sys::{self, Buffer, Kind, Outcome, Params, Target};
+
+/// What is longer is not copied in the call that asks for it: another thread is there sooner.
+const ASK_MAX: usize = 1 << 20;
+
+/// How far a request has come in the call that makes it.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Finished(Outcome),
+    /// What is behind the first `done` bytes has to wait.
+    Left {
+        target: Target,
+        order: Order,
+        /// `None`: the target has no position.
+        at: Option<i64>,
+        done: usize,
+    },
+}
+
+/// Does what can be done without waiting.
+pub(crate) fn ask(action: Action, params: &Params) -> Asked {
+    match action {
+        Action::Read => read(params),
+        Action::Write => write(params),
+        Action::Sync { .. } => with_target(params.fd, |target| Asked::Left {
+            target,
+            order: Order::AfterWrites,
+            at: None,
+            done: 0,
+        }),
+    }
+}
+
+/// With what a descriptor stands for. While there are requests on a file, that is known without a
+/// system call.
+fn with_target(fd: c_int, then: impl FnOnce(Target) -> Asked) -> Asked {
+    let known = Process::existing().and_then(|process| process.table.file(fd));
+    match known.map_or_else(|| sys::target(fd), Ok) {
+        Ok(target) => then(target),
+        Err(error) => Asked::Finished(Err(error)),
+    }
+}
+
+/// Whether so much may be asked for, at an offset. (-1 would mean the file's position.)
+fn is_askable(buffer: Buffer, offset: i64) -> bool {
+    offset >= 0 && buffer.len <= ASK_MAX && raw::may_ask()
+}
+
+fn read(params: &Params) -> Asked {
+    let &Params { fd, buffer, offset, .. } = params;
+    if fd < 0 {
+        return Asked::Finished(Err(libc::EBADF));
+    }
+    let mut done = 0;
+    let is_buffered = || sys::flags(fd).is_ok_and(|flags| flags & libc::O_DIRECT == 0);
+    if is_askable(buffer, offset) && READS.may_ask(fd, is_buffered) {
+        let began = sys::ticks();
+        let asked = read_file(fd, buffer, offset, &mut done);
+        READS.took_since(fd, began);
+        match asked {
+            Some(Err(libc::ESPIPE)) | None => {}
+            Some(outcome) => return Asked::Finished(outcome),
+        }
+    }
+    with_target(fd, |target| match target.kind {
+        Kind::Stream => read_stream(params, target),
+        Kind::File | Kind::Device => {
+            Asked::Left { target, order: Order::Free, at: Some(offset), done }
+        }
+    })
+}
+
+/// Reads what is in memory. `None`: the rest, behind the first `done`, would have to wait.
+fn read_file(fd: c_int, buffer: Buffer, offset: i64, done: &mut usize) -> Option<Outcome> {
+    let ask = |done| sys::read_nowait(fd, buffer, done, Some(offset));
+    let is_end = |done| sys::is_end(fd, offset.saturating_add(done as i64));
+    transfer(&READS, fd, buffer.len, done, ask, is_end)
+}
+
+/// Reads from what has no position, if nobody is before us.
+fn read_stream(params: &Params, target: Target) -> Asked {
+    let &Params { fd, buffer, .. } = params;
+    let is_free = |process: &Process| process.table.is_free(fd, target, Order::ReadLane);
+    let is_free = || Process::existing().is_none_or(is_free);
+    if raw::may_ask() && buffer.len <= ASK_MAX && is_free() {
+        match sys::read_nowait(fd, buffer, 0, None) {
+            // No bytes may mean the end, or not (the rules of `threadlet::raw`).
+            Answer::Done(Ok(n)) if n > 0 || buffer.len == 0 => return Asked::Finished(Ok(n)),
+            Answer::Done(Err(error)) => return Asked::Finished(Err(sys::errno_of(&error))),
+            Answer::Done(Ok(_)) | Answer::WouldBlock | Answer::Unsupported => {}
+        }
+    }
+    Asked::Left { target, order: Order::ReadLane, at: None, done: 0 }
+}
+
+/// A write is asked only where it cannot raise a signal: those are blocked on our threads, and not
+/// on the caller's. So a stream (`SIGPIPE`) is never asked.
+fn write(params: &Params) -> Asked {
+    let fd = params.fd;
+    let flags = match sys::flags(fd) {
+        Ok(flags) => flags,
+        Err(error) => return Asked::Finished(Err(error)),
+    };
+    with_target(fd, |target| match target.kind {
+        Kind::Stream => Asked::Left { target, order: Order::WriteLane, at: None, done: 0 },
+        Kind::File | Kind::Device => write_file(params, target, flags),
+    })
+}
+
+fn write_file(params: &Params, target: Target, flags: c_int) -> Asked {
+    let &Params { fd, buffer, offset, .. } = params;
+    if flags & libc::O_APPEND != 0 {
+        return Asked::Left { target, order: Order::WriteLane, at: Some(offset), done: 0 };
+    }
+    let mut done = 0;
+    // `O_SYNC` contains `O_DSYNC`.
+    let waits = flags & (libc::O_DIRECT | libc::O_DSYNC) != 0;
+    let askable = !waits && is_askable(buffer, offset);
+    if askable && WRITES.may_ask(fd, sys::file_size_is_unlimited) {
+        let ask = |done| sys::write_nowait(fd, buffer, done, offset);
+        if let Some(outcome) = transfer(&WRITES, fd, buffer.len, &mut done, ask, |_| false) {
+            return Asked::Finished(outcome);
+        }
+    }
+    // Writes to memory wait for each other in the kernel, on the file's own lock: then rather in
+    // line, and on one thread.
+    let order = if waits { Order::Free } else { Order::WriteLane };
+    Asked::Left { target, order, at: Some(offset), done }
+}
+
+/// Asks until all `len` bytes are done. `None`: what is behind the first `done` would have to wait.
+/// Both functions are given how much is done; `is_end` whether no more bytes mean the end.
+fn transfer(
+    hints: &Hints,
+    fd: c_int,
+    len: usize,
+    done: &mut usize,
+    ask: impl Fn(usize) -> Answer<usize>,
+    is_end: impl Fn(usize) -> bool,
+) -> Option<Outcome> {
+    loop {
+        match ask(*done) {
+            Answer::Done(Ok(0)) if *done < len => return is_end(*done).then_some(Ok(*done)),
+            Answer::Done(Ok(n)) => *done += n,
+            // As a plain call: what was done counts.
+            Answer::Done(Err(_)) if *done > 0 => return Some(Ok(*done)),
+            Answer::Done(Err(error)) => return Some(Err(sys::errno_of(&error))),
+            Answer::WouldBlock => return None,
+            Answer::Unsupported => {
+                hints.refused(fd);
+                return None;
+            }
+        }
+        if *done == len {
+            return Some(Ok(*done));
+        }
+    }
+}
