@@ -2,7 +2,7 @@
 //! changed, by `LD_PRELOAD` or by linking.
 //!
 //! A request whose data is at hand is finished in the call that makes it; no thread is started for
-//! it. What would block goes to threadlet's pump. See `docs/posix-aio.md`.
+//! it. What would block goes to threadlet's pump. See `docs/internals/posix-aio.md`.
 //!
 //! | module | what it is |
 //! |---|---|

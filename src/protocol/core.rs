@@ -1,5 +1,5 @@
 //! The word of a core: who may run a seat's tasks, decided by one atomic.
-#![doc = include_str!("../../docs/hand-off.md")]
+#![doc = include_str!("../../docs/internals/handoff.md")]
 
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, Padded, fence, weakened};
 
@@ -19,7 +19,7 @@ const NUMBER_SHIFT: u32 = STATE_BITS + SLOT_BITS;
 // sleeps between its look and its compare-and-swap.
 const _: () = assert!(NUMBER_BITS >= 40);
 
-/// What a core is doing. The drawing in `docs/hand-off.md` numbers the edges between these.
+/// What a core is doing. `docs/internals/handoff.md` draws the edges between these, with numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum State {
