@@ -55,6 +55,7 @@
 //!   tokio 1 beside those of futures-io.
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its place
 //!   in the source, as a warning of the crate `tracing`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]

@@ -18,8 +18,8 @@
 //! [`fs::File::read_at`](crate::fs::File::read_at) is simpler, borrows its buffer, and costs less: it
 //! holds up that task alone. A queue is for one task that has many operations under way.
 //!
-//! `docs/aio.md` in the repository compares it with the C library's `aio_*`, the kernel's, and
-//! io_uring.
+//! `docs/internals/aio.md` in the repository compares it with the C library's `aio_*`, the kernel's,
+//! and io_uring.
 //!
 //! # Examples
 //!

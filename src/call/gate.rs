@@ -1,12 +1,22 @@
-//! The gate in front of a region: free while permits are, first in first out at the cap.
+//! The gate in front of a call in async code: open while there are permits; at the cap, a line.
 //!
-//! A call that does not block needs no permit, so the gate asks for none: a thief takes it at the
-//! hand-off. Only when none is free does the gate make a difference:
+//! A *permit* is what a thread holds while it is blocked without a core, and the cap is how many
+//! there are. A call that does not block needs none, so the gate takes none for it, and asks only
+//! whether there are any: a thief takes one in the name of a thread that it has found blocked. At
+//! the cap the core of a call that blocks could not be handed over, and would stand still. There,
+//! in this order:
 //!
-//! - a site that blocked within its last 64 calls waits in the queue, and hands over *before* its
-//!   call when its permit comes;
-//! - any other runs *unprotected*, on at most all cores but one at once;
-//! - a coreless thread with somebody behind it gives way: its task goes back through the queue.
+//! | the call | what becomes of it |
+//! |---|---|
+//! | its thread has no core | it passes, for the thread has a permit. But if somebody waits for one, the task goes through the queue first, once: the thread gives its permit back then |
+//! | its site has not blocked within its last 64 calls | it passes *unprotected*: probably it does not block. At most all cores but one at once (of one core: if the emergency thread is to be had), so that not all stand still |
+//! | it says `or_inline` | it passes, and stands still with its core if it blocks |
+//! | it says `or_fail` | it is refused: [`Saturated`] |
+//! | any other | it waits in the line, first in, first out. With its permit in hand it hands its core over *before* it begins |
+//!
+//! (A call that says `will_block` never passes unprotected; while there are permits it hands over
+//! before it begins.) The gate also counts the calls of a poll: a task that has spent its budget
+//! goes through the queue once, so that others have their turn.
 
 use std::fmt;
 use std::future::Future;

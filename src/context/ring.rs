@@ -1,24 +1,29 @@
-//! The thread's ring: when it is opened, armed, disarmed and closed.
+//! A thread's ring: when it is opened, armed, disarmed and closed.
 //!
-//! A ring is the kernel's record of when its thread sleeps. It costs nothing while the thread runs, but
-//! an armed one makes every sleep of the thread dearer, and opening, arming and disarming are system
-//! calls. So a thread arms its ring only while it makes calls often, or they have blocked of late. What
-//! counts is the *stretch*, the calls since the thread last slept, and the *heat*, which says how many of
-//! its last waking times came to something.
+//! A ring, the kernel's record of when its thread sleeps, costs nothing while the thread runs. Armed, it
+//! makes every sleep of the thread dearer; and opening, arming and disarming are system calls. So a
+//! thread has its ring armed only where a block is likely: it makes many calls without a sleep in
+//! between, or it is *warm*, which means that its calls have blocked of late. Two numbers tell: the
+//! *stretch*, how many calls the thread has made since it last slept, and the *heat*, from 0 to
+//! `HOTTEST`; from `WARM` on it is warm.
 //!
-//! | event | what the ring does | heat |
-//! |---|---|---|
-//! | the fourth call of a stretch, or the first while the thread is *warm* (heat 2 or more) | no ring yet: one is opened after this poll. Open: it is armed. | |
-//! | the thread goes to sleep with its core, behind a stretch of four or more | disarmed | one up, to 8 at most |
-//! | the same, behind a shorter one | disarmed | one down |
-//! | the core is lost in a call | disarmed | 8 |
-//! | calls keep blocking without a core (eight budgets) | closed: even disarmed it costs each sleep a little | |
-//! | the kernel refuses it, or there are too many | none, ever again | |
-//! | it is found out of step | closed; a new one may be opened | |
+//! | event | effect |
+//! |---|---|
+//! | a call begins with the core lent, and the ring is neither armed nor refused | the stretch grows by one. Has it come to `STRETCH`, or is the thread warm: the ring is armed; if there is none, it is wanted |
+//! | the poll in which it was wanted is over | it is opened, disarmed, and shown to the sentinel |
+//! | there is no sentinel yet | the monitor is told to start one; the next call asks again |
+//! | the ring cannot be opened, too many are open, or there will be no sentinel | *refused*, for good: the thread stays with the monitor |
+//! | the thread goes to sleep with its core | the heat grows by one if the stretch has come to `STRETCH`, and shrinks by one if not; the stretch is 0 again; the ring is disarmed |
+//! | the core is lost in a call | the heat is `HOTTEST` |
+//! | the core is lost, in a call or not, or goes back to nobody | the ring is disarmed |
+//! | arming or disarming fails, or the ring is out of phase | the ring is closed, and counted as a fault; the thread may want another |
+//! | a task has gone on without a core for eight budgets | the ring is closed: an event costs each switch a little even while it is disabled |
+//! | the thread ends, or leaves `block_on` | the ring is closed |
+//! | the process is a child of `fork` | the ring is the parent's: forgotten, by stores alone |
 //!
-//! Calls behind an armed ring are not counted, so a waking time in which the ring was armed at the first
-//! call makes the thread colder: one that wakes for a short call at a time soon pays for no ring. While
-//! no ring is armed the monitor watches the thread.
+//! What is not armed is watched by the monitor. Calls that begin while the ring is armed are not
+//! counted, so a warm thread that wakes for one short call at a time arms its ring at the first, never
+//! comes to `STRETCH`, and cools with each sleep: soon it pays for no ring.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Knowing that a thread has blocked.
-#![doc = include_str!("../../docs/detectors.md")]
+#![doc = include_str!("../../docs/internals/detectors.md")]
 //!
 //! `ring` is the kernel's edge: one thread's record of leaving the CPU and coming back. `probe`
 //! says, once per process, whether this machine lets us have it. `edges` waits for

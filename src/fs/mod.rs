@@ -9,8 +9,8 @@
 //! | the root future of `block_on` | The call is made in the poll: the thread has nothing else to do. |
 //! | any other executor (tokio, smol, `futures`) | The kernel is *asked* first: what needs no waiting is done in the poll, and no thread of ours is involved. Anything else moves to a thread of a global threadlet runtime, which is started when it is first needed, and works on copies of the buffers. |
 //!
-//! `docs/fs.md` in the repository tells what can be asked, what is believed of the answers, and what
-//! it costs.
+//! `docs/internals/fs.md` in the repository tells what can be asked, what is believed of the
+//! answers, and what it costs.
 //!
 //! # Cancel safety
 //!

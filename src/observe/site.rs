@@ -170,7 +170,8 @@ impl Site {
         SITES.lock().clone()
     }
 
-    /// Whether its calls nearly always lose their core, so that it is better handed over first.
+    /// What its calls are known to do: from nothing on record to a core that is nearly always lost,
+    /// so that it is better handed over before the call.
     #[inline]
     pub(crate) fn habit(&self) -> Habit {
         match self.habit.load(Ordering::Relaxed) {

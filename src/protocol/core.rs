@@ -1,5 +1,5 @@
 //! The word of a core: who may run a seat's tasks, decided by one atomic.
-#![doc = include_str!("../../docs/hand-off.md")]
+#![doc = include_str!("../../docs/internals/handoff.md")]
 
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, Padded, fence, weakened};
 
@@ -19,7 +19,7 @@ const NUMBER_SHIFT: u32 = STATE_BITS + SLOT_BITS;
 // sleeps between its look and its compare-and-swap.
 const _: () = assert!(NUMBER_BITS >= 40);
 
-/// What a core is doing. The drawing in `docs/hand-off.md` numbers the edges between these.
+/// What a core is doing. `docs/internals/handoff.md` draws the edges between these, with numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum State {
@@ -30,7 +30,8 @@ pub(crate) enum State {
     /// The thread in the slot runs user code. Nobody may touch what belongs to the core; the
     /// lender may reclaim it, a thief may retake it.
     Lent = 2,
-    /// Retaken for the spare in the slot, which has not started yet.
+    /// Retaken for the spare in the slot, which has not woken yet; or given to a thread that is
+    /// about to start.
     Taken = 3,
 }
 
@@ -139,7 +140,8 @@ impl Suspicion {
     }
 }
 
-/// The word of one core. Each method is one edge of the drawing.
+/// The word of one core. A method that changes it is one edge of the drawing, and says which; the
+/// others (`load`, `is_taken_for`, and `leave` where nobody looks) only read.
 #[derive(Debug)]
 pub(crate) struct CoreWord(Padded<AtomicU64>);
 
@@ -276,11 +278,12 @@ impl CoreWord {
         held
     }
 
-    /// Puts a core that no thread has in the hands of a thread that is about to start. Ordering:
-    /// Relaxed, as in `park`; starting the thread publishes it.
+    /// Edge 8, by the builder: a core that no thread has is put into the hands of a thread that is
+    /// about to start.
     pub(crate) fn assign(&self, slot: SlotId) {
         let idle = self.load();
-        assert_eq!(idle.state(), State::Idle);
+        assert_eq!(idle.state(), State::Idle, "only an idle core is assigned");
+        // Ordering: Relaxed, as in `park`; starting the thread publishes it.
         self.0.store(idle.next(State::Taken, slot).0, Ordering::Relaxed);
     }
 

@@ -1,5 +1,5 @@
 //! Who sleeps, and whom a new task wakes.
-#![doc = include_str!("../../docs/idle.md")]
+#![doc = include_str!("../../docs/internals/idle.md")]
 
 use super::core::SlotId;
 use crate::primitive::{AtomicUsize, Mutex, Ordering, fence};

@@ -1,6 +1,6 @@
 //! What the detectors' tools cost here, and how soon an edge comes: the tables of
-//! `docs/detectors.md`. Nothing is demanded, so nothing is a test; run it alone, on a machine that has
-//! nothing else to do:
+//! `docs/internals/detectors.md`. Nothing is demanded, so nothing is a test; run it alone,
+//! on a machine that has nothing else to do:
 //!
 //! ```sh
 //! cargo test --release -p threadlet --lib -- --ignored --nocapture detect::ring::measure
