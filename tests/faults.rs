@@ -363,7 +363,7 @@ fn hooks_that_panic_harm_nobody() {
     builder
         .on_thread_start(|| panic!("at the start"))
         .on_thread_stop(|| panic!("at the end"))
-        .on_hand_off(|_| panic!("at a hand-off"));
+        .on_handoff(|_| panic!("at a hand-off"));
     within(LIMIT, move || {
         let runtime = builder.build().unwrap();
         a_block_is_seen(&runtime);

@@ -209,7 +209,7 @@ fn a_rescue_is_reported_with_the_place_of_the_spawn() {
     let rescued = Arc::new(AtomicUsize::new(0));
     let mine = rescued.clone();
     let runtime: Runtime = builder(1)
-        .on_hand_off(move |cause| {
+        .on_handoff(move |cause| {
             if cause == Cause::Rescued {
                 mine.fetch_add(1, Ordering::SeqCst);
             }

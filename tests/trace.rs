@@ -41,7 +41,7 @@ fn named<'a>(events: &'a [Value], phase: &str, name: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn calls_cores_hand_offs_and_waits_are_in_it() {
+fn calls_cores_handoffs_and_waits_are_in_it() {
     for detector in detectors() {
         let file = Scratch::new("timeline");
         let mut builder = Builder::new_multi_thread();

@@ -46,13 +46,13 @@ pub(crate) fn perf() -> &'static Result<(), String> {
 
 /// Whether this process had no seccomp filter when it was first asked. What is merely useful is not
 /// tried behind one: nobody asks a child for each such call.
-pub(crate) fn is_unfiltered() -> bool {
+pub(crate) fn no_seccomp_filter() -> bool {
     static ANSWER: YesOrNo = YesOrNo::new();
     ANSWER.get_or_find(|| !seccomp::filter_active())
 }
 
 fn probe() -> Result<(), String> {
-    if !is_unfiltered() {
+    if !no_seccomp_filter() {
         try_in_child()?;
     }
     try_here()

@@ -88,7 +88,7 @@ impl Trace {
     }
 
     /// A core was handed over.
-    pub(crate) fn hand_off(&self, seat: usize, cause: Cause) {
+    pub(crate) fn handoff(&self, seat: usize, cause: Cause) {
         let at = self.micros(Instant::now());
         self.write(&format!(
             r#"{{"ph":"i","s":"t","name":"hand-off: {cause:?}","pid":{CORES},"tid":{seat},"ts":{at}}},"#

@@ -31,7 +31,7 @@ impl MonitorSleep {
 
     /// W2 and W3, by a seat that has woken.
     pub(crate) fn seat_woke(&self) {
-        #[cfg(not(threadlet_break = "vigil-fence-w"))]
+        #[cfg(not(threadlet_break = "monitor-fence-w"))]
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {
             self.ring();
@@ -46,7 +46,7 @@ impl MonitorSleep {
     /// V1 to V3, by the monitor: until it is rung, unless `quiet` is no longer so.
     pub(crate) fn sleep_while(&self, quiet: impl FnOnce() -> bool) {
         self.asleep.store(true, Ordering::Relaxed);
-        #[cfg(not(threadlet_break = "vigil-fence-v"))]
+        #[cfg(not(threadlet_break = "monitor-fence-v"))]
         fence(Ordering::SeqCst);
         if quiet() {
             self.parker.park(None);

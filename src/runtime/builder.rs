@@ -88,24 +88,37 @@ impl Builder {
                 hog_after: Duration::from_millis(1),
                 on_thread_start: None,
                 on_thread_stop: None,
-                on_hand_off: None,
+                on_handoff: None,
             },
         }
     }
 
-    /// How many tasks run at once: the number of cores (seats). Default: the number of CPUs this
+    /// How many tasks run at once: the number of cores. Default: the number of CPUs this
     /// process may use. A current-thread runtime has one, whatever is said here (but not 0).
     pub fn worker_threads(&mut self, count: usize) -> &mut Self {
         self.workers = Some(count);
         self
     }
 
-    /// How many threads may be blocked in calls at once. Default: 512. At the cap, calls of sites
-    /// that blocked recently wait their turn. One *emergency* thread may go beyond it, so that the
-    /// last running core is not lost. See [`Runtime::set_max_async_threads`].
+    /// How many *async threads* there may be at once: threads whose core was handed over because a
+    /// call on them blocks (or computes for long). Default: 512.
+    ///
+    /// The word is that of the mail of 2007 that this crate goes back to, and has nothing to do with
+    /// `async fn`; people from tokio find it as [`max_blocking_threads`](Self::max_blocking_threads). At
+    /// the cap, calls of sites that blocked recently wait their turn. One *emergency* thread may go
+    /// beyond it, so that the last running core is not lost. To change it while the runtime runs, see
+    /// [`Runtime::set_max_async_threads`].
     pub fn max_async_threads(&mut self, count: usize) -> &mut Self {
         self.config.max_async_threads = count;
         self
+    }
+
+    /// tokio's name for [`max_async_threads`](Self::max_async_threads).
+    ///
+    /// Unlike there, the threads of the workers are among them while they are blocked; threads that are
+    /// not blocked are not. Default: 512, as in tokio.
+    pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
+        self.max_async_threads(count)
     }
 
     /// How many threads are kept ready to take over a core. Default: as many as cores, 2 at least.
@@ -177,8 +190,8 @@ impl Builder {
 
     /// Called at each hand-off with its cause, on whatever thread decided it. It should be quick:
     /// the detector waits for it.
-    pub fn on_hand_off(&mut self, f: impl Fn(Cause) + Send + Sync + 'static) -> &mut Self {
-        self.config.on_hand_off = Some(Arc::new(f));
+    pub fn on_handoff(&mut self, f: impl Fn(Cause) + Send + Sync + 'static) -> &mut Self {
+        self.config.on_handoff = Some(Arc::new(f));
         self
     }
 

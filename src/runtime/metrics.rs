@@ -15,7 +15,7 @@ use crate::spawned::Id;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Cores (seats).
+    /// How many tasks run at once: the number of cores.
     pub workers: usize,
     /// How blocked threads are found: `perf`, `monitor` or `off`.
     pub detector: &'static str,
@@ -60,7 +60,7 @@ pub struct Metrics {
     pub tasks_alive: usize,
     /// Tasks in the shared queue.
     pub injector_depth: usize,
-    /// Tasks that a seat took from another's queue.
+    /// Tasks that a worker took from another's queue.
     pub steals: u64,
 }
 

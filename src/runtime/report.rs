@@ -82,8 +82,8 @@ pub fn report() {
 /// | `calls` | calls of the site |
 /// | `inline` | of those, the ones that kept their core |
 /// | `asked` | calls of [`fs`](crate::fs) in other executors that were done at once |
-/// | `blocked`, `predict`, `hog`, `rescue` | cores handed over, by cause |
-/// | `glued` | calls that blocked on a thread that had no core to lose |
+/// | `blocked`, `predicted`, `hogged`, `rescued` | cores handed over, by cause |
+/// | `coreless` | calls that blocked on a thread that had no core to lose |
 /// | `p50`, `p99`, `max` | for how long calls blocked |
 /// | `waits`, `waited` | waits for a permit or for a place in a group, and all these together |
 ///
@@ -138,8 +138,20 @@ impl Report {
 }
 
 const HEAD: [&str; 14] = [
-    "calls", "inline", "asked", "blocked", "predict", "hog", "rescue", "glued", "p50", "p99",
-    "max", "waits", "waited", "site",
+    "calls",
+    "inline",
+    "asked",
+    "blocked",
+    "predicted",
+    "hogged",
+    "rescued",
+    "coreless",
+    "p50",
+    "p99",
+    "max",
+    "waits",
+    "waited",
+    "site",
 ];
 
 impl fmt::Display for Report {

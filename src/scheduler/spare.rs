@@ -89,7 +89,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             fail_point!("add spare");
             listed = true;
             patience = keep_alive;
-            if thread.shared.detection.perf && thread.shared.unfiltered {
+            if thread.shared.detection.perf && thread.shared.may_tune_threads {
                 thread.slot.note_home();
             }
             thread.become_spare();

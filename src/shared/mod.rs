@@ -39,7 +39,7 @@ use crate::spawned::{Owned, Runnable};
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 
 /// A function that the user wants called at each hand-off.
-pub(crate) type HandOffHook = Arc<dyn Fn(Cause) + Send + Sync>;
+pub(crate) type HandoffHook = Arc<dyn Fn(Cause) + Send + Sync>;
 
 /// What the builder was told.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ pub(crate) struct Config {
     pub(crate) hog_after: Duration,
     pub(crate) on_thread_start: Option<Hook>,
     pub(crate) on_thread_stop: Option<Hook>,
-    pub(crate) on_hand_off: Option<HandOffHook>,
+    pub(crate) on_handoff: Option<HandoffHook>,
 }
 
 /// How blocked threads are found, as it turned out at start.
@@ -119,7 +119,7 @@ pub(crate) struct Shared {
     pub(crate) trace: Option<Trace>,
     /// No filter stood between us and the kernel when the process was asked: threads may be given
     /// long slices, and under perf be moved to another CPU.
-    pub(crate) unfiltered: bool,
+    pub(crate) may_tune_threads: bool,
     /// The rings of the threads, once there is a sentinel to wait for them.
     pub(crate) edges: OnceLock<Arc<Edges>>,
     /// Why there is no sentinel although the kernel would allow it.
@@ -164,7 +164,7 @@ impl Shared {
             counters: Counters::default(),
             threads: Threads::default(),
             trace,
-            unfiltered: crate::detect::probe::is_unfiltered(),
+            may_tune_threads: crate::detect::probe::no_seccomp_filter(),
             edges: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
             monitor_sleep: MonitorSleep::new(),
@@ -232,7 +232,7 @@ impl Shared {
     /// itself the kernel picks another idle CPU, and the interrupt to wake that one costs more than
     /// all the rest.)
     pub(crate) fn retake_here(&self, claim: Claim) -> Retake {
-        self.retake_with(claim, self.unfiltered)
+        self.retake_with(claim, self.may_tune_threads)
     }
 
     fn retake_with(&self, claim: Claim, here: bool) -> Retake {
@@ -275,13 +275,13 @@ impl Shared {
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(trace) = &self.trace {
-            todo.handed.iter().for_each(|(_, claim)| trace.hand_off(claim.seat, claim.cause));
+            todo.handed.iter().for_each(|(_, claim)| trace.handoff(claim.seat, claim.cause));
         }
         if todo.want_spare {
             self.ring_monitor();
         }
         // Foreign code, on a thread that has permits and cores to look after: last.
-        if let Some(hook) = &self.config.on_hand_off {
+        if let Some(hook) = &self.config.on_handoff {
             for (_, claim) in &todo.handed {
                 crate::primitive::quietly(|| hook(claim.cause));
             }

@@ -54,7 +54,7 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
 
 /// Whether anything may be asked in this process (rule 1).
 pub fn may_ask() -> bool {
-    probe::is_unfiltered() || cfg!(threadlet_break = "ask-filtered")
+    probe::no_seccomp_filter() || cfg!(threadlet_break = "ask-filtered")
 }
 
 /// The highest of them means "at the position" to the calls that are asked, and none to the others:

@@ -242,7 +242,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::detect::probe::is_unfiltered;
+    use crate::detect::probe::no_seccomp_filter;
     use crate::syslet::tests::{Scratch, evict};
 
     fn reading(path: &Path) -> Chain {
@@ -331,7 +331,7 @@ mod tests {
             let ops = [open, Op::Size, Op::Sync { metadata }, Op::Write(b"HE".to_vec()), Op::Size];
             let Progress::Moves(rest) = Chain::new(ops).ask() else { panic!("a sync may block") };
             assert!(matches!(rest.ops[..], [Op::Size, Op::Write(_), Op::Sync { .. }, ..]));
-            if is_unfiltered() {
+            if no_seccomp_filter() {
                 assert_eq!((rest.ops.len(), rest.output.size), (3, Some(5)), "nothing but those");
             }
             let output = std::thread::spawn(|| rest.run()).join().unwrap().unwrap();
@@ -349,7 +349,7 @@ mod tests {
         assert!(made.success());
         assert!(OpenHow::to_read().ask(&path).done().is_none());
         assert!(OpenHow::to_read().ask(Path::new("/dev/null")).done().is_none());
-        if is_unfiltered() {
+        if no_seccomp_filter() {
             let known = scratch.file(b"x");
             let opened = OpenHow::to_read().ask(&known).done().expect("it is in memory").unwrap();
             let flags = crate::sys::file::status_flags(opened.get().as_fd()).unwrap();

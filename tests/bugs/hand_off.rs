@@ -26,7 +26,7 @@ async fn receive(marked: bool, receiver: mpsc::Receiver<()>) {
 /// other worker looks. The one that runs then blocks, waiting for it: the core changed hands, the
 /// slot did not, and both waited for ever.
 #[test]
-fn a_task_in_the_lifo_slot_is_not_stranded_by_a_hand_off() {
+fn a_task_in_the_lifo_slot_is_not_stranded_by_a_handoff() {
     for (cores, marked) in [(1, true), (1, false), (2, true), (2, false)] {
         let runtime = Builder::new_multi_thread().worker_threads(cores).build().unwrap();
         let (sender, receiver) = mpsc::channel();

@@ -119,7 +119,7 @@ fn a_hook_may_drop_its_runtime() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .detector(Detector::Monitor)
-        .on_hand_off(move |_| {
+        .on_handoff(move |_| {
             let runtime = RUNTIME.lock().unwrap().take();
             if let Some(runtime) = runtime {
                 drop(runtime);

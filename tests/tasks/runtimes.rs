@@ -126,7 +126,7 @@ fn the_blocked_are_listed_with_site_and_place() {
 #[test]
 fn hooks_are_called_and_may_panic() {
     let counts: [Arc<AtomicUsize>; 3] = Default::default();
-    let [starts, stops, hand_offs] = counts.clone();
+    let [starts, stops, handoffs] = counts.clone();
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .min_spare_threads(1)
@@ -138,9 +138,9 @@ fn hooks_are_called_and_may_panic() {
             stops.fetch_add(1, Ordering::SeqCst);
             panic!("on purpose, at the end of a thread");
         })
-        .on_hand_off(move |cause| {
+        .on_handoff(move |cause| {
             assert!(matches!(cause, Cause::Blocked | Cause::Predicted), "{cause:?}");
-            hand_offs.fetch_add(1, Ordering::SeqCst);
+            handoffs.fetch_add(1, Ordering::SeqCst);
             panic!("on purpose, at a hand-off");
         })
         .build()
@@ -160,11 +160,11 @@ fn hooks_are_called_and_may_panic() {
         }),
     );
     announced.unwrap();
-    let [starts, stops, hand_offs] = counts;
+    let [starts, stops, handoffs] = counts;
     let seen = runtime.metrics();
     assert!(seen.handoffs_blocked >= 3);
     wait_until("each hand-off is told", || {
-        hand_offs.load(Ordering::SeqCst) as u64 == runtime.metrics().spare_wakeups
+        handoffs.load(Ordering::SeqCst) as u64 == runtime.metrics().spare_wakeups
     });
     assert!(starts.load(Ordering::SeqCst) >= 2);
     drop(runtime);
