@@ -173,11 +173,11 @@ impl SpareThread {
                 self.data.touch();
                 return End::Adopted;
             }
-            if self.shutdown.load(Ordering::Acquire) && self.pool.remove_spare(SPARE, false) {
+            if self.shutdown.load(Ordering::Acquire) && self.pool.remove_spare(SPARE) {
                 return End::Retired;
             }
             let woken = self.parker.park(keep_alive);
-            if !woken && self.pool.remove_spare(SPARE, true) {
+            if !woken && self.pool.retire_spare(SPARE) {
                 return End::Retired;
             }
         }

@@ -26,7 +26,7 @@ fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runn
         push(thread, &core, task, yielded);
         return None;
     }
-    if yielded { thread.keep(task) } else { Some(task) }
+    if yielded { thread.go_on_here(task) } else { Some(task) }
 }
 
 /// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue

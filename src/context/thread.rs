@@ -69,7 +69,7 @@ pub(crate) struct Polling {
     pub(crate) called_coreless: Cell<bool>,
 }
 
-/// A task that goes on where it is; see [`Thread::keep`].
+/// A task that goes on where it is; see [`Thread::go_on_here`].
 #[derive(Debug, Default)]
 struct Again {
     /// Nobody but tasks waits for this thread.
@@ -134,14 +134,14 @@ impl<'a> Thread<'a> {
         self.again.allowed.set(allowed);
     }
 
-    /// A task yields on this thread, which has lost the core, after a call: the thread keeps the
-    /// task, and polls it again as soon as this poll has returned, for as long as its budget lasts.
+    /// A task yields on this thread, which has lost the core, after a call: the thread holds on to
+    /// it, and polls it again as soon as this poll has returned, for as long as its budget lasts.
     /// The others have a core and a thread to run on, so they lose nothing; by way of the queue, this
     /// task would cost its next core a hand-off at its next call. Otherwise the task comes back.
     ///
     /// `async_task` hands over a task that was woken in its own poll as the last step of that poll,
-    /// so between this and [`Thread::take_kept`] no foreign code runs.
-    pub(super) fn keep(&self, task: Runnable) -> Option<Runnable> {
+    /// so between this and [`Thread::take_again`] no foreign code runs.
+    pub(super) fn go_on_here(&self, task: Runnable) -> Option<Runnable> {
         let may_go_on = self.is_coreless()
             && self.poll.called_coreless.get()
             && self.again.allowed.get()
@@ -155,7 +155,7 @@ impl<'a> Thread<'a> {
     }
 
     /// The task that goes on here.
-    pub(crate) fn take_kept(&self) -> Option<Runnable> {
+    pub(crate) fn take_again(&self) -> Option<Runnable> {
         self.again.task.borrow_mut().take()
     }
 

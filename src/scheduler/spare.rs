@@ -81,7 +81,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
         }
         let pool = &thread.shared.pool;
         let ends = thread.shared.is_shutdown();
-        if ends && (!listed || pool.remove_spare(thread.id, false)) {
+        if ends && (!listed || pool.remove_spare(thread.id)) {
             thread.release_permit();
             return;
         }
@@ -98,7 +98,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
         }
         let woken = thread.slot.parker.park(patience);
         if !woken {
-            if pool.remove_spare(thread.id, true) {
+            if pool.retire_spare(thread.id) {
                 return;
             }
             // One of the few that stay, or a core is on its way: no need to ask again. Those that

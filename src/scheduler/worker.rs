@@ -326,7 +326,7 @@ fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Opti
     thread.slot.spawned_at.set(Some(header.spawned_at));
     thread.poll.of_task.set(true);
     let (mut core, ()) = in_poll(thread, Some(core), || run_quietly(task));
-    while let Some(task) = thread.take_kept() {
+    while let Some(task) = thread.take_again() {
         thread.budget.spend();
         (core, ()) = poll(thread, core, || run_quietly(task));
     }

@@ -296,11 +296,17 @@ impl Pool {
     }
 
     /// A spare wants to retire. `false`: it is needed, or a core is already on its way to it.
-    pub(crate) fn remove_spare(&self, slot: SlotId, keep: bool) -> bool {
+    pub(crate) fn retire_spare(&self, slot: SlotId) -> bool {
         let mut state = self.state.lock();
-        if keep && state.spares.len() <= state.min_spares {
-            return false;
-        }
+        state.spares.len() > state.min_spares && Pool::take_off(&mut state, slot)
+    }
+
+    /// A spare ends with its runtime. `false`: a core is already on its way to it.
+    pub(crate) fn remove_spare(&self, slot: SlotId) -> bool {
+        Pool::take_off(&mut self.state.lock(), slot)
+    }
+
+    fn take_off(state: &mut State, slot: SlotId) -> bool {
         if cfg!(threadlet_break = "retire-blindly") {
             state.spares.retain(|spare| *spare != slot);
             return true;
@@ -316,19 +322,19 @@ impl Pool {
     fn serve(&self, state: &mut State, todo: &mut Todo) {
         // Stalled cores that lack nothing but a spare keep a permit each: one given to the gate might
         // wait, with its task, for the very core that is stalled.
-        let mut kept = 0;
+        let mut reserved = 0;
         if cfg!(threadlet_break = "gate-first") {
-            self.grant(state, kept, todo);
+            self.grant(state, reserved, todo);
         }
         for _ in 0..state.stalled.len() {
             let Some(claim) = state.stalled.pop_front() else { break };
             let answer = self.attempt(state, claim, todo);
             if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
                 state.stalled.push_back(claim);
-                kept += usize::from(answer == Retake::NoSpare);
+                reserved += usize::from(answer == Retake::NoSpare);
             }
         }
-        self.grant(state, kept, todo);
+        self.grant(state, reserved, todo);
         self.publish(state);
     }
 

@@ -7,9 +7,9 @@ use super::{Pool, State, Todo};
 use crate::primitive::Ordering;
 
 impl Pool {
-    /// Permits beyond `kept` for those at the gate, first in, first out.
-    pub(super) fn grant(&self, state: &mut State, kept: usize, todo: &mut Todo) {
-        while state.free() > kept {
+    /// Permits beyond `reserved` for those at the gate, first in, first out.
+    pub(super) fn grant(&self, state: &mut State, reserved: usize, todo: &mut Todo) {
+        while state.free() > reserved {
             let Some(waker) = state.gate.grant() else { break };
             state.in_use += 1;
             state.taken += 1;
