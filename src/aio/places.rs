@@ -1,24 +1,23 @@
 //! How many operations a queue has room for, and who waits for that.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 use futures::channel::oneshot;
+
+use crate::protocol::queue::{Left, Line, Ticket};
 
 /// Places, given out first come first served.
 #[derive(Debug)]
 pub(super) struct Places {
     free: usize,
-    /// In the order they came. Nobody waits while a place is free.
-    waiting: BTreeMap<u64, Waker>,
-    /// They have a place and do not know it yet.
-    granted: BTreeSet<u64>,
-    next: u64,
+    /// Nobody waits while a place is free.
+    line: Line,
 }
 
 impl Places {
     pub(super) fn new(count: usize) -> Self {
-        Places { free: count, waiting: BTreeMap::new(), granted: BTreeSet::new(), next: 0 }
+        Places { free: count, line: Line::new() }
     }
 
     pub(super) fn free(&self) -> usize {
@@ -32,67 +31,63 @@ impl Places {
         free
     }
 
-    /// Waits as number `key`, which it has from the first such call. Returns the waker that is not
-    /// needed any more, too: dropping it is foreign code, not to be run under a lock.
+    /// Takes a place, or waits for one with a ticket, which is there as long as that lasts. Returns
+    /// the waker that is not needed any more, too: dropping it is foreign code, not to be run under a
+    /// lock.
     pub(super) fn poll(
         &mut self,
-        key: &mut Option<u64>,
+        ticket: &mut Option<Ticket>,
         waker: Waker,
     ) -> (Poll<()>, Option<Waker>) {
-        let taken = match key {
-            None => self.try_take(),
-            Some(key) => self.granted.remove(key),
+        let Some(mine) = ticket.take() else {
+            if self.try_take() {
+                return (Poll::Ready(()), Some(waker));
+            }
+            *ticket = Some(self.line.join(waker));
+            return (Poll::Pending, None);
         };
-        if taken {
-            *key = None;
-            return (Poll::Ready(()), Some(waker));
+        let (poll, unneeded) = self.line.poll(&mine, waker);
+        match poll {
+            // With a place granted, there is no waker to be dropped by leaving.
+            Poll::Ready(()) => drop(self.line.leave(mine)),
+            Poll::Pending => *ticket = Some(mine),
         }
-        let key = *key.get_or_insert_with(|| {
-            self.next += 1;
-            self.next
-        });
-        (Poll::Pending, self.waiting.insert(key, waker))
+        (poll, Some(unneeded))
     }
 
-    /// Whoever waited as `key` does not any more. Returns its waker, to be dropped, or the one that
-    /// is to be woken in its place.
-    pub(super) fn forget(&mut self, key: u64) -> Forgotten {
-        match self.waiting.remove(&key) {
-            None if self.granted.remove(&key) && !cfg!(threadlet_break = "aio-place") => {
-                Forgotten::Next(self.give_back())
-            }
-            own => Forgotten::Own(own),
+    /// Whoever had the ticket does not wait any more.
+    pub(super) fn leave(&mut self, ticket: Ticket) -> Leaves {
+        match self.line.leave(ticket) {
+            Left::Granted if !cfg!(threadlet_break = "aio-place") => Leaves::Next(self.give_back()),
+            left => Leaves::Own(left),
         }
     }
 
     /// A place is free. Returns who gets it.
     #[must_use = "it has a place"]
     pub(super) fn give_back(&mut self) -> Option<Waker> {
-        let Some((key, waker)) = self.waiting.pop_first() else {
-            self.free += 1;
-            return None;
-        };
-        self.granted.insert(key);
-        Some(waker)
+        let next = self.line.grant();
+        self.free += usize::from(next.is_none());
+        next
     }
 }
 
-/// What is left of one that waits no more.
+/// What one who waits no more leaves to be done.
 #[derive(Debug)]
 #[must_use = "somebody may have a place by it"]
-pub(super) enum Forgotten {
-    /// Its waker.
-    Own(Option<Waker>),
-    /// The waker of whoever gets its place.
+pub(super) enum Leaves {
+    /// Its own waker, if it had no place, is to be dropped.
+    Own(Left),
+    /// Its place is another's, who is to be woken.
     Next(Option<Waker>),
 }
 
-impl Forgotten {
+impl Leaves {
     /// Runs foreign code: not under a lock.
     pub(super) fn settle(self) {
         match self {
-            Forgotten::Own(waker) => drop(waker),
-            Forgotten::Next(waker) => waker.into_iter().for_each(Waker::wake),
+            Leaves::Own(left) => drop(left),
+            Leaves::Next(waker) => waker.into_iter().for_each(Waker::wake),
         }
     }
 }
@@ -170,16 +165,16 @@ mod tests {
         let waker = || Waker::noop().clone();
         let mut places = Places::new(1);
         assert!(places.try_take() && !places.try_take());
-        let mut keys = [None, None, None];
-        for key in &mut keys {
-            assert!(places.poll(key, waker()).0.is_pending());
+        let mut tickets = [None, None, None];
+        for ticket in &mut tickets {
+            assert!(places.poll(ticket, waker()).0.is_pending());
         }
         assert!(places.give_back().is_some() && !places.try_take());
-        assert!(places.poll(&mut keys[1], waker()).0.is_pending(), "not its turn");
+        assert!(places.poll(&mut tickets[1], waker()).0.is_pending(), "not its turn");
         // The first had a place, and goes without having taken it.
-        assert!(matches!(places.forget(keys[0].unwrap()), Forgotten::Next(Some(_))));
-        assert!(places.poll(&mut keys[1], waker()).0.is_ready());
-        assert!(matches!(places.forget(keys[2].unwrap()), Forgotten::Own(Some(_))));
+        assert!(matches!(places.leave(tickets[0].take().unwrap()), Leaves::Next(Some(_))));
+        assert!(places.poll(&mut tickets[1], waker()).0.is_ready());
+        assert!(matches!(places.leave(tickets[2].take().unwrap()), Leaves::Own(Left::Waiting(_))));
         assert!(places.give_back().is_none() && places.free() == 1);
     }
 

@@ -18,6 +18,7 @@ use super::pump::Pump;
 use super::request::{Completion, Request, Work};
 use crate::primitive::quietly;
 use crate::primitive::{Mutex, MutexGuard};
+use crate::protocol::queue::Ticket;
 
 /// What the handles of a queue and its requests share.
 pub(super) struct Shared {
@@ -62,7 +63,7 @@ impl Shared {
 
     /// Waits for a place.
     pub(super) fn room(&self) -> Room<'_> {
-        Room { shared: self, key: None }
+        Room { shared: self, ticket: None }
     }
 
     #[must_use = "a place that was taken is to be given back"]
@@ -154,7 +155,7 @@ impl State {
 /// Waits for a place in the queue.
 pub(super) struct Room<'a> {
     shared: &'a Shared,
-    key: Option<u64>,
+    ticket: Option<Ticket>,
 }
 
 impl Future for Room<'_> {
@@ -163,7 +164,7 @@ impl Future for Room<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let shared = self.shared;
-        let (poll, unneeded) = shared.state().places.poll(&mut self.key, waker);
+        let (poll, unneeded) = shared.state().places.poll(&mut self.ticket, waker);
         drop(unneeded);
         poll
     }
@@ -171,9 +172,9 @@ impl Future for Room<'_> {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.key else { return };
-        let forgotten = self.shared.state().places.forget(key);
-        forgotten.settle();
+        let Some(ticket) = self.ticket.take() else { return };
+        let leaves = self.shared.state().places.leave(ticket);
+        leaves.settle();
     }
 }
 
