@@ -48,13 +48,13 @@ impl<T: Admit + ?Sized> Admit for Arc<T> {
 pub(super) struct Order<T> {
     running: usize,
     writes: usize,
-    held: VecDeque<Held<T>>,
+    held: VecDeque<HeldBack<T>>,
     /// How many of those in the line were cancelled.
     dead: usize,
 }
 
 #[derive(Debug)]
-enum Held<T> {
+enum HeldBack<T> {
     Op { op: T, write: bool },
     Marker(Marker),
 }
@@ -77,7 +77,7 @@ impl<T: Admit> Order<T> {
     /// Puts an operation into the line.
     pub(super) fn hold(&mut self, op: T, write: bool) {
         debug_assert!(!self.held.is_empty(), "nothing is held but behind a marker");
-        self.held.push_back(Held::Op { op, write });
+        self.held.push_back(HeldBack::Op { op, write });
     }
 
     /// Puts a marker behind all that was submitted.
@@ -86,12 +86,12 @@ impl<T: Admit> Order<T> {
         match self.held.back_mut() {
             None if is_met && !cfg!(threadlet_break = "aio-met") => {}
             // Two in a row are the stronger of them.
-            Some(Held::Marker(last)) => {
+            Some(HeldBack::Marker(last)) => {
                 if marker == Marker::Barrier {
                     *last = marker;
                 }
             }
-            None | Some(Held::Op { .. }) => self.held.push_back(Held::Marker(marker)),
+            None | Some(HeldBack::Op { .. }) => self.held.push_back(HeldBack::Marker(marker)),
         }
     }
 
@@ -116,9 +116,9 @@ impl<T: Admit> Order<T> {
         self.dead = 0;
         for held in old {
             match held {
-                Held::Op { op, .. } if op.is_dead() => {}
-                Held::Op { op, write } => self.held.push_back(Held::Op { op, write }),
-                Held::Marker(marker) => self.mark(marker),
+                HeldBack::Op { op, .. } if op.is_dead() => {}
+                HeldBack::Op { op, write } => self.held.push_back(HeldBack::Op { op, write }),
+                HeldBack::Marker(marker) => self.mark(marker),
             }
         }
     }
@@ -130,10 +130,10 @@ impl<T: Admit> Order<T> {
         loop {
             match self.held.front() {
                 None => return ready,
-                Some(Held::Marker(marker)) if !self.is_met(*marker) => return ready,
+                Some(HeldBack::Marker(marker)) if !self.is_met(*marker) => return ready,
                 Some(_) => {}
             }
-            if let Some(Held::Op { op, write }) = self.held.pop_front() {
+            if let Some(HeldBack::Op { op, write }) = self.held.pop_front() {
                 if op.admit() {
                     self.count(write);
                     ready.push(op);

@@ -8,7 +8,7 @@ use async_task::{ScheduleInfo, WithInfo};
 
 use crate::context;
 use crate::shared::Shared;
-use crate::spawned::{Caught, Header, JoinHandle, Life, Place, Runnable};
+use crate::spawned::{Caught, Header, JoinHandle, Life, OwnedKey, Runnable};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.
@@ -23,8 +23,8 @@ where
 {
     let header = Header::new(spawned_at);
     let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
-    let place = shared.owned.reserve(hint);
-    let life = Owner { shared: shared.clone(), header: header.clone(), place };
+    let key = shared.owned.reserve(hint);
+    let life = Owner { shared: shared.clone(), header: header.clone(), key };
     let schedule = {
         let shared = shared.clone();
         WithInfo(move |task: Runnable, info: ScheduleInfo| {
@@ -35,7 +35,7 @@ where
     let (runnable, task) =
         async_task::Builder::new().metadata(header.clone()).spawn(|_| caught, schedule);
     let waker = runnable.waker();
-    let accepted = place.is_some_and(|place| shared.owned.fill(place, waker.clone()));
+    let accepted = key.is_some_and(|key| shared.owned.fill(key, waker.clone()));
     let handle = JoinHandle::new(task, header, Some(waker));
     if accepted {
         runnable.schedule()
@@ -50,7 +50,7 @@ where
 struct Owner {
     shared: Arc<Shared>,
     header: Arc<Header>,
-    place: Option<Place>,
+    key: Option<OwnedKey>,
 }
 
 impl Life for Owner {
@@ -60,8 +60,8 @@ impl Life for Owner {
 
     fn end(self) {
         self.header.end();
-        if let Some(place) = self.place {
-            self.shared.owned.remove(place);
+        if let Some(key) = self.key {
+            self.shared.owned.remove(key);
         }
     }
 }

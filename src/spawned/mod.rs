@@ -12,7 +12,7 @@ pub(crate) use caught::{Caught, Life};
 pub(crate) use header::Header;
 pub use header::Id;
 pub use join::{AbortHandle, JoinError, JoinHandle};
-pub(crate) use owned::{Owned, Place};
+pub(crate) use owned::{Owned, OwnedKey};
 
 use crate::protocol::queue::Item;
 

@@ -28,11 +28,11 @@ struct Shard {
     closed: bool,
 }
 
-/// A task's place among the owned ones.
+/// By which a task is found among the owned ones.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct OwnedKey {
     shard: usize,
-    key: usize,
+    index: usize,
 }
 
 impl Owned {
@@ -47,7 +47,7 @@ impl Owned {
 
     /// Reserves a place for a new task, or says that the runtime is shutting down. `hint` picks
     /// the shard: threads with different hints do not meet.
-    pub(crate) fn reserve(&self, hint: Option<usize>) -> Option<Place> {
+    pub(crate) fn reserve(&self, hint: Option<usize>) -> Option<OwnedKey> {
         let hint = hint.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         #[cfg(debug_assertions)]
         self.under_way.fetch_add(1, Ordering::SeqCst);
@@ -56,15 +56,15 @@ impl Owned {
             return None;
         }
         shard.spawned += 1;
-        let key = shard.wakers.insert(None);
-        Some(Place { shard: hint % SHARDS, key })
+        let index = shard.wakers.insert(None);
+        Some(OwnedKey { shard: hint % SHARDS, index })
     }
 
-    /// Leaves the task's waker at its place. `false`: shutdown came in between; the caller drops
+    /// Leaves the task's waker. `false`: shutdown came in between; the caller drops
     /// the task, which gives the place back.
-    pub(crate) fn fill(&self, place: Place, waker: Waker) -> bool {
-        let mut shard = self.shards[place.shard].lock();
-        shard.wakers[place.key] = Some(waker);
+    pub(crate) fn fill(&self, key: OwnedKey, waker: Waker) -> bool {
+        let mut shard = self.shards[key.shard].lock();
+        shard.wakers[key.index] = Some(waker);
         !shard.closed
     }
 
@@ -84,11 +84,11 @@ impl Owned {
     }
 
     /// The task has ended and its future is gone.
-    pub(crate) fn remove(&self, place: Place) {
+    pub(crate) fn remove(&self, key: OwnedKey) {
         let waker = {
-            let mut shard = self.shards[place.shard].lock();
+            let mut shard = self.shards[key.shard].lock();
             shard.ended += 1;
-            shard.wakers.remove(place.key)
+            shard.wakers.remove(key.index)
         };
         // The last reference to a task may go with its waker: not under the lock.
         drop(waker);

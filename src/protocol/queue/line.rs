@@ -12,12 +12,13 @@ use slab::Slab;
 /// Those who wait, in order, and those who have been granted a unit and have not taken it yet.
 #[derive(Debug)]
 pub(crate) struct Line {
-    places: Slab<Place>,
+    waiters: Slab<Waiter>,
     queue: VecDeque<usize>,
 }
 
+/// One who has a ticket.
 #[derive(Debug)]
-enum Place {
+enum Waiter {
     Waiting(Waker),
     Granted,
 }
@@ -39,7 +40,7 @@ pub(crate) enum Left {
 
 impl Line {
     pub(crate) const fn new() -> Self {
-        Line { places: Slab::new(), queue: VecDeque::new() }
+        Line { waiters: Slab::new(), queue: VecDeque::new() }
     }
 
     /// How many wait.
@@ -54,39 +55,39 @@ impl Line {
 
     /// A place at the end.
     pub(crate) fn join(&mut self, waker: Waker) -> Ticket {
-        let key = self.places.insert(Place::Waiting(waker));
+        let key = self.waiters.insert(Waiter::Waiting(waker));
         self.queue.push_back(key);
         Ticket(key)
     }
 
     /// A place that has its unit already.
     pub(crate) fn join_granted(&mut self) -> Ticket {
-        Ticket(self.places.insert(Place::Granted))
+        Ticket(self.waiters.insert(Waiter::Granted))
     }
 
     /// Grants a unit to the first in line, if there is one; its waker is to be woken.
     pub(crate) fn grant(&mut self) -> Option<Waker> {
         let key = self.queue.pop_front()?;
-        match std::mem::replace(&mut self.places[key], Place::Granted) {
-            Place::Waiting(waker) => Some(waker),
-            Place::Granted => unreachable!("who has a unit is not in the queue"),
+        match std::mem::replace(&mut self.waiters[key], Waiter::Granted) {
+            Waiter::Waiting(waker) => Some(waker),
+            Waiter::Granted => unreachable!("who has a unit is not in the queue"),
         }
     }
 
     /// Whether the unit is there. `waker` replaces the one that waits; the answer holds whichever of
     /// the two is not needed any more.
     pub(crate) fn poll(&mut self, ticket: &Ticket, waker: Waker) -> (Poll<()>, Waker) {
-        match &mut self.places[ticket.0] {
-            Place::Granted => (Poll::Ready(()), waker),
-            Place::Waiting(old) => (Poll::Pending, std::mem::replace(old, waker)),
+        match &mut self.waiters[ticket.0] {
+            Waiter::Granted => (Poll::Ready(()), waker),
+            Waiter::Waiting(old) => (Poll::Pending, std::mem::replace(old, waker)),
         }
     }
 
     /// Gives the place up.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Left {
-        match self.places.remove(ticket.0) {
-            Place::Granted => Left::Granted,
-            Place::Waiting(waker) => {
+        match self.waiters.remove(ticket.0) {
+            Waiter::Granted => Left::Granted,
+            Waiter::Waiting(waker) => {
                 self.queue.retain(|key| *key != ticket.0);
                 Left::Waiting(waker)
             }
