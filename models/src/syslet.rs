@@ -4,16 +4,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// What was asked.
-#[derive(Debug)]
-pub enum Answer<T> {
-    /// It has been done.
-    Done(io::Result<T>),
-    /// It would have to wait.
-    WouldBlock,
-    /// It cannot be asked.
-    Unsupported,
-}
+#[path = "../../src/syslet/answer.rs"]
+mod answer;
+
+pub(crate) use answer::{Answer, INLINE_MAX, ask_all};
 
 /// An open file.
 #[derive(Debug)]

@@ -6,11 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::syslet::{Answer, OpenFile};
-
-/// What is longer is not copied within `submit`: it would hold up the caller for longer than a move
-/// to another thread takes.
-const INLINE_MAX: usize = 1 << 20;
+use crate::syslet::{Answer, INLINE_MAX, OpenFile, ask_all};
 
 /// An open file, to be named in operations. A clone is the same file; the last one closes it, when no
 /// operation on it is left.
@@ -158,14 +154,14 @@ impl<B> Op<B> {
             Kind::Write { file, .. } if file.0.appends() => None,
             Kind::Read { file, offset, bytes } => {
                 let buf = bytes(&mut self.buf);
-                transfer(buf.len(), *offset, &mut self.done, |from, at| {
-                    file.0.ask_read(&mut buf[from..], Some(at))
+                transfer(buf.len(), &mut self.done, |done| {
+                    file.0.ask_read(&mut buf[done..], at(*offset, done))
                 })
             }
             Kind::Write { file, offset, bytes } => {
                 let buf = bytes(&self.buf);
-                transfer(buf.len(), *offset, &mut self.done, |from, at| {
-                    file.0.ask_write(&buf[from..], Some(at))
+                transfer(buf.len(), &mut self.done, |done| {
+                    file.0.ask_write(&buf[done..], at(*offset, done))
                 })
             }
         })
@@ -195,28 +191,18 @@ fn at(offset: u64, done: usize) -> Option<u64> {
     Some(offset.saturating_add(done as u64))
 }
 
-/// Asks for `length` bytes until all are there, the file has ended, or the next would have to be
-/// waited for. A short answer alone tells nothing: what is missing may be on the device.
+/// Asks for `length` bytes, if they are no more than may be copied within `submit`. `None`: what is
+/// not `done` has to move.
 fn transfer(
     length: usize,
-    offset: u64,
     done: &mut usize,
-    mut ask: impl FnMut(usize, u64) -> Answer<usize>,
+    ask: impl FnMut(usize) -> Answer<usize>,
 ) -> Option<io::Result<usize>> {
     if length > INLINE_MAX {
         return None;
     }
-    loop {
-        match ask(*done, offset.saturating_add(*done as u64)) {
-            Answer::Done(Ok(0)) => return Some(Ok(*done)),
-            Answer::Done(Ok(n)) => *done += n,
-            Answer::Done(result) => return Some(rest(*done, result)),
-            Answer::WouldBlock | Answer::Unsupported => return None,
-        }
-        if *done >= length {
-            return Some(Ok(*done));
-        }
-    }
+    let result = ask_all(length, done, ask).done()?;
+    Some(rest(*done, result.map(|()| 0)))
 }
 
 /// An error after some bytes is for the next call to report, as in the kernel.

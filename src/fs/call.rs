@@ -5,14 +5,15 @@ use std::io;
 use std::panic::{Location, resume_unwind};
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use crate::call::gate::{AtCap, Gate, Options, gate};
+use crate::call::gate::{AtCap, Gate, Options, Pass, gate};
 use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
 use crate::runtime::{self, Handle};
 use crate::spawned::JoinHandle;
+use crate::syslet::Answer;
 
 /// The site of a function of this module: one for all its callers, because an `async fn` does not know
 /// its caller's place when it is polled.
@@ -25,10 +26,30 @@ macro_rules! site {
 }
 pub(super) use site;
 
-/// The gate for a future that may be left alone for ever and keeps its gate: it never waits for a
-/// permit, as the permit would be lost to all others. It yields like any.
-pub(super) fn impatient_gate(site: &'static Site) -> Gate {
-    gate(site, Options { will_block: false, at_cap: AtCap::Fail })
+/// The gate of a poll-based call, which is kept over polls so that it yields once and not at each of
+/// them. It never waits for a permit: a poll that was left alone for ever would keep it from all
+/// others.
+#[derive(Debug, Default)]
+pub(super) struct KeptGate(Option<Gate>);
+
+impl KeptGate {
+    /// What the gate gives to a call of `site`; `None` if there is no permit.
+    pub(super) fn poll(&mut self, site: &'static Site, cx: &mut Context<'_>) -> Poll<Option<Pass>> {
+        let options = Options { will_block: false, at_cap: AtCap::Fail };
+        let gate = self.0.get_or_insert_with(|| gate(site, options));
+        let pass = ready!(Pin::new(gate).poll(cx));
+        self.0 = None;
+        Poll::Ready(pass.ok())
+    }
+}
+
+/// The result of a call that was asked, which its site counts; `None`: it has to move.
+pub(super) fn answered<T>(site: &'static Site, answer: Answer<T>) -> Option<io::Result<T>> {
+    let result = answer.done();
+    if result.is_some() {
+        site.note_asked();
+    }
+    result
 }
 
 /// A call that was sent to another thread, or the reason why it was not. Dropping this lets it run on.

@@ -17,9 +17,8 @@ use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::call::{Moved, impatient_gate, moved, site};
-use super::held::Held;
-use crate::call::gate::{Gate, Pass, Saturated};
+use super::call::{KeptGate, Moved, answered, moved, site};
+use super::file_ref::FileRef;
 use crate::call::region::run_at;
 use crate::context;
 use crate::observe::site::Site;
@@ -41,7 +40,7 @@ pub(super) struct Cursor {
     had: usize,
     failed_read: Option<io::Error>,
     landed: Option<Landed>,
-    gate: Option<Gate>,
+    gate: KeptGate,
     /// Bytes that were copied in polls of a stranger's executor since it last had its turn.
     copied: usize,
 }
@@ -57,7 +56,7 @@ impl Cursor {
     /// Reads at the position, into one buffer after the other.
     pub(super) fn poll_read(
         &mut self,
-        file: &Held,
+        file: &FileRef,
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -79,13 +78,8 @@ impl Cursor {
                 self.moved_on();
                 return Poll::Ready(Ok(n));
             }
-            let done = if context::is_ours() {
-                let pass = ready!(self.poll_gate(site, cx)).ok();
-                pass.map(|pass| run_at(site, pass, || file.read_vectored(bufs, None)))
-            } else {
-                ready!(self.poll_turn(cx));
-                self.count(site, file.ask_read_vectored(bufs, None))
-            };
+            let (plain, ask) = (OpenFile::read_vectored, OpenFile::ask_read_vectored);
+            let done = ready!(self.poll_here(site, cx, file, &mut *bufs, plain, ask));
             if let Some(result) = done {
                 self.moved_on();
                 return Poll::Ready(result);
@@ -102,7 +96,7 @@ impl Cursor {
     /// Writes at the position, one buffer after the other.
     pub(super) fn poll_write(
         &mut self,
-        file: &Held,
+        file: &FileRef,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -123,14 +117,8 @@ impl Cursor {
                 }
             }
             self.give_back(file)?;
-            let done = if context::is_ours() {
-                let pass = ready!(self.poll_gate(site, cx)).ok();
-                pass.map(|pass| run_at(site, pass, || file.write_vectored(bufs, None)))
-            } else {
-                ready!(self.poll_turn(cx));
-                self.count(site, file.ask_write_vectored(bufs, None))
-            };
-            if let Some(result) = done {
+            let (plain, ask) = (OpenFile::write_vectored, OpenFile::ask_write_vectored);
+            if let Some(result) = ready!(self.poll_here(site, cx, file, bufs, plain, ask)) {
                 return Poll::Ready(result);
             }
             self.stream = file.is_stream();
@@ -178,7 +166,7 @@ impl Cursor {
     /// moves to another thread.
     pub(super) fn poll_seek(
         &mut self,
-        file: &Held,
+        file: &FileRef,
         cx: &mut Context<'_>,
         to: SeekFrom,
     ) -> Poll<io::Result<u64>> {
@@ -207,7 +195,7 @@ impl Cursor {
     /// position, so a read of it is let be.
     pub(super) fn poll_settle(
         &mut self,
-        file: &Held,
+        file: &FileRef,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_written(cx));
@@ -232,16 +220,27 @@ impl Cursor {
         self.reading.is_none() && self.writing.is_none() && self.had == self.unread.len()
     }
 
-    /// The gate is kept over polls, so that it yields once and not at each of them.
-    fn poll_gate(
+    /// Makes a call at the position in this poll, if it can be made here: on a thread of ours in the
+    /// plain form, elsewhere in the ask form. `None`: it has to move.
+    fn poll_here<B>(
         &mut self,
         site: &'static Site,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Pass, Saturated>> {
-        let gate = self.gate.get_or_insert_with(|| impatient_gate(site));
-        let pass = ready!(Pin::new(gate).poll(cx));
-        self.gate = None;
-        Poll::Ready(pass)
+        file: &OpenFile,
+        bufs: B,
+        plain: impl FnOnce(&OpenFile, B, Option<u64>) -> io::Result<usize>,
+        ask: impl FnOnce(&OpenFile, B, Option<u64>) -> Answer<usize>,
+    ) -> Poll<Option<io::Result<usize>>> {
+        if context::is_ours() {
+            let pass = ready!(self.gate.poll(site, cx));
+            return Poll::Ready(pass.map(|pass| run_at(site, pass, || plain(file, bufs, None))));
+        }
+        ready!(self.poll_turn(cx));
+        let result = answered(site, ask(file, bufs, None));
+        if let Some(Ok(n)) = result {
+            self.copied += n;
+        }
+        Poll::Ready(result)
     }
 
     /// Lets a stranger's executor have its turn now and then: whoever reads a long file from memory
@@ -253,15 +252,6 @@ impl Cursor {
         self.copied = 0;
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    fn count(&mut self, site: &'static Site, answer: Answer<usize>) -> Option<io::Result<usize>> {
-        let result = answer.done();
-        if result.is_some() {
-            site.note_asked();
-        }
-        self.copied += result.as_ref().map_or(0, |result| *result.as_ref().unwrap_or(&0));
-        result
     }
 
     fn take_unread(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {

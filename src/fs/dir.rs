@@ -12,9 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use futures::stream::Stream;
 
-use super::call::{Moved, impatient_gate, moved, on_path, site};
+use super::call::{KeptGate, Moved, moved, on_path, site};
 use super::path::symlink_metadata;
-use crate::call::gate::Gate;
 use crate::call::in_place::in_place;
 use crate::call::region::run_at;
 use crate::context;
@@ -121,7 +120,8 @@ impl DirBuilder {
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let site = site!("fs::read_dir");
     let entries = on_path(site, path.as_ref(), |path| std::fs::read_dir(path)).await?;
-    Ok(ReadDir { entries: Some(entries), ready: VecDeque::new(), flight: None, gate: None })
+    let (ready, gate) = (VecDeque::new(), KeptGate::default());
+    Ok(ReadDir { entries: Some(entries), ready, flight: None, gate })
 }
 
 /// The entries of a directory, but for `.` and `..`: a [`Stream`].
@@ -137,7 +137,7 @@ pub struct ReadDir {
     /// What such a call has brought.
     ready: VecDeque<io::Result<DirEntry>>,
     flight: Option<Moved<Batch>>,
-    gate: Option<Gate>,
+    gate: KeptGate,
 }
 
 /// Some entries, and the rest, unless this was all.
@@ -177,10 +177,7 @@ impl ReadDir {
             }
             let Some(entries) = &mut self.entries else { return Poll::Ready(Ok(None)) };
             if context::is_ours() {
-                let gate = self.gate.get_or_insert_with(|| impatient_gate(site));
-                let pass = ready!(Pin::new(gate).poll(cx));
-                self.gate = None;
-                if let Ok(pass) = pass {
+                if let Some(pass) = ready!(self.gate.poll(site, cx)) {
                     let next = run_at(site, pass, || entries.next());
                     return Poll::Ready(next.transpose().map(|it| it.map(DirEntry::at_hand)));
                 }

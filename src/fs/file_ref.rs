@@ -10,16 +10,16 @@ use crate::syslet::OpenFile;
 
 /// An open file in the hands of the [`File`](super::File), or of a call that moved to another thread.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct FileRef {
     /// `None` only once it was taken out.
     file: Option<Arc<OpenFile>>,
     /// Waits for the others to let go.
     last: Arc<AtomicWaker>,
 }
 
-impl Held {
+impl FileRef {
     pub(super) fn new(file: OpenFile) -> Self {
-        Held { file: Some(Arc::new(file)), last: Arc::default() }
+        FileRef { file: Some(Arc::new(file)), last: Arc::default() }
     }
 
     /// Has the task woken whenever another lets go.
@@ -39,7 +39,7 @@ impl Held {
     }
 }
 
-impl Deref for Held {
+impl Deref for FileRef {
     type Target = OpenFile;
 
     fn deref(&self) -> &OpenFile {
@@ -47,7 +47,7 @@ impl Deref for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for FileRef {
     fn drop(&mut self) {
         // First let go, then wake.
         self.file = None;

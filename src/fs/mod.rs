@@ -39,16 +39,16 @@ mod call;
 mod cursor;
 mod dir;
 mod file;
-mod held;
+mod file_ref;
 mod open_options;
 mod path;
 mod whole;
 
 pub use self::dir::{DirBuilder, DirEntry, ReadDir, create_dir, create_dir_all, read_dir};
 pub use self::file::File;
-pub use self::open_options::OpenOptions;
 pub use self::path::{
     canonicalize, copy, hard_link, metadata, read_link, remove_dir, remove_dir_all, remove_file,
     rename, set_permissions, symlink, symlink_metadata, try_exists,
 };
 pub use self::whole::{read, read_to_string, write};
+pub use crate::syslet::OpenOptions;

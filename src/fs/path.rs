@@ -4,11 +4,11 @@ use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::call::{on_path, on_paths, site};
+use super::call::{answered, on_path, on_paths, site};
 use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
-use crate::syslet::{Answer, look_up};
+use crate::syslet::look_up;
 
 /// What is at the end of a path; a symbolic link is followed.
 ///
@@ -66,13 +66,10 @@ async fn look(
     if context::is_ours() {
         return in_place(site, || call(path)).await;
     }
-    match look_up(path, follow) {
+    match answered(site, look_up(path, follow)) {
         // The kernel has the attributes of what it has found in memory.
-        Answer::Done(found) => {
-            site.note_asked();
-            found?.metadata()
-        }
-        Answer::WouldBlock | Answer::Unsupported => on_path(site, path, call).await,
+        Some(found) => found?.metadata(),
+        None => on_path(site, path, call).await,
     }
 }
 

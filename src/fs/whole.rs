@@ -7,7 +7,7 @@ use super::call::{moved, on_path, site};
 use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
-use crate::syslet::{Chain, Op, OpenHow, Progress};
+use crate::syslet::{Chain, OpenOptions, Progress, Syslet};
 
 /// Reads a whole file.
 ///
@@ -70,8 +70,8 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// Asks for what can be had at once, and moves the rest.
 async fn read_elsewhere(site: &'static Site, path: &Path) -> io::Result<Vec<u8>> {
-    let open = Op::Open(path.to_owned(), OpenHow::to_read());
-    let output = match Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close]).ask() {
+    let open = Syslet::Open(path.to_owned(), OpenOptions::to_read());
+    let output = match Chain::new([open, Syslet::Size, Syslet::ReadToEnd, Syslet::Close]).ask() {
         Progress::Ended(result) => {
             site.note_asked();
             result?

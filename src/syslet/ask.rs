@@ -7,50 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::answer::{Answer, retry};
 use crate::detect::probe;
 use crate::primitive::YesOrNo;
 use crate::sys::file::{self as sys, Stat};
-
-/// The answer to an operation that was asked.
-#[derive(Debug)]
-#[must_use = "the operation may not have been done"]
-pub enum Answer<T> {
-    /// It has been done, on this thread and without waiting.
-    Done(io::Result<T>),
-    /// Nothing has been done: it would have to wait.
-    WouldBlock,
-    /// Nothing has been done: it cannot be asked here, and need not be asked again.
-    Unsupported,
-}
-
-impl<T> Answer<T> {
-    /// The result, if there is one.
-    pub fn done(self) -> Option<io::Result<T>> {
-        match self {
-            Answer::Done(result) => Some(result),
-            Answer::WouldBlock | Answer::Unsupported => None,
-        }
-    }
-
-    /// The same answer about something else.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
-        match self {
-            Answer::Done(result) => Answer::Done(result.map(f)),
-            Answer::WouldBlock => Answer::WouldBlock,
-            Answer::Unsupported => Answer::Unsupported,
-        }
-    }
-}
-
-/// Repeats what a signal has interrupted.
-pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
 
 /// Whether anything may be asked in this process (rule 1).
 pub fn may_ask() -> bool {
@@ -205,17 +165,6 @@ fn cached(path: &CStr, flags: libc::c_int) -> Answer<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_signal_is_no_error() {
-        let mut calls = 0;
-        let result = retry(|| {
-            calls += 1;
-            if calls < 4 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(calls) }
-        });
-        assert_eq!(result.unwrap(), 4);
-        assert!(retry(|| Err::<(), _>(io::ErrorKind::NotFound.into())).is_err());
-    }
 
     #[test]
     fn what_the_kernel_says() {

@@ -5,24 +5,33 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use super::ask::{Answer, is_regular};
-use super::file::{INLINE_MAX, OpenFile};
-use super::open::OpenHow;
+use super::answer::{Answer, INLINE_MAX, ask_all};
+use super::ask::is_regular;
+use super::file::OpenFile;
+use super::open::{OpenOptions, ask_open, open};
 use crate::sys::file::stat_known;
 
 /// One operation of a [`Chain`]. All but the first work on the file that the chain has opened.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Op {
+pub enum Syslet {
     /// Opens a file; the one that was open before is closed.
-    Open(PathBuf, OpenHow),
+    Open(PathBuf, OpenOptions),
     /// Finds out the size.
     Size,
     /// Reads from the position to the end, and appends it to the output.
     ReadToEnd,
     /// Writes all of it at the position.
+    #[cfg_attr(
+        not(any(test, feature = "raw")),
+        expect(dead_code, reason = "nobody inside writes by a chain")
+    )]
     Write(Vec<u8>),
     /// Waits until the device has the data, and the metadata too if told so.
+    #[cfg_attr(
+        not(any(test, feature = "raw")),
+        expect(dead_code, reason = "nobody inside syncs by a chain")
+    )]
     Sync {
         /// `fsync` instead of `fdatasync`.
         metadata: bool,
@@ -62,10 +71,12 @@ pub enum Progress {
 /// ```
 /// # #[cfg(feature = "raw")]
 /// # fn main() -> std::io::Result<()> {
-/// use threadlet::raw::{Chain, Op, OpenHow, Progress};
+/// use threadlet::raw::{Chain, OpenOptions, Progress, Syslet};
 ///
-/// let open = Op::Open("/etc/hosts".into(), OpenHow::to_read());
-/// let output = match Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close]).ask() {
+/// let mut options = OpenOptions::new();
+/// options.read(true);
+/// let open = Syslet::Open("/etc/hosts".into(), options);
+/// let output = match Chain::new([open, Syslet::Size, Syslet::ReadToEnd, Syslet::Close]).ask() {
 ///     Progress::Ended(result) => result?,
 ///     // Any thread that may block goes on where it stopped.
 ///     Progress::Moves(rest) => std::thread::spawn(|| rest.run()).join().unwrap()?,
@@ -79,10 +90,10 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Chain {
     /// The next one is the last.
-    ops: Vec<Op>,
+    syslets: Vec<Syslet>,
     file: Option<OpenFile>,
     output: Output,
-    /// How much of a [`Op::Write`] has been written.
+    /// How much of a [`Syslet::Write`] has been written.
     written: usize,
     /// Whether anything has been written to the file that is open.
     wrote: bool,
@@ -90,20 +101,20 @@ pub struct Chain {
 
 impl Chain {
     /// A chain of these operations.
-    pub fn new(ops: impl IntoIterator<Item = Op>) -> Self {
-        let mut ops: Vec<Op> = ops.into_iter().collect();
-        ops.reverse();
-        Chain { ops, file: None, output: Output::default(), written: 0, wrote: false }
+    pub fn new(syslets: impl IntoIterator<Item = Syslet>) -> Self {
+        let mut syslets: Vec<Syslet> = syslets.into_iter().collect();
+        syslets.reverse();
+        Chain { syslets, file: None, output: Output::default(), written: 0, wrote: false }
     }
 
     /// Runs what can be run without waiting.
     pub fn ask(mut self) -> Progress {
-        while let Some(op) = self.ops.pop() {
-            match self.ask_one(&op) {
+        while let Some(syslet) = self.syslets.pop() {
+            match self.ask_one(&syslet) {
                 Answer::Done(Ok(())) => {}
                 Answer::Done(Err(error)) => return Progress::Ended(Err(error)),
                 Answer::WouldBlock | Answer::Unsupported => {
-                    self.ops.push(op);
+                    self.syslets.push(syslet);
                     return Progress::Moves(self);
                 }
             }
@@ -118,8 +129,8 @@ impl Chain {
     /// That of the first operation that fails. A chain that works on a file without having opened
     /// one fails with `InvalidInput`.
     pub fn run(mut self) -> io::Result<Output> {
-        while let Some(op) = self.ops.pop() {
-            self.run_one(op)?;
+        while let Some(syslet) = self.syslets.pop() {
+            self.run_one(syslet)?;
         }
         Ok(self.end())
     }
@@ -129,21 +140,21 @@ impl Chain {
         self.output
     }
 
-    fn ask_one(&mut self, op: &Op) -> Answer<()> {
-        match op {
-            Op::Open(path, how) => how.ask(path).map(|file| self.opened(file)),
-            Op::Size => {
+    fn ask_one(&mut self, syslet: &Syslet) -> Answer<()> {
+        match syslet {
+            Syslet::Open(path, options) => ask_open(path, options).map(|file| self.opened(file)),
+            Syslet::Size => {
                 let Ok(file) = self.file() else { return Answer::Unsupported };
                 let Ok(stat) = stat_known(file.get().as_fd()) else { return Answer::Unsupported };
                 self.output.size = is_regular(stat).then_some(stat.size);
                 Answer::Done(Ok(()))
             }
-            Op::ReadToEnd => self.ask_read(),
-            Op::Write(data) => self.ask_write(data),
-            Op::Sync { .. } => Answer::Unsupported,
+            Syslet::ReadToEnd => self.ask_read(),
+            Syslet::Write(data) => self.ask_write(data),
+            Syslet::Sync { .. } => Answer::Unsupported,
             // What was written may have to be flushed.
-            Op::Close if self.wrote => Answer::WouldBlock,
-            Op::Close => {
+            Syslet::Close if self.wrote => Answer::WouldBlock,
+            Syslet::Close => {
                 self.file = None;
                 Answer::Done(Ok(()))
             }
@@ -175,38 +186,35 @@ impl Chain {
     }
 
     fn ask_write(&mut self, data: &[u8]) -> Answer<()> {
-        while self.written < data.len() {
-            let Some(file) = &self.file else { return Answer::Unsupported };
-            match file.ask_write(&data[self.written..], None) {
-                Answer::Done(Ok(n)) => {
-                    self.wrote = true;
-                    self.written += n;
-                }
-                Answer::Done(Err(error)) => return Answer::Done(Err(error)),
-                Answer::WouldBlock => return Answer::WouldBlock,
-                Answer::Unsupported => return Answer::Unsupported,
-            }
+        if data.is_empty() {
+            return Answer::Done(Ok(()));
         }
-        self.written = 0;
-        Answer::Done(Ok(()))
+        let Some(file) = &self.file else { return Answer::Unsupported };
+        let ask = |from: usize| file.ask_write(&data[from..], None);
+        let answer = ask_all(data.len(), &mut self.written, ask);
+        self.wrote |= self.written > 0;
+        if let Answer::Done(Ok(())) = answer {
+            self.written = 0;
+        }
+        answer
     }
 
-    fn run_one(&mut self, op: Op) -> io::Result<()> {
-        match op {
-            Op::Open(path, how) => {
-                let file = how.run(&path)?;
+    fn run_one(&mut self, syslet: Syslet) -> io::Result<()> {
+        match syslet {
+            Syslet::Open(path, options) => {
+                let file = open(&path, &options)?;
                 self.opened(file);
             }
-            Op::Size => {
+            Syslet::Size => {
                 let metadata = self.file()?.get().metadata()?;
                 self.output.size = metadata.is_file().then_some(metadata.len());
             }
-            Op::ReadToEnd => {
+            Syslet::ReadToEnd => {
                 let Chain { file, output, .. } = self;
                 let mut file = file.as_ref().ok_or_else(no_file)?.get();
                 file.read_to_end(&mut output.data)?;
             }
-            Op::Write(data) => {
+            Syslet::Write(data) => {
                 while self.written < data.len() {
                     match self.file()?.write(&data[self.written..], None)? {
                         0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -215,9 +223,9 @@ impl Chain {
                 }
                 self.written = 0;
             }
-            Op::Sync { metadata: true } => self.file()?.get().sync_all()?,
-            Op::Sync { metadata: false } => self.file()?.get().sync_data()?,
-            Op::Close => self.file = None,
+            Syslet::Sync { metadata: true } => self.file()?.get().sync_all()?,
+            Syslet::Sync { metadata: false } => self.file()?.get().sync_data()?,
+            Syslet::Close => self.file = None,
         }
         Ok(())
     }
@@ -246,8 +254,8 @@ mod tests {
     use crate::syslet::tests::{Scratch, evict};
 
     fn reading(path: &Path) -> Chain {
-        let open = Op::Open(path.to_owned(), OpenHow::to_read());
-        Chain::new([open, Op::Size, Op::ReadToEnd, Op::Close])
+        let open = Syslet::Open(path.to_owned(), OpenOptions::to_read());
+        Chain::new([open, Syslet::Size, Syslet::ReadToEnd, Syslet::Close])
     }
 
     /// Runs it by asking as far as that goes; tells whether it went to the end.
@@ -281,17 +289,21 @@ mod tests {
     fn stops_at_the_first_error() {
         let scratch = Scratch::new();
         let path = scratch.file(b"x");
-        let missing = Op::Open(scratch.0.join("missing"), OpenHow::to_read());
-        let open = Op::Open(path.clone(), OpenHow::to_read());
-        let mut create = OpenHow::new();
-        create.write(true);
-        create.create_new(true);
-        let never = Op::Open(scratch.0.join("never"), create);
-        let (result, _) = run(Chain::new([open, Op::ReadToEnd, missing, never]));
+        let missing = Syslet::Open(scratch.0.join("missing"), OpenOptions::to_read());
+        let open = Syslet::Open(path.clone(), OpenOptions::to_read());
+        let mut create = OpenOptions::new();
+        create.write(true).create_new(true);
+        let never = Syslet::Open(scratch.0.join("never"), create);
+        let (result, _) = run(Chain::new([open, Syslet::ReadToEnd, missing, never]));
         assert_eq!(result.unwrap_err().kind(), ErrorKind::NotFound);
         assert!(!scratch.0.join("never").exists());
-        for op in [Op::Size, Op::ReadToEnd, Op::Write(vec![1]), Op::Sync { metadata: true }] {
-            let (result, _) = run(Chain::new([op]));
+        for syslet in [
+            Syslet::Size,
+            Syslet::ReadToEnd,
+            Syslet::Write(vec![1]),
+            Syslet::Sync { metadata: true },
+        ] {
+            let (result, _) = run(Chain::new([syslet]));
             assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
         }
     }
@@ -300,16 +312,14 @@ mod tests {
     fn writes_syncs_and_leaves_the_file_open() {
         let scratch = Scratch::new();
         let path = scratch.0.join("new");
-        let mut how = OpenHow::new();
-        how.read(true);
-        how.write(true);
-        how.create(true);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
         let chain = Chain::new([
-            Op::Open(path.clone(), how),
-            Op::Write(b"hello ".to_vec()),
-            Op::Write(b"world".to_vec()),
-            Op::Sync { metadata: false },
-            Op::Size,
+            Syslet::Open(path.clone(), options),
+            Syslet::Write(b"hello ".to_vec()),
+            Syslet::Write(b"world".to_vec()),
+            Syslet::Sync { metadata: false },
+            Syslet::Size,
         ]);
         let (result, at_once) = run(chain);
         let output = result.unwrap();
@@ -325,14 +335,29 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.file(b"hello");
         for metadata in [true, false] {
-            let mut how = OpenHow::to_read();
-            how.write(true);
-            let open = Op::Open(path.clone(), how);
-            let ops = [open, Op::Size, Op::Sync { metadata }, Op::Write(b"HE".to_vec()), Op::Size];
-            let Progress::Moves(rest) = Chain::new(ops).ask() else { panic!("a sync may block") };
-            assert!(matches!(rest.ops[..], [Op::Size, Op::Write(_), Op::Sync { .. }, ..]));
+            let mut options = OpenOptions::to_read();
+            options.write(true);
+            let open = Syslet::Open(path.clone(), options);
+            let syslets = [
+                open,
+                Syslet::Size,
+                Syslet::Sync { metadata },
+                Syslet::Write(b"HE".to_vec()),
+                Syslet::Size,
+            ];
+            let Progress::Moves(rest) = Chain::new(syslets).ask() else {
+                panic!("a sync may block")
+            };
+            assert!(matches!(
+                rest.syslets[..],
+                [Syslet::Size, Syslet::Write(_), Syslet::Sync { .. }, ..]
+            ));
             if no_seccomp_filter() {
-                assert_eq!((rest.ops.len(), rest.output.size), (3, Some(5)), "nothing but those");
+                assert_eq!(
+                    (rest.syslets.len(), rest.output.size),
+                    (3, Some(5)),
+                    "nothing but those"
+                );
             }
             let output = std::thread::spawn(|| rest.run()).join().unwrap().unwrap();
             assert!(output.file.is_some());
@@ -347,14 +372,15 @@ mod tests {
         let path = scratch.0.join("fifo");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        assert!(OpenHow::to_read().ask(&path).done().is_none());
-        assert!(OpenHow::to_read().ask(Path::new("/dev/null")).done().is_none());
+        let options = OpenOptions::to_read();
+        assert!(ask_open(&path, &options).done().is_none());
+        assert!(ask_open(Path::new("/dev/null"), &options).done().is_none());
         if no_seccomp_filter() {
             let known = scratch.file(b"x");
-            let opened = OpenHow::to_read().ask(&known).done().expect("it is in memory").unwrap();
+            let opened = ask_open(&known, &options).done().expect("it is in memory").unwrap();
             let flags = crate::sys::file::status_flags(opened.get().as_fd()).unwrap();
             assert_eq!(flags & libc::O_NONBLOCK, 0, "as if it had been opened the plain way");
-            assert!(OpenHow::to_read().ask(&scratch.0).done().expect("a directory").is_ok());
+            assert!(ask_open(&scratch.0, &options).done().expect("a directory").is_ok());
         }
     }
 }

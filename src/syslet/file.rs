@@ -7,12 +7,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::ask::{self, Answer, retry};
+use super::answer::{Answer, INLINE_MAX, retry};
+use super::ask;
 use crate::sys::file::{self as sys, status_flags};
-
-/// What is longer is not copied in one ask: it would hold up the caller's other tasks for longer than
-/// a move to another thread takes.
-pub const INLINE_MAX: usize = 1 << 20;
 
 /// Bits of [`OpenFile::memory`].
 const EXAMINED: u8 = 1;

@@ -32,16 +32,26 @@
 //! 6. *Of the errors of a look-up, those are final that a path in memory can prove* (no such file,
 //!    permission denied...); any other has the operation done the plain way, whose error counts.
 
+mod answer;
 mod ask;
 mod chain;
 mod file;
 mod open;
+// Nobody inside waits for a socket, a lock or a child by these yet.
+#[cfg(any(test, feature = "raw"))]
 mod other;
 
-pub use self::ask::{Answer, is_end, judge, look_up, may_ask};
-pub use self::chain::{Chain, Op, Output, Progress};
-pub use self::file::{INLINE_MAX, OpenFile};
-pub use self::open::OpenHow;
+pub(crate) use self::answer::retry;
+pub use self::answer::{Answer, INLINE_MAX, ask_all};
+pub use self::ask::look_up;
+#[cfg(feature = "raw")]
+pub use self::ask::{is_end, judge, may_ask};
+#[cfg(feature = "raw")]
+pub use self::chain::Output;
+pub use self::chain::{Chain, Progress, Syslet};
+pub use self::file::OpenFile;
+pub use self::open::{OpenOptions, ask_open, open};
+#[cfg(feature = "raw")]
 pub use self::other::{
     Lock, ask_lock, ask_receive, ask_send, ask_wait, lock, receive, send, unlock, wait,
 };

@@ -1,24 +1,39 @@
-//! How a file is opened.
+//! How a file is opened, and its opening.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::ask::{self, Answer, retry};
+use super::answer::{Answer, retry};
+use super::ask;
 use super::file::OpenFile;
 
-/// How a file is to be opened: the options of the standard library, and what they come to for the
-/// kernel.
+/// How a file is to be opened: [`std::fs::OpenOptions`], with an `open` that can be awaited.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::fs::OpenOptions;
+///
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let file = OpenOptions::new().read(true).open("/etc/hosts").await?;
+///     assert!(file.metadata().await?.is_file());
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub struct OpenHow {
-    options: OpenOptions,
-    /// What the ask form needs to know; `None` if nobody told us.
-    told: Option<Told>,
+pub struct OpenOptions {
+    /// For the plain form.
+    std: std::fs::OpenOptions,
+    /// The same for the ask form, because what is in `std` cannot be read. `None` if that came as it
+    /// is.
+    settings: Option<Settings>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
+struct Settings {
     read: bool,
     write: bool,
     append: bool,
@@ -28,109 +43,111 @@ struct Told {
     custom: i32,
 }
 
-impl OpenHow {
-    /// Neither to read nor to write, which no system opens.
+impl OpenOptions {
+    /// All options off.
     pub fn new() -> Self {
-        OpenHow { options: OpenOptions::new(), told: Some(Told::default()) }
+        OpenOptions { std: std::fs::OpenOptions::new(), settings: Some(Settings::default()) }
+    }
+
+    /// To read, and nothing else.
+    pub(crate) fn to_read() -> Self {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        options
     }
 
     /// To read.
-    pub fn to_read() -> Self {
-        let mut how = OpenHow::new();
-        how.read(true);
-        how
+    pub fn read(&mut self, read: bool) -> &mut Self {
+        self.std.read(read);
+        self.set(|settings| settings.read = read)
     }
 
-    /// See [`OpenOptions::read`].
-    pub fn read(&mut self, read: bool) {
-        self.options.read(read);
-        self.tell(|told| told.read = read);
+    /// To write.
+    pub fn write(&mut self, write: bool) -> &mut Self {
+        self.std.write(write);
+        self.set(|settings| settings.write = write)
     }
 
-    /// See [`OpenOptions::write`].
-    pub fn write(&mut self, write: bool) {
-        self.options.write(write);
-        self.tell(|told| told.write = write);
+    /// To write at the end, wherever that is at the moment of each write.
+    pub fn append(&mut self, append: bool) -> &mut Self {
+        self.std.append(append);
+        self.set(|settings| settings.append = append)
     }
 
-    /// See [`OpenOptions::append`].
-    pub fn append(&mut self, append: bool) {
-        self.options.append(append);
-        self.tell(|told| told.append = append);
+    /// Makes it empty.
+    pub fn truncate(&mut self, truncate: bool) -> &mut Self {
+        self.std.truncate(truncate);
+        self.set(|settings| settings.truncate = truncate)
     }
 
-    /// See [`OpenOptions::truncate`].
-    pub fn truncate(&mut self, truncate: bool) {
-        self.options.truncate(truncate);
-        self.tell(|told| told.truncate = truncate);
+    /// Creates it if it does not exist.
+    pub fn create(&mut self, create: bool) -> &mut Self {
+        self.std.create(create);
+        self.set(|settings| settings.create = create)
     }
 
-    /// See [`OpenOptions::create`].
-    pub fn create(&mut self, create: bool) {
-        self.options.create(create);
-        self.tell(|told| told.create = create);
+    /// Creates it, and fails if it exists.
+    pub fn create_new(&mut self, create_new: bool) -> &mut Self {
+        self.std.create_new(create_new);
+        self.set(|settings| settings.create_new = create_new)
     }
 
-    /// See [`OpenOptions::create_new`].
-    pub fn create_new(&mut self, create_new: bool) {
-        self.options.create_new(create_new);
-        self.tell(|told| told.create_new = create_new);
+    /// The permissions of a file that is created, before the umask (0o666 if not set).
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.std.mode(mode);
+        self
     }
 
-    /// See [`OpenOptionsExt::mode`].
-    pub fn mode(&mut self, mode: u32) {
-        self.options.mode(mode);
+    /// More flags for `open(2)`, but for its access mode.
+    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
+        self.std.custom_flags(flags);
+        self.set(|settings| settings.custom = flags)
     }
 
-    /// See [`OpenOptionsExt::custom_flags`].
-    pub fn custom_flags(&mut self, flags: i32) {
-        self.options.custom_flags(flags);
-        self.tell(|told| told.custom = flags);
-    }
-
-    fn tell(&mut self, change: impl FnOnce(&mut Told)) {
-        if let Some(told) = &mut self.told {
-            change(told);
+    fn set(&mut self, change: impl FnOnce(&mut Settings)) -> &mut Self {
+        if let Some(settings) = &mut self.settings {
+            change(settings);
         }
-    }
-
-    /// Opens without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Those of `open(2)` that a path in memory can prove; `InvalidInput` for a path with a zero
-    /// in it.
-    pub fn ask(&self, path: &Path) -> Answer<OpenFile> {
-        match self.told.and_then(Told::flags) {
-            Some(flags) => ask::open(path, flags).map(|file| OpenFile::opened(file, flags)),
-            None => Answer::Unsupported,
-        }
-    }
-
-    /// Opens, and waits if it must.
-    ///
-    /// # Errors
-    ///
-    /// As [`OpenOptions::open`].
-    pub fn run(&self, path: &Path) -> io::Result<OpenFile> {
-        retry(|| self.options.open(path)).map(OpenFile::new)
+        self
     }
 }
 
-impl Default for OpenHow {
+impl Default for OpenOptions {
     fn default() -> Self {
-        OpenHow::new()
+        OpenOptions::new()
     }
 }
 
-impl From<OpenOptions> for OpenHow {
-    /// What is in them cannot be read, so such a file is never asked to open.
-    fn from(options: OpenOptions) -> Self {
-        OpenHow { options, told: None }
+impl From<std::fs::OpenOptions> for OpenOptions {
+    /// What they say cannot be read from them: outside our runtimes such an opening always moves to
+    /// another thread.
+    fn from(options: std::fs::OpenOptions) -> Self {
+        OpenOptions { std: options, settings: None }
     }
 }
 
-impl Told {
+/// Opens a file without waiting; see [`open`].
+///
+/// # Errors
+///
+/// Those of `open(2)` that a path in memory can prove; `InvalidInput` for a path with a zero in it.
+pub fn ask_open(path: &Path, options: &OpenOptions) -> Answer<OpenFile> {
+    match options.settings.and_then(Settings::flags) {
+        Some(flags) => ask::open(path, flags).map(|file| OpenFile::opened(file, flags)),
+        None => Answer::Unsupported,
+    }
+}
+
+/// Opens a file, and waits if it must.
+///
+/// # Errors
+///
+/// As [`std::fs::OpenOptions::open`].
+pub fn open(path: &Path, options: &OpenOptions) -> io::Result<OpenFile> {
+    retry(|| options.std.open(path)).map(OpenFile::new)
+}
+
+impl Settings {
     /// The flags of `open(2)`; `None` if it creates or changes anything, or makes no sense.
     fn flags(self) -> Option<libc::c_int> {
         let changes = libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY;
@@ -154,22 +171,22 @@ mod tests {
 
     #[test]
     fn what_changes_anything_is_not_asked() {
-        let read = Told { read: true, ..Told::default() };
+        let read = Settings { read: true, ..Settings::default() };
         assert_eq!(read.flags(), Some(libc::O_RDONLY));
-        let append = Told { append: true, ..Told::default() };
+        let append = Settings { append: true, ..Settings::default() };
         assert_eq!(append.flags(), Some(libc::O_WRONLY | libc::O_APPEND));
-        assert_eq!(Told { write: true, ..read }.flags(), Some(libc::O_RDWR));
-        assert_eq!(Told::default().flags(), None);
+        assert_eq!(Settings { write: true, ..read }.flags(), Some(libc::O_RDWR));
+        assert_eq!(Settings::default().flags(), None);
         for changes in [
-            Told { write: true, create: true, ..read },
-            Told { write: true, truncate: true, ..read },
-            Told { write: true, create_new: true, ..read },
-            Told { custom: libc::O_CREAT, ..read },
-            Told { custom: libc::O_TMPFILE, ..read },
+            Settings { write: true, create: true, ..read },
+            Settings { write: true, truncate: true, ..read },
+            Settings { write: true, create_new: true, ..read },
+            Settings { custom: libc::O_CREAT, ..read },
+            Settings { custom: libc::O_TMPFILE, ..read },
         ] {
             assert_eq!(changes.flags(), None, "{changes:?}");
         }
-        let custom = Told { custom: libc::O_NOFOLLOW | libc::O_RDWR, ..read };
+        let custom = Settings { custom: libc::O_NOFOLLOW | libc::O_RDWR, ..read };
         assert_eq!(custom.flags(), Some(libc::O_NOFOLLOW), "the access is not theirs to say");
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::process::ExitStatus;
 
-use super::ask::{Answer, retry};
+use super::answer::{Answer, retry};
 use crate::sys::{child, file, socket};
 
 /// Receives from a socket what has arrived, without waiting; see [`receive`].

@@ -50,7 +50,7 @@ struct Desk<T> {
 pub(super) enum Stage<T> {
     Idle,
     Busy,
-    Refused(Op<T>),
+    Refused(Action<T>),
     Ended(std::thread::Result<Done>),
 }
 
@@ -71,26 +71,26 @@ pub(super) enum Done {
 type Body<T> = Box<dyn FnOnce(&Shared<T>, &mut Option<Box<T>>) -> Done + Send>;
 
 /// What a call is to do.
-pub(super) struct Op<T> {
+pub(super) struct Action<T> {
     body: Body<T>,
     must_run: bool,
 }
 
-impl<T> Op<T> {
+impl<T> Action<T> {
     pub(super) fn new(f: impl FnOnce(&Shared<T>, &mut T) -> Done + Send + 'static) -> Self {
-        Op::with_place(move |shared, io| f(shared, io.as_mut().expect("no call without it")))
+        Action::with_place(move |shared, io| f(shared, io.as_mut().expect("no call without it")))
     }
 
     /// One that runs even if its `Unblock` is gone before it has started.
     pub(super) fn must_run(f: impl FnOnce(&Shared<T>, &mut T) -> Done + Send + 'static) -> Self {
-        Op { must_run: true, ..Op::new(f) }
+        Action { must_run: true, ..Action::new(f) }
     }
 
     /// One that may keep `T`.
     pub(super) fn with_place(
         f: impl FnOnce(&Shared<T>, &mut Option<Box<T>>) -> Done + Send + 'static,
     ) -> Self {
-        Op { body: Box::new(f), must_run: false }
+        Action { body: Box::new(f), must_run: false }
     }
 }
 
@@ -149,16 +149,17 @@ impl<T> Shared<T> {
 pub(super) fn start<T: Send + 'static>(
     runtime: &Handle,
     shared: &Arc<Shared<T>>,
-    op: Op<T>,
+    action: Action<T>,
     place: &'static Location<'static>,
 ) -> Option<AbortHandle> {
     shared.hurry.store(false, Ordering::Relaxed);
     shared.desk.lock().stage = Stage::Busy;
-    queue(runtime, Call { shared: shared.clone(), op: Some(op), place })
+    queue(runtime, Call { shared: shared.clone(), action: Some(action), place })
 }
 
 fn queue<T: Send + 'static>(runtime: &Handle, call: Call<T>) -> Option<AbortHandle> {
-    let (place, must_run) = (call.place, call.op.as_ref().is_some_and(|op| op.must_run));
+    let (place, must_run) =
+        (call.place, call.action.as_ref().is_some_and(|action| action.must_run));
     let handle = spawn_region(&runtime.shared, move || call.run(), place, "Unblock");
     (!must_run).then(|| handle.abort_handle())
 }
@@ -167,16 +168,16 @@ fn queue<T: Send + 'static>(runtime: &Handle, call: Call<T>) -> Option<AbortHand
 struct Call<T: Send + 'static> {
     shared: Arc<Shared<T>>,
     /// `None` once it has started.
-    op: Option<Op<T>>,
+    action: Option<Action<T>>,
     place: &'static Location<'static>,
 }
 
 impl<T: Send + 'static> Call<T> {
     fn run(mut self) {
-        let Some(op) = self.op.take() else { return };
+        let Some(action) = self.action.take() else { return };
         let shared = &*self.shared;
         let mut io = shared.take_io();
-        let ended = catch_unwind(AssertUnwindSafe(|| (op.body)(shared, &mut io)));
+        let ended = catch_unwind(AssertUnwindSafe(|| (action.body)(shared, &mut io)));
         {
             let mut desk = shared.desk.lock();
             desk.io = io;
@@ -188,16 +189,16 @@ impl<T: Send + 'static> Call<T> {
 
 impl<T: Send + 'static> Drop for Call<T> {
     fn drop(&mut self) {
-        let Some(op) = self.op.take() else { return };
-        if op.must_run && !cfg!(threadlet_break = "write-refused") {
+        let Some(action) = self.action.take() else { return };
+        if action.must_run && !cfg!(threadlet_break = "write-refused") {
             // A runtime that is shut down drops what is queued, with panics caught and dropped.
             if let Ok(runtime) = catch_unwind(global) {
                 let (shared, place) = (self.shared.clone(), self.place);
-                queue(&runtime, Call { shared, op: Some(op), place });
+                queue(&runtime, Call { shared, action: Some(action), place });
                 return;
             }
         }
-        self.shared.desk.lock().stage = Stage::Refused(op);
+        self.shared.desk.lock().stage = Stage::Refused(action);
         self.shared.waker.wake();
     }
 }

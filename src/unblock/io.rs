@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use futures::io::{AsyncRead, AsyncSeek, AsyncWrite};
 
-use super::desk::{Done, Op, Shared};
+use super::desk::{Action, Done, Shared};
 use super::future::runtime;
 use super::{CLOSED, Unblock};
+use crate::syslet::retry;
 
 /// A copy of so many bytes takes a few microseconds, more than starting a call does.
 const CAPACITY: usize = 64 * 1024;
@@ -159,13 +160,8 @@ fn drain<T: Write>(shared: &Shared<T>, io: &mut T) {
 }
 
 /// The answer of a call, in the terms of futures-io: neither `Interrupted` nor `WouldBlock`.
-fn answer<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result.map_err(not_would_block),
-        }
-    }
+fn answer<R>(call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    retry(call).map_err(not_would_block)
 }
 
 fn not_would_block(error: io::Error) -> io::Error {
@@ -215,7 +211,7 @@ impl<T: Read + Send + 'static> AsyncRead for Unblock<T> {
                 }
                 let capacity = self.bytes_capacity();
                 let mut data = self.input.take_buffer(capacity);
-                self.start(Op::new(move |_, io: &mut T| {
+                self.start(Action::new(move |_, io: &mut T| {
                     let result = answer(|| io.read(&mut data));
                     Done::Read(data, result)
                 }));
@@ -257,11 +253,11 @@ impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
         let runtime = runtime();
         self.dirty = true;
         let count = self.shared.output.lock().begin(buf, self.bytes_capacity());
-        let op = Op::must_run(|shared, io: &mut T| {
+        let action = Action::must_run(|shared, io: &mut T| {
             drain(shared, io);
             Done::Plain
         });
-        self.start_in(&runtime, op);
+        self.start_in(&runtime, action);
         Poll::Ready(Ok(count))
     }
 
@@ -274,7 +270,7 @@ impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
             if !self.dirty || self.is_closed() {
                 return Poll::Ready(Ok(()));
             }
-            self.start(Op::new(|_, io: &mut T| Done::Flushed(answer(|| io.flush()))));
+            self.start(Action::new(|_, io: &mut T| Done::Flushed(answer(|| io.flush()))));
         }
     }
 
@@ -285,7 +281,7 @@ impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
                 return Poll::Ready(Ok(()));
             }
             // In a call: to close may block.
-            self.start(Op::with_place(|_, io| {
+            self.start(Action::with_place(|_, io| {
                 drop(io.take());
                 Done::Plain
             }));
@@ -319,7 +315,7 @@ impl<T: Seek + Send + 'static> AsyncSeek for Unblock<T> {
                 SeekFrom::Current(by) => SeekFrom::Current(by.saturating_sub(ahead)),
                 other => other,
             };
-            self.start(Op::new(move |_, io: &mut T| Done::Sought(pos, answer(|| io.seek(to)))));
+            self.start(Action::new(move |_, io: &mut T| Done::Sought(pos, answer(|| io.seek(to)))));
         }
     }
 }

@@ -23,7 +23,7 @@ pub use future::{Unblocked, unblock};
 use crate::primitive::Mutex;
 use crate::runtime::Handle;
 use crate::spawned::AbortHandle;
-use desk::{Done, Op, Shared, Stage};
+use desk::{Action, Done, Shared, Stage};
 use future::runtime;
 use io::Input;
 
@@ -281,7 +281,7 @@ impl<T: Send + 'static> Unblock<T> {
         self.dirty = true;
         let answer = Arc::new(Mutex::new(None));
         let place = answer.clone();
-        self.start(Op::new(move |_, io| {
+        self.start(Action::new(move |_, io| {
             let result = op(io);
             *place.lock() = Some(result);
             Done::Plain
@@ -343,7 +343,7 @@ impl<T: Send + 'static> Unblock<T> {
                 Stage::Busy => unreachable!("it is not ready then"),
                 Stage::Idle => return Poll::Ready(()),
                 // Its runtime was shut down. Another will take it.
-                Stage::Refused(op) => self.start(op),
+                Stage::Refused(action) => self.start(action),
                 Stage::Ended(ended) => {
                     self.abort = None;
                     match ended {
@@ -373,14 +373,14 @@ impl<T: Send + 'static> Unblock<T> {
     }
 
     /// Starts a call. There is none under way.
-    fn start(&mut self, op: Op<T>) {
-        self.start_in(&runtime(), op);
+    fn start(&mut self, action: Action<T>) {
+        self.start_in(&runtime(), action);
     }
 
-    fn start_in(&mut self, runtime: &Handle, op: Op<T>) {
+    fn start_in(&mut self, runtime: &Handle, action: Action<T>) {
         self.sought = None;
         self.shared.put_io(self.held.take());
-        self.abort = desk::start(runtime, &self.shared, op, self.place);
+        self.abort = desk::start(runtime, &self.shared, action, self.place);
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures::stream::Stream;
 
 use super::Unblock;
-use super::desk::{Done, Op, Shared};
+use super::desk::{Action, Done, Shared};
 use crate::primitive::Mutex;
 
 const CAPACITY: usize = 256;
@@ -75,7 +75,7 @@ where
                 return Poll::Ready(None);
             }
             let (items, capacity) = (items.clone(), self.capacity.unwrap_or(CAPACITY));
-            self.start(Op::new(move |shared, io: &mut T| pull(shared, io, &items, capacity)));
+            self.start(Action::new(move |shared, io: &mut T| pull(shared, io, &items, capacity)));
         }
     }
 }

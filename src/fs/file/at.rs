@@ -6,9 +6,8 @@ use std::os::unix::fs::FileExt;
 use super::File;
 use crate::call::in_place::in_place;
 use crate::context;
-use crate::fs::call::{moved, site};
+use crate::fs::call::{answered, moved, site};
 use crate::fs::cursor::{COPY_MAX, read_into_new};
-use crate::syslet::Answer;
 use crate::task::yield_now;
 
 impl File {
@@ -44,12 +43,8 @@ impl File {
         if context::is_ours() {
             return in_place(site, || self.open.read(buf, Some(offset))).await;
         }
-        match self.open.ask_read(buf, Some(offset)) {
-            Answer::Done(result) => {
-                site.note_asked();
-                return result;
-            }
-            Answer::WouldBlock | Answer::Unsupported => {}
+        if let Some(result) = answered(site, self.open.ask_read(buf, Some(offset))) {
+            return result;
         }
         let (file, length) = (self.open.clone(), buf.len().min(COPY_MAX));
         let data = moved(site, move || read_into_new(&file, length, Some(offset))).await?;
@@ -77,12 +72,8 @@ impl File {
         if context::is_ours() {
             return in_place(site, || self.open.write(buf, Some(offset))).await;
         }
-        match self.open.ask_write(buf, Some(offset)) {
-            Answer::Done(result) => {
-                site.note_asked();
-                return result;
-            }
-            Answer::WouldBlock | Answer::Unsupported => {}
+        if let Some(result) = answered(site, self.open.ask_write(buf, Some(offset))) {
+            return result;
         }
         let (file, data) = (self.open.clone(), buf[..buf.len().min(COPY_MAX)].to_vec());
         moved(site, move || file.write(&data, Some(offset))).await

@@ -16,7 +16,7 @@ use futures::lock::Mutex;
 use super::OpenOptions;
 use super::call::{moved, site};
 use super::cursor::Cursor;
-use super::held::Held;
+use super::file_ref::FileRef;
 use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
@@ -78,7 +78,7 @@ use crate::syslet::OpenFile;
 /// [`AsyncWrite`]: futures::io::AsyncWrite
 /// [`AsyncSeek`]: futures::io::AsyncSeek
 pub struct File {
-    open: Held,
+    open: FileRef,
     cursor: Mutex<Cursor>,
     /// Where a seek that has begun in tokio's words is to go.
     #[cfg_attr(not(feature = "tokio1"), allow(dead_code, reason = "only that trait begins one"))]
@@ -138,7 +138,7 @@ impl File {
     }
 
     pub(super) fn new(file: OpenFile) -> File {
-        File { open: Held::new(file), cursor: Mutex::default(), seeks_to: None }
+        File { open: FileRef::new(file), cursor: Mutex::default(), seeks_to: None }
     }
 
     /// Turns this into a file of the standard library, when all calls under way have returned.
