@@ -65,25 +65,16 @@ compile_error!(
 );
 
 // From the bottom up; a room names only those above it here (`tests/layers.rs`).
-#[allow(unsafe_code, dead_code, reason = "the one seam to the operating system")]
+#[allow(unsafe_code, reason = "the one seam to the operating system")]
 mod sys;
 
 mod primitive;
 
 mod protocol;
 
-#[allow(dead_code, reason = "tests use more of it than the runtime does")]
 mod detect;
 
-#[cfg_attr(
-    not(feature = "raw"),
-    allow(
-        dead_code,
-        unreachable_pub,
-        unused_imports,
-        reason = "the feature `raw` shows all of it"
-    )
-)]
+#[cfg_attr(not(feature = "raw"), allow(unreachable_pub, reason = "the feature `raw` shows it"))]
 mod syslet;
 
 mod driver;

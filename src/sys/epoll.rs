@@ -125,16 +125,6 @@ impl EventFd {
         // SAFETY: eight bytes that outlive the call, as an event descriptor asks for.
         let _full = unsafe { libc::write(self.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
-
-    /// Forgets the wake-ups so far and says whether there were any. An edge-triggered waiter need
-    /// not call it.
-    pub(crate) fn drain(&self) -> bool {
-        let mut count = [0u8; 8];
-        // SAFETY: eight bytes, ours to write.
-        let length =
-            unsafe { libc::read(self.fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
-        length == 8
-    }
 }
 
 impl AsFd for EventFd {
@@ -166,8 +156,6 @@ mod tests {
 
         event.wake();
         assert_eq!(epoll.wait(&mut events, None).unwrap().len(), 1, "a second edge");
-        assert!(event.drain());
-        assert!(!event.drain());
 
         epoll.del(event.as_fd()).unwrap();
         event.wake();

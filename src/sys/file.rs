@@ -139,6 +139,7 @@ pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Re
 }
 
 /// `flock`: locks a whole file, for all who have this opening of it, or unlocks it.
+#[cfg(any(test, feature = "raw"))]
 pub(crate) fn lock(fd: BorrowedFd<'_>, operation: libc::c_int) -> io::Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::flock(fd.as_raw_fd(), operation) }).map(drop)

@@ -4,6 +4,7 @@
 //! Nothing here knows of cores, regions or permits. The modules take their atomics and locks from
 //! the standard library, not from `primitive`: the kernel is the partner here, and no model has one.
 
+#[cfg(any(test, feature = "raw"))]
 pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod exit;
@@ -13,6 +14,7 @@ pub(crate) mod futex;
 pub(crate) mod perf;
 pub(crate) mod poll;
 pub(crate) mod seccomp;
+#[cfg(any(test, feature = "raw"))]
 pub(crate) mod socket;
 pub(crate) mod stat;
 pub(crate) mod thread;

@@ -5,6 +5,8 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
+use super::{timespec, timespec_ptr};
+
 /// Waits until `fd` is readable, at most for `timeout` (`None`: without bound).
 ///
 /// `Ok(true)` means there is something to read, an error or a hang-up; `Ok(false)` that the time
@@ -12,16 +14,11 @@ use std::time::Duration;
 /// epoll descriptor nothing is consumed: edge-triggered events stay where they are.
 pub(crate) fn ppoll_in(fd: RawFd, timeout: Option<Duration>) -> io::Result<bool> {
     let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let spec = timeout.map(|time| libc::timespec {
-        // The kernel takes what does not fit for forever; nobody waits 292 billion years.
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos().into(),
-    });
-    let spec = spec.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: `entry` is one live, exclusively borrowed pollfd and the count says one; `spec` is
-    // null or points to a timespec that outlives the call; a null signal mask changes no mask. The
-    // kernel checks the descriptor itself.
-    let n = unsafe { libc::ppoll(&raw mut entry, 1, spec, ptr::null()) };
+    let time = timeout.map(timespec);
+    // SAFETY: `entry` is one live, exclusively borrowed pollfd and the count says one; the time
+    // is null or a timespec that outlives the call; a null signal mask changes no mask. The kernel
+    // checks the descriptor itself.
+    let n = unsafe { libc::ppoll(&raw mut entry, 1, timespec_ptr(&time), ptr::null()) };
     match n {
         0 => Ok(false),
         1.. => Ok(true),

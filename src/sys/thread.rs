@@ -72,7 +72,8 @@ pub(crate) fn nanosleep(duration: Duration) {
     let _early = unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
 }
 
-/// Confines the calling thread to one CPU.
+/// Confines the calling thread to one CPU. Tests only.
+#[cfg(test)]
 pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     assert!(cpu < libc::CPU_SETSIZE as usize, "the set has {} places", libc::CPU_SETSIZE);
     let mut set = empty_cpu_set();
@@ -83,7 +84,8 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     check(answer).map(drop)
 }
 
-/// The CPUs the calling thread may run on, ascending; never empty.
+/// The CPUs the calling thread may run on, ascending; never empty. Tests only.
+#[cfg(test)]
 pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
     let mut set = empty_cpu_set();
     // SAFETY: the set is ours to write, for its size.

@@ -212,15 +212,9 @@ fn two_spinners_on_one_cpu_are_preempted_and_never_blocked() {
     assert_eq!(blocked, 0, "out of {preempted} looks at a preempted thread");
 }
 
-/// Wake-ups of an epoll on the ring, and pairs written, while the subject worked.
-#[derive(Debug)]
-struct Count {
-    wakeups: u64,
-    pairs: u64,
-}
-
-/// Counts what `work` causes. With `cpu` the subject and the watcher share that one CPU.
-fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> Count {
+/// Counts what `work` causes: wake-ups of an epoll on the ring, and pairs written. With `cpu` the
+/// subject and the watcher share that one CPU.
+fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> (u64, u64) {
     const QUIT: u64 = u64::MAX;
     let pin = move || cpu.map_or(Ok(()), thread::pin_to).unwrap();
     let (send_ends, ends) = mpsc::channel();
@@ -256,19 +250,19 @@ fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> Count {
     });
     subject.thread.join().unwrap();
     assert_eq!((after - before) % PAIR, 0, "the phase");
-    Count { wakeups, pairs: (after - before) / PAIR }
+    (wakeups, (after - before) / PAIR)
 }
 
 /// One wake-up a block. A preemption makes an edge too, and a watcher that gets no CPU sees several
 /// edges as one, so a busy machine has five tries; a broken phase or watermark fails each of them.
 fn assert_one_wakeup_a_block(cpu: Option<usize>, blocks: u64, work: fn(&Ring)) {
-    let fair = |count: &Count| {
-        let per_block = count.wakeups as f64 / blocks as f64;
+    let fair = |(wakeups, _): &(u64, u64)| {
+        let per_block = *wakeups as f64 / blocks as f64;
         (0.95..=1.1).contains(&per_block)
     };
-    let failed: Vec<Count> =
+    let failed: Vec<(u64, u64)> =
         (0..5).map(|_| count(WATERMARK, cpu, work)).take_while(|count| !fair(count)).collect();
-    assert!(failed.len() < 5, "{blocks} blocks: {failed:?}");
+    assert!(failed.len() < 5, "{blocks} blocks, wake-ups and pairs: {failed:?}");
 }
 
 const BLOCKS: u64 = 2000;
@@ -313,8 +307,8 @@ fn a_wake_up_on_every_record_is_what_the_watermark_avoids() {
     const FEW: u64 = 200;
     let Some(_turn) = turn() else { return };
     let cpu = thread::allowed_cpus().unwrap()[0];
-    let count = count(1, Some(cpu), |_| block_and_compute(FEW));
-    assert!(count.wakeups > 2 * FEW, "{FEW} blocks: {count:?}");
+    let (wakeups, pairs) = count(1, Some(cpu), |_| block_and_compute(FEW));
+    assert!(wakeups > 2 * FEW, "{FEW} blocks: {wakeups} wake-ups, {pairs} pairs");
 }
 
 #[test]
