@@ -64,6 +64,7 @@ pub fn ask_all(
 }
 
 /// Repeats what a signal has interrupted.
+#[inline]
 pub(crate) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -13,13 +13,15 @@ use slab::Slab;
 #[derive(Debug)]
 pub(crate) struct Line {
     waiters: Slab<Waiter>,
-    queue: VecDeque<usize>,
+    /// Those who wait, with the number of each; the numbers only grow.
+    queue: VecDeque<(u64, usize)>,
+    next: u64,
 }
 
 /// One who has a ticket.
 #[derive(Debug)]
 enum Waiter {
-    Waiting(Waker),
+    Waiting { number: u64, waker: Waker },
     Granted,
 }
 
@@ -40,7 +42,7 @@ pub(crate) enum Left {
 
 impl Line {
     pub(crate) const fn new() -> Self {
-        Line { waiters: Slab::new(), queue: VecDeque::new() }
+        Line { waiters: Slab::new(), queue: VecDeque::new(), next: 0 }
     }
 
     /// How many wait.
@@ -55,8 +57,10 @@ impl Line {
 
     /// A place at the end.
     pub(crate) fn join(&mut self, waker: Waker) -> Ticket {
-        let key = self.waiters.insert(Waiter::Waiting(waker));
-        self.queue.push_back(key);
+        let number = self.next;
+        self.next += 1;
+        let key = self.waiters.insert(Waiter::Waiting { number, waker });
+        self.queue.push_back((number, key));
         Ticket(key)
     }
 
@@ -67,9 +71,9 @@ impl Line {
 
     /// Grants a unit to the first in line, if there is one; its waker is to be woken.
     pub(crate) fn grant(&mut self) -> Option<Waker> {
-        let key = self.queue.pop_front()?;
+        let (_, key) = self.queue.pop_front()?;
         match std::mem::replace(&mut self.waiters[key], Waiter::Granted) {
-            Waiter::Waiting(waker) => Some(waker),
+            Waiter::Waiting { waker, .. } => Some(waker),
             Waiter::Granted => unreachable!("who has a unit is not in the queue"),
         }
     }
@@ -79,7 +83,7 @@ impl Line {
     pub(crate) fn poll(&mut self, ticket: &Ticket, waker: Waker) -> (Poll<()>, Waker) {
         match &mut self.waiters[ticket.0] {
             Waiter::Granted => (Poll::Ready(()), waker),
-            Waiter::Waiting(old) => (Poll::Pending, std::mem::replace(old, waker)),
+            Waiter::Waiting { waker: old, .. } => (Poll::Pending, std::mem::replace(old, waker)),
         }
     }
 
@@ -87,8 +91,9 @@ impl Line {
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Left {
         match self.waiters.remove(ticket.0) {
             Waiter::Granted => Left::Granted,
-            Waiter::Waiting(waker) => {
-                self.queue.retain(|key| *key != ticket.0);
+            Waiter::Waiting { number, waker } => {
+                let at = self.queue.binary_search_by_key(&number, |(number, _)| *number);
+                self.queue.remove(at.expect("who waits is in the queue"));
                 Left::Waiting(waker)
             }
         }
@@ -117,10 +122,15 @@ mod tests {
     #[test]
     fn who_leaves_early_is_not_served() {
         let mut line = Line::new();
-        let [first, second] = [(); 2].map(|()| line.join(Waker::noop().clone()));
+        let [first, second, third] = [(); 3].map(|()| line.join(Waker::noop().clone()));
         assert!(matches!(line.leave(first), Left::Waiting(_)));
-        assert_eq!(line.len(), 1);
+        // With the key of the first, and behind all others.
+        let fourth = line.join(Waker::noop().clone());
+        assert!(matches!(line.leave(third), Left::Waiting(_)));
+        assert_eq!(line.len(), 2);
         assert!(line.grant().is_some() && is_granted(&mut line, &second));
         assert!(matches!(line.leave(second), Left::Granted));
+        assert!(line.grant().is_some() && is_granted(&mut line, &fourth));
+        assert!(matches!(line.leave(fourth), Left::Granted));
     }
 }
