@@ -3,15 +3,12 @@
 
 use std::ffi::c_int;
 
-use threadlet::raw::{self, Answer};
+use threadlet::raw::{self, Answer, INLINE_MAX};
 
 use crate::hints::{Hints, READS, WRITES};
 use crate::process::Process;
 use crate::request::{Action, Order};
 use crate::sys::{self, Buffer, Kind, Outcome, Params, Target};
-
-/// What is longer is not copied in the call that asks for it: another thread is there sooner.
-const ASK_MAX: usize = 1 << 20;
 
 /// How far a request has come in the call that makes it.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ fn with_target(fd: c_int, then: impl FnOnce(Target) -> Asked) -> Asked {
 
 /// Whether so much may be asked for, at an offset. (-1 would mean the file's position.)
 fn is_askable(buffer: Buffer, offset: i64) -> bool {
-    offset >= 0 && buffer.len <= ASK_MAX && raw::may_ask()
+    offset >= 0 && buffer.len <= INLINE_MAX && raw::may_ask()
 }
 
 fn read(params: &Params) -> Asked {
@@ -92,7 +89,7 @@ fn read_stream(params: &Params, target: Target) -> Asked {
     let &Params { fd, buffer, .. } = params;
     let is_free = |process: &Process| process.table.is_free(fd, target, Order::ReadLane);
     let is_free = || Process::existing().is_none_or(is_free);
-    if raw::may_ask() && buffer.len <= ASK_MAX && is_free() {
+    if raw::may_ask() && buffer.len <= INLINE_MAX && is_free() {
         match sys::read_nowait(fd, buffer, 0, None) {
             // No bytes may mean the end, or not (the rules of `threadlet::raw`).
             Answer::Done(Ok(n)) if n > 0 || buffer.len == 0 => return Asked::Finished(Ok(n)),
@@ -148,21 +145,18 @@ fn transfer(
     ask: impl Fn(usize) -> Answer<usize>,
     is_end: impl Fn(usize) -> bool,
 ) -> Option<Outcome> {
-    loop {
-        match ask(*done) {
-            Answer::Done(Ok(0)) if *done < len => return is_end(*done).then_some(Ok(*done)),
-            Answer::Done(Ok(n)) => *done += n,
-            // As a plain call: what was done counts.
-            Answer::Done(Err(_)) if *done > 0 => return Some(Ok(*done)),
-            Answer::Done(Err(error)) => return Some(Err(sys::errno_of(&error))),
-            Answer::WouldBlock => return None,
-            Answer::Unsupported => {
-                hints.refused(fd);
-                return None;
-            }
-        }
-        if *done == len {
-            return Some(Ok(*done));
+    let ask = |done| match ask(done) {
+        Answer::Done(Ok(0)) if done < len && !is_end(done) => Answer::WouldBlock,
+        answer => answer,
+    };
+    match raw::ask_all(len, done, ask) {
+        Answer::Done(Err(error)) if *done == 0 => Some(Err(sys::errno_of(&error))),
+        // Also after an error, as in a plain call: what was done counts.
+        Answer::Done(_) => Some(Ok(*done)),
+        Answer::WouldBlock => None,
+        Answer::Unsupported => {
+            hints.refused(fd);
+            None
         }
     }
 }
