@@ -7,8 +7,8 @@ use crate::primitive::Arc;
 use crate::primitive::park::Parker;
 
 /// The story: the waker's swap meets the sleeper between its decision and its sleep. A lost token
-/// is a thread that sleeps for ever, which loom reports as a deadlock. And what the waker did before
-/// must be seen after.
+/// is a thread that sleeps for ever, which loom reports as a deadlock. And what the waker did
+/// before must be seen after.
 #[test]
 fn a_token_is_never_lost() {
     explore(3, || {

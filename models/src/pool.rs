@@ -212,8 +212,8 @@ fn a_spare_that_retires_takes_no_core_with_it() {
 }
 
 /// The story: the runtime shuts down while a thief has chosen a spare and not yet told it. The
-/// spare sees the flag and ends, and the core waits for a thread that is gone. After `close` no core
-/// changes hands at all.
+/// spare sees the flag and ends, and the core waits for a thread that is gone. After `close` no
+/// core changes hands at all.
 #[test]
 fn a_spare_that_ends_takes_no_core_with_it() {
     explore(2, || {

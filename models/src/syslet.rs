@@ -1,4 +1,5 @@
-//! The twin in the models, where there are no files: nothing can be asked, and calls are plain ones.
+//! The twin in the models, where there are no files: nothing can be asked, and calls are plain
+//! ones.
 
 use std::fs::File;
 use std::io;

@@ -25,7 +25,8 @@ fn setting() -> Arc<Setting> {
 }
 
 impl Setting {
-    /// The thief's order: its suspicion, the word, then the thread, then the swap of that same word.
+    /// The thief's order: its suspicion, the word, then the thread, then the swap of that same
+    /// word.
     fn thief(&self) -> bool {
         self.suspicion.raise(Suspect::Sentinel);
         let seen = self.word.load();

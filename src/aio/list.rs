@@ -12,7 +12,8 @@ use super::op::Op;
 use super::queue::Queue;
 use super::request::Completion;
 
-/// Completions as a stream, in the order in which they come, each with a tag that tells which it is.
+/// Completions as a stream, in the order in which they come, each with a tag that tells which it
+/// is.
 ///
 /// The stream is at its end whenever all that was pushed has been taken; it goes on when more is
 /// pushed.
@@ -135,17 +136,18 @@ pub enum Mode {
     NoWait,
 }
 
-/// Submits a list of operations: `lio_listio(3)`. There is one completion for each, in the order of the
-/// list, and each has a result of its own.
+/// Submits a list of operations: `lio_listio(3)`. There is one completion for each, in the order of
+/// the list, and each has a result of its own.
 ///
-/// | mode | what the returned future waits for | an operation for which the queue has no room |
+/// | mode | what the returned future waits for | an operation that finds the queue full |
 /// |---|---|---|
-/// | [`Wait`](Mode::Wait) | until all have ended; to await a completion then does not wait | waits for room |
-/// | [`NoWait`](Mode::NoWait) | nothing: it is ready when first polled | ends with the error `EAGAIN` |
+/// | [`Wait`](Mode::Wait) | until all have ended: their results are there then | waits for room |
+/// | [`NoWait`](Mode::NoWait) | nothing: it is ready at once | ends with the error `EAGAIN` |
 ///
 /// # Cancel safety
 ///
-/// Dropped before it is ready, what was not submitted is not, and what has not started is cancelled.
+/// Dropped before it is ready, what was not submitted is not, and what has not started is
+/// cancelled.
 ///
 /// # Examples
 ///

@@ -6,20 +6,21 @@
 //!
 //! What an operation costs depends on where its data is:
 //!
-//! | the data | the operation |
-//! |---|---|
-//! | in memory, and the file system can be *asked* (see [`fs`](crate::fs)) | is done within `submit`, on the calling thread; no other thread exists because of it |
-//! | elsewhere | runs on a thread that may block: of the current runtime, if it has worker threads, or of the global one. A few such threads run all of them. |
-//! | held back by a barrier or a fence | runs, when its turn has come, on such a thread |
+//! * *In memory*, and the file system can be *asked* for it (see [`fs`](crate::fs)): the operation
+//!   is done within `submit`, on the calling thread. No other thread exists because of it.
+//! * *Elsewhere*: it runs on a thread that may block, of the current runtime if that has worker
+//!   threads, and else of the global one. A few such threads run all of them.
+//!
+//! What a barrier or a fence holds back runs on such a thread too, when its turn has come.
 //!
 //! Of data in memory more than 1 MiB is not copied within `submit`.
 //!
 //! To read a page here and there in a task, [`threadlet!`](crate::threadlet) or
-//! [`fs::File::read_at`](crate::fs::File::read_at) is simpler, borrows its buffer, and costs less: it
-//! holds up that task alone. A queue is for one task that has many operations under way.
+//! [`fs::File::read_at`](crate::fs::File::read_at) is simpler, borrows its buffer, and costs less:
+//! it holds up that task alone. A queue is for one task that has many operations under way.
 //!
-//! `docs/internals/aio.md` in the repository compares it with the C library's `aio_*`, the kernel's,
-//! and io_uring.
+//! `docs/internals/aio.md` in the repository compares it with the C library's `aio_*`, the
+//! kernel's, and io_uring.
 //!
 //! # Examples
 //!
@@ -28,7 +29,11 @@
 //! ```
 //! use threadlet::aio::{File, Op, Queue};
 //!
-//! async fn commit(queue: &Queue, journal: &File, records: Vec<(u64, Vec<u8>)>) -> std::io::Result<()> {
+//! async fn commit(
+//!     queue: &Queue,
+//!     journal: &File,
+//!     records: Vec<(u64, Vec<u8>)>,
+//! ) -> std::io::Result<()> {
 //!     let mut under_way = Vec::new();
 //!     for (offset, record) in records {
 //!         under_way.push(queue.submit(Op::write_at(journal, record, offset)).await);
@@ -45,7 +50,8 @@
 //! # fn main() -> std::io::Result<()> {
 //! # let path = std::env::temp_dir().join(format!("threadlet-doc-aio-{}", std::process::id()));
 //! # let file = File::from(std::fs::File::create(&path)?);
-//! # threadlet::block_on(commit(&Queue::new(4), &file, vec![(8, vec![1; 64]), (72, vec![2; 64])]))?;
+//! # let records = vec![(8, vec![1; 64]), (72, vec![2; 64])];
+//! # threadlet::block_on(commit(&Queue::new(4), &file, records))?;
 //! # assert_eq!(std::fs::read(&path)?.len(), 136);
 //! # std::fs::remove_file(&path)
 //! # }

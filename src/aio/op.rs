@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use crate::syslet::{Answer, INLINE_MAX, OpenFile, ask_all};
 
-/// An open file, to be named in operations. A clone is the same file; the last one closes it, when no
-/// operation on it is left.
+/// An open file, to be named in operations. A clone is the same file; the last one closes it, when
+/// no operation on it is left.
 ///
-/// It remembers whether the kernel can be asked for its data, so make one for a file and not one for
-/// each operation.
+/// It remembers whether the kernel can be asked for its data, so make one for a file and not one
+/// for each operation.
 ///
 /// # Examples
 ///
@@ -43,9 +43,9 @@ impl AsFd for File {
 
 /// One operation, with the buffer it owns until it has ended.
 ///
-/// A buffer is anything that lends its bytes: a `Vec<u8>`, a `Box<[u8]>`, an array, a type of your own
-/// (aligned, for `O_DIRECT`). What is read fills it from its beginning, up to its *length*; a `Vec` does
-/// not grow.
+/// A buffer is anything that lends its bytes: a `Vec<u8>`, a `Box<[u8]>`, an array, a type of your
+/// own (aligned, for `O_DIRECT`). What is read fills it from its beginning, up to its *length*; a
+/// `Vec` does not grow.
 ///
 /// A read or a write of a regular file is short only at the end of the file, on a full device, or
 /// before an error, as with `pread(2)` and `pwrite(2)`. Signals do not interrupt it.
@@ -81,8 +81,8 @@ impl<B: AsRef<[u8]>> Op<B> {
 }
 
 impl Op<()> {
-    /// Has the device take the file's data and metadata, as `fsync(2)`: of writes that have *ended*. A
-    /// [`fence`](super::Queue::fence) before it makes that those submitted before it.
+    /// Has the device take the file's data and metadata, as `fsync(2)`: of writes that have
+    /// *ended*. A [`fence`](super::Queue::fence) before it makes that those submitted before it.
     pub fn fsync(file: &File) -> Op<()> {
         Op::new(Kind::Sync { file: file.clone(), metadata: true }, ())
     }
@@ -105,8 +105,8 @@ impl Op<()> {
         Op::new(Kind::Nop, ())
     }
 
-    /// Gives an operation that has no buffer something to carry, which comes back with its result. So
-    /// it can stand in one list with those that have one.
+    /// Gives an operation that has no buffer something to carry, which comes back with its result.
+    /// So it can stand in one list with those that have one.
     pub fn with<B>(self, carried: B) -> Op<B> {
         let kind = match self.kind {
             Kind::Sync { file, metadata } => Kind::Sync { file, metadata },

@@ -8,8 +8,8 @@
 //!   started:  `running`, of which `writes`  │  held:  | op op || op op ...
 //! ```
 //!
-//! All that stands before the marker at the head of the line has been started. So a *barrier* there is
-//! met when nothing runs, and a *fence* when no write does. A met marker is taken away, and what
+//! All that stands before the marker at the head of the line has been started. So a *barrier* there
+//! is met when nothing runs, and a *fence* when no write does. A met marker is taken away, and what
 //! follows it is started, up to the next marker.
 
 use std::collections::VecDeque;
@@ -102,8 +102,8 @@ impl<T: Admit> Order<T> {
         self.writes -= usize::from(write);
     }
 
-    /// One in the line was cancelled. It stays there until its turn comes, or until there are many of
-    /// such.
+    /// One in the line was cancelled. It stays there until its turn comes, or until there are many
+    /// of such.
     pub(super) fn died(&mut self) {
         self.dead += 1;
         if self.dead > 32 && self.dead > self.held.len() / 4 {

@@ -32,8 +32,8 @@ impl Places {
     }
 
     /// Takes a place, or waits for one with a ticket, which is there as long as that lasts. Returns
-    /// the waker that is not needed any more, too: dropping it is foreign code, not to be run under a
-    /// lock.
+    /// the waker that is not needed any more, too: dropping it is foreign code, not to be run under
+    /// a lock.
     pub(super) fn poll(
         &mut self,
         ticket: &mut Option<Ticket>,
@@ -92,8 +92,8 @@ impl Leaves {
     }
 }
 
-/// Operations by age, for those who wait until all before a moment have ended. An age ends with such
-/// a moment.
+/// Operations by age, for those who wait until all before a moment have ended. An age ends with
+/// such a moment.
 #[derive(Debug)]
 pub(super) struct Ages {
     /// The number of the first.

@@ -2,11 +2,11 @@
 //!
 //! A task per request would pay a hand-off per request: each new task's call blocks on a core, and
 //! the core has to go. So the requests stand in a line, and up to `limit` *runners* take them from
-//! it, each a task whose body is region after region. The first of them that blocks costs the runner
-//! its core; from then on the runner goes on, without yielding, on the coreless thread it is on,
-//! where a region is a plain call (see `Thread::renew_budget`: a task whose calls go on blocking may
-//! stay, one whose calls do not goes back to the cores). Under load this is threads doing synchronous
-//! I/O; without load there are none.
+//! it, each a task whose body is region after region. The first of them that blocks costs the
+//! runner its core; from then on the runner goes on, without yielding, on the coreless thread it is
+//! on, where a region is a plain call (see `Thread::renew_budget`: a task whose calls go on
+//! blocking may stay, one whose calls do not goes back to the cores). Under load this is threads
+//! doing synchronous I/O; without load there are none.
 //!
 //! # Who runs
 //!
@@ -14,16 +14,17 @@
 //!   there are fewer than the limit. Nobody is called while as many are on their way as there are
 //!   requests in the line.
 //! * A runner that takes a request and leaves others behind calls the next one. So runners are
-//!   started one by one, as fast as they get to run, and a line of calls that do not block is worked
-//!   off by as many runners as there are cores.
+//!   started one by one, as fast as they get to run, and a line of calls that do not block is
+//!   worked off by as many runners as there are cores.
 //! * A runner that finds the line empty ends; but without a core it *lingers* first: the next
 //!   request then costs the wake of one thread, instead of that of a worker and of the spare that
-//!   takes its core over. Before that it lets others have the CPU and *looks* again, and counts as on
-//!   its way meanwhile: a request that comes then costs no wake at all. It does neither while others
-//!   wait for its permit.
+//!   takes its core over. Before that it lets others have the CPU and *looks* again, and counts as
+//!   on its way meanwhile: a request that comes then costs no wake at all. It does neither while
+//!   others wait for its permit.
 //! * Requests that do not block, one now and one then, would find no runner each time. So when some
-//!   runners in a row were missed soon after they ended, the next one hands its core over to linger.
-//!   (At a depth of 1 that took a third of the CPU off a short call, and doubled their number.)
+//!   runners in a row were missed soon after they ended, the next one hands its core over to
+//!   linger. (At a depth of 1 that took a third of the CPU off a short call, and doubled their
+//!   number.)
 //!
 //! # Nothing is lost
 //!
@@ -54,9 +55,9 @@ use crate::runtime::{self, Handle};
 /// How long a thread without a core waits for the next request.
 const LINGER: Duration = Duration::from_millis(1);
 
-/// How often a runner without a core lets others have the CPU before it lingers. Whoever waited for the
-/// request that it has just finished may be about to bring the next; to sleep and be woken for that is
-/// dearer.
+/// How often a runner without a core lets others have the CPU before it lingers. Whoever waited for
+/// the request that it has just finished may be about to bring the next; to sleep and be woken for
+/// that is dearer.
 const YIELDS: usize = 2;
 
 /// How many runners may be on their way to their first request.
@@ -71,16 +72,16 @@ static LINGER_SITE: Site = Site::new(file!(), line!(), column!(), "aio linger");
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Runs closures that may block: started first in first out, ended in any order, on a bounded number
-/// of threads.
+/// Runs closures that may block: started first in first out, ended in any order, on a bounded
+/// number of threads.
 ///
 /// It needs no runtime on the caller's side. The closures run on the runtime that it was made for
-/// ([`on`](Self::on)); else on the current one, if that has worker threads, or on the global one. What is
-/// left when a runtime shuts down is run on the global one. A closure that panics ends itself and nothing
-/// else.
+/// ([`on`](Self::on)); else on the current one, if that has worker threads, or on the global one.
+/// What is left when a runtime shuts down is run on the global one. A closure that panics ends
+/// itself and nothing else.
 ///
-/// In a runtime without a detector nobody would find out that a closure blocks; so there all of them run
-/// on threads without a core.
+/// In a runtime without a detector nobody would find out that a closure blocks; so there all of
+/// them run on threads without a core.
 ///
 /// Dropping the pump does not keep what was submitted from being run.
 ///
@@ -171,8 +172,8 @@ impl Pump {
         Pump { shared: Arc::new(shared) }
     }
 
-    /// Has the closure run as soon as fewer than the limit run, and all that came before it have been
-    /// started.
+    /// Has the closure run as soon as fewer than the limit run, and all that came before it have
+    /// been started.
     ///
     /// It returns at once, but for one case: the global runtime is needed, and cannot be started
     /// because the system refuses a thread. Then the calling thread runs what is in the line. So do

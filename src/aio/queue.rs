@@ -19,14 +19,15 @@ static SUBMIT: Site = Site::new(file!(), line!(), column!(), "aio submit");
 
 /// A queue of operations on files: freely ordered, with barriers.
 ///
-/// Operations are started in the order in which they are submitted, run side by side, and end in any
-/// order. What must not be so is told by a [`barrier`](Self::barrier) or a [`fence`](Self::fence). An
-/// operation whose data is in memory has ended when `submit` returns it, and no thread had a part in
-/// it; any other runs on a thread that may block, of the current runtime or of a global one.
+/// Operations are started in the order in which they are submitted, run side by side, and end in
+/// any order. What must not be so is told by a [`barrier`](Self::barrier) or a
+/// [`fence`](Self::fence). An operation whose data is in memory has ended when `submit` returns it,
+/// and no thread had a part in it; any other runs on a thread that may block, of the current
+/// runtime or of a global one.
 ///
-/// A queue can be used from any executor and from plain threads. A clone is the same queue. Dropping
-/// it (all of them) changes nothing for what was submitted: each operation has its buffer and its
-/// file until it ends. In a child of `fork` a queue of the parent must not be used.
+/// A queue can be used from any executor and from plain threads. A clone is the same queue.
+/// Dropping it (all of them) changes nothing for what was submitted: each operation has its buffer
+/// and its file until it ends. In a child of `fork` a queue of the parent must not be used.
 ///
 /// # Examples
 ///
@@ -71,8 +72,8 @@ impl Queue {
         Queue { shared: Shared::new(depth, Pump::new(depth.min(MAX_THREADS))) }
     }
 
-    /// Changes how many operations may run, and so how many threads may be blocked, at once. Without
-    /// it that is the depth, but 64 at most.
+    /// Changes how many operations may run, and so how many threads may be blocked, at once.
+    /// Without it that is the depth, but 64 at most.
     ///
     /// # Panics
     ///

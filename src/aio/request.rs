@@ -54,8 +54,8 @@ impl<B> Request<B> {
         Request { queue, write, age, slot }
     }
 
-    /// Keeps it from starting. `None`: it has started (what asking has written cannot be taken back), or
-    /// even ended.
+    /// Keeps it from starting. `None`: it has started (what asking has written cannot be taken
+    /// back), or even ended.
     ///
     /// `keep`: the buffer stays, with an error, for whoever awaits it; otherwise it is returned.
     fn cancel(&self, keep: bool) -> Option<Option<B>> {
@@ -146,8 +146,8 @@ impl<B: Send> Work for Request<B> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it cancels the operation if it has not started. One that has started runs to its end, and
-/// its buffer is dropped then; [`detach`](Self::detach) has one that has not started run too.
+/// Dropping it cancels the operation if it has not started. One that has started runs to its end,
+/// and its buffer is dropped then; [`detach`](Self::detach) has one that has not started run too.
 ///
 /// # Panics
 ///
@@ -227,8 +227,8 @@ impl<B> Request<B> {
         Poll::Pending
     }
 
-    /// Nobody waits for it any more. Nothing foreign stays in the slot of one that will not run: the
-    /// last reference to it may be the line's, and go under the queue's lock.
+    /// Nobody waits for it any more. Nothing foreign stays in the slot of one that will not run:
+    /// the last reference to it may be the line's, and go under the queue's lock.
     fn abandon(&self) {
         drop(self.cancel(false));
         let waker = self.slot.lock().waker.take();

@@ -1,8 +1,8 @@
 //! One queue: its state under one lock, and what happens to that when an operation is submitted,
 //! cancelled, or has ended.
 //!
-//! Whatever is foreign is done when the lock has been released: wakers, buffers, and the pump, which may
-//! run a request on this very thread. So each step returns its [`Effects`].
+//! Whatever is foreign is done when the lock has been released: wakers, buffers, and the pump,
+//! which may run a request on this very thread. So each step returns its [`Effects`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,8 +37,11 @@ pub(super) struct State {
 /// What is to be done when the lock has been released.
 #[must_use = "somebody waits for it"]
 pub(super) struct Effects {
+    /// Requests whose turn has come.
     start: Vec<Arc<dyn Work>>,
+    /// Of the one who gets the place that came free.
     place: Option<Waker>,
+    /// Of those who wait until all before them have ended, and need not any more.
     drained: Vec<oneshot::Sender<()>>,
 }
 

@@ -15,8 +15,8 @@ use crate::runtime::{self, Handle};
 use crate::spawned::JoinHandle;
 use crate::syslet::Answer;
 
-/// The site of a function of this module: one for all its callers, because an `async fn` does not know
-/// its caller's place when it is polled.
+/// The site of a function of this module: one for all its callers, because an `async fn` does not
+/// know its caller's place when it is polled.
 macro_rules! site {
     ($text:literal) => {{
         static SITE: crate::observe::site::Site =
@@ -26,8 +26,8 @@ macro_rules! site {
 }
 pub(super) use site;
 
-/// The gate of a poll-based call, which is kept over polls so that it yields once and not at each of
-/// them. It never waits for a permit: a poll that was left alone for ever would keep it from all
+/// The gate of a poll-based call, which is kept over polls so that it yields once and not at each
+/// of them. It never waits for a permit: a poll that was left alone for ever would keep it from all
 /// others.
 #[derive(Debug, Default)]
 pub(super) struct KeptGate(Option<Gate>);
@@ -52,7 +52,8 @@ pub(super) fn answered<T>(site: &'static Site, answer: Answer<T>) -> Option<io::
     result
 }
 
-/// A call that was sent to another thread, or the reason why it was not. Dropping this lets it run on.
+/// A call that was sent to another thread, or the reason why it was not. Dropping this lets it run
+/// on.
 #[derive(Debug)]
 #[must_use = "the result is lost otherwise"]
 pub(super) struct Moved<T>(Result<JoinHandle<io::Result<T>>, Option<io::Error>>);

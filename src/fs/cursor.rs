@@ -1,16 +1,16 @@
 //! Reading and writing at a file's own position, for the poll-based traits.
 //!
 //! On a thread of ours a call is made in the poll. Elsewhere what would block is sent away with a
-//! buffer of its own, and the file keeps the *flight* until it has landed. A future that was dropped
-//! leaves its flight behind; whoever comes next has it land first (on a stream, which has no position,
-//! a read does not wait for a write, nor a write for a read):
+//! buffer of its own, and the file keeps the *flight* until it has landed. A future that was
+//! dropped leaves its flight behind; whoever comes next has it land first (on a stream, which has
+//! no position, a read does not wait for a write, nor a write for a read):
 //!
-//! | landed | means for the next call |
-//! |---|---|
-//! | bytes read | the next read has them; the *position* as the user knows it is that much before the kernel's, so anything else gives them back by a seek |
-//! | a failed read | the next read has the error; a seek discards it |
-//! | bytes written | a write that begins with just these bytes *is* that write; any other comes after it |
-//! | a failed write | the next write, flush, close or sync has the error |
+//! * *Bytes that were read*: the next read has them. The *position* as the user knows it is that
+//!   much before the kernel's, so anything else gives them back by a seek.
+//! * *A read that failed*: the next read has the error; a seek discards it.
+//! * *Bytes that were written*: a write that begins with just these bytes *is* that write; any
+//!   other comes after it.
+//! * *A write that failed*: the next write, flush, close or sync has the error.
 
 use std::future::Future;
 use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
@@ -30,7 +30,9 @@ pub(super) const COPY_MAX: usize = 256 * 1024;
 /// The state of a file's own position.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
+    /// The read under way on another thread.
     reading: Option<Moved<Vec<u8>>>,
+    /// The write under way on another thread.
     writing: Option<Moved<Landed>>,
     /// Whether the file whose calls these are is a stream.
     stream: bool,
@@ -38,7 +40,9 @@ pub(super) struct Cursor {
     unread: Vec<u8>,
     /// How many of [`unread`](Self::unread) the user has had.
     had: usize,
+    /// The error of a read that has landed, for the next read.
     failed_read: Option<io::Error>,
+    /// The write that has landed, for the next write.
     landed: Option<Landed>,
     gate: KeptGate,
     /// Bytes that were copied in polls of a stranger's executor since it last had its turn.
@@ -207,8 +211,8 @@ impl Cursor {
         Poll::Ready(self.give_back(file))
     }
 
-    /// Somebody has waited for the write that was left behind, or is about to change what it has written:
-    /// a write of the same bytes is another one from here on.
+    /// Somebody has waited for the write that was left behind, or is about to change what it has
+    /// written: a write of the same bytes is another one from here on.
     pub(super) fn forget_success(&mut self) {
         if self.landed.as_ref().is_some_and(|landed| landed.result.is_ok()) {
             self.landed = None;
@@ -220,8 +224,8 @@ impl Cursor {
         self.reading.is_none() && self.writing.is_none() && self.had == self.unread.len()
     }
 
-    /// Makes a call at the position in this poll, if it can be made here: on a thread of ours in the
-    /// plain form, elsewhere in the ask form. `None`: it has to move.
+    /// Makes a call at the position in this poll, if it can be made here: on a thread of ours in
+    /// the plain form, elsewhere in the ask form. `None`: it has to move.
     fn poll_here<B>(
         &mut self,
         site: &'static Site,
@@ -287,8 +291,8 @@ impl Cursor {
         Ok(())
     }
 
-    /// The position has changed: a write from here on is not the one that was left behind. (On a stream
-    /// reading changes nothing for a write.)
+    /// The position has changed: a write from here on is not the one that was left behind. (On a
+    /// stream reading changes nothing for a write.)
     fn moved_on(&mut self) {
         if !self.stream && self.landed.as_ref().is_some_and(|landed| landed.result.is_ok()) {
             self.landed = None;

@@ -152,8 +152,8 @@ impl ReadDir {
     ///
     /// # Errors
     ///
-    /// As the iterator [`std::fs::ReadDir`]. It can go on after an error, but for one that says that no
-    /// runtime is to be had: the end comes behind that.
+    /// As the iterator [`std::fs::ReadDir`]. It can go on after an error, but for one that says
+    /// that no runtime is to be had: the end comes behind that.
     pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
         poll_fn(|cx| self.poll_next_entry(cx)).await
     }

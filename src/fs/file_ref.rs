@@ -8,7 +8,8 @@ use futures::task::AtomicWaker;
 
 use crate::syslet::OpenFile;
 
-/// An open file in the hands of the [`File`](super::File), or of a call that moved to another thread.
+/// An open file in the hands of the [`File`](super::File), or of a call that moved to another
+/// thread.
 #[derive(Clone, Debug)]
 pub(super) struct FileRef {
     /// `None` only once it was taken out.

@@ -1,13 +1,17 @@
 //! Files, from any executor.
 //!
-//! The names are those of `tokio::fs`, and each function does what its namesake in [`std::fs`] does.
-//! Where the call is made depends on who polls:
+//! The names are those of `tokio::fs`, and each function does what its namesake in [`std::fs`]
+//! does. Where the call is made depends on who polls:
 //!
-//! | who polls | what happens |
-//! |---|---|
-//! | a task of a threadlet runtime | The call is made in the poll, with the caller's buffers, as in [`threadlet!`](crate::threadlet): if it blocks, another thread takes over the worker's other tasks. |
-//! | the root future of `block_on` | The call is made in the poll: the thread has nothing else to do. |
-//! | any other executor (tokio, smol, `futures`) | The kernel is *asked* first: what needs no waiting is done in the poll, and no thread of ours is involved. Anything else moves to a thread of a global threadlet runtime, which is started when it is first needed, and works on copies of the buffers. |
+//! * *A task of a threadlet runtime*: the call is made in the poll, with the caller's buffers, as
+//!   in [`threadlet!`](crate::threadlet). If it blocks, another thread takes over the worker's
+//!   other tasks.
+//! * *The root future of `block_on`*: the call is made in the poll, as the thread has nothing else
+//!   to do.
+//! * *Any other executor* (tokio, smol, `futures`): the kernel is *asked* first. What needs no
+//!   waiting is done in the poll, and no thread of ours is involved. Anything else moves to a
+//!   thread of a global threadlet runtime, which is started when it is first needed, and works on
+//!   copies of the buffers.
 //!
 //! `docs/internals/fs.md` in the repository tells what can be asked, what is believed of the
 //! answers, and what it costs.
@@ -20,8 +24,8 @@
 //!
 //! # Errors
 //!
-//! Each function has the errors of its namesake. In any other executor there is one more: the global
-//! runtime cannot be started, for want of memory, descriptors or threads. It says so.
+//! Each function has the errors of its namesake. In any other executor there is one more: the
+//! global runtime cannot be started, for want of memory, descriptors or threads. It says so.
 //!
 //! # Examples
 //!

@@ -156,7 +156,8 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 ///
 /// # Cancel safety
 ///
-/// Outside our runtimes the call has moved to another thread and runs on. What it has copied by then stays.
+/// Outside our runtimes the call has moved to another thread and runs on. What it has copied by
+/// then stays.
 ///
 /// # Errors
 ///

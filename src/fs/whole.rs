@@ -83,8 +83,8 @@ async fn read_elsewhere(site: &'static Site, path: &Path) -> io::Result<Vec<u8>>
 
 /// Writes a whole file: creates it, or replaces what is in it.
 ///
-/// Outside our runtimes `contents` is copied first; to avoid that, send the call away yourself, with
-/// what it owns, by [`spawn_blocking`](crate::task::spawn_blocking).
+/// Outside our runtimes `contents` is copied first; to avoid that, send the call away yourself,
+/// with what it owns, by [`spawn_blocking`](crate::task::spawn_blocking).
 ///
 /// # Cancel safety
 ///

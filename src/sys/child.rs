@@ -6,7 +6,8 @@ use std::process::ExitStatus;
 
 use super::check;
 
-/// `waitpid` for this child and no other; `None` if it has not ended, and the flags say not to wait.
+/// `waitpid` for this child and no other; `None` if it has not ended, and the flags say not to
+/// wait.
 pub(crate) fn wait(child: u32, flags: libc::c_int) -> io::Result<Option<ExitStatus>> {
     // 0 and what is negative mean others.
     let Some(pid) = libc::pid_t::try_from(child).ok().filter(|&pid| pid > 0) else {

@@ -27,9 +27,9 @@ pub(crate) fn read_nowait(
     offset: Option<u64>,
 ) -> io::Result<usize> {
     let (low, high) = halves(offset);
-    // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of them
-    // outlive the call. The kernel checks the rest, and refuses more than `IOV_MAX`. (Not through the
-    // C library: an old one lacks the function.)
+    // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of
+    // them outlive the call. The kernel checks the rest, and refuses more than `IOV_MAX`. (Not
+    // through the C library: an old one lacks the function.)
     let answer = unsafe {
         let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_mut_ptr(), bufs.len());
         libc::syscall(libc::SYS_preadv2, fd, iov, count, low, high, libc::RWF_NOWAIT)
@@ -44,8 +44,8 @@ pub(crate) fn write_nowait(
     offset: Option<u64>,
 ) -> io::Result<usize> {
     let (low, high) = halves(offset);
-    // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all of
-    // them outlive the call.
+    // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all
+    // of them outlive the call.
     let answer = unsafe {
         let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_ptr(), bufs.len());
         libc::syscall(libc::SYS_pwritev2, fd, iov, count, low, high, libc::RWF_NOWAIT)
@@ -60,8 +60,8 @@ pub(crate) fn read_vectored_at(
     offset: u64,
 ) -> io::Result<usize> {
     let (low, high) = halves(Some(offset));
-    // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of them
-    // outlive the call.
+    // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of
+    // them outlive the call.
     let answer = unsafe {
         let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_mut_ptr(), bufs.len());
         libc::syscall(libc::SYS_preadv, fd, iov, count, low, high)
@@ -76,8 +76,8 @@ pub(crate) fn write_vectored_at(
     offset: u64,
 ) -> io::Result<usize> {
     let (low, high) = halves(Some(offset));
-    // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all of
-    // them outlive the call.
+    // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all
+    // of them outlive the call.
     let answer = unsafe {
         let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_ptr(), bufs.len());
         libc::syscall(libc::SYS_pwritev, fd, iov, count, low, high)

@@ -1,4 +1,5 @@
-//! To be told in the child that the process forked, and not to wait there for threads of the parent.
+//! To be told in the child that the process forked, and not to wait there for threads of the
+//! parent.
 //!
 //! After a fork the child has one thread, and none of the rings that watched the others. Whoever
 //! keeps such state puts it away in the handler. A lock that another thread held at that moment is
@@ -27,9 +28,9 @@ pub(crate) fn count() {
 /// Has `f` called in the child after each `fork`, on the thread that forked.
 ///
 /// One handler per process: the first call that succeeds registers, later ones change nothing,
-/// whatever they pass. (Of several that come first at the same time each may register its own. A lock
-/// would be one more that a child may find held.) `f` runs where only async-signal-safe functions are
-/// allowed: let it store to atomics. A bare `clone` system call does not run it.
+/// whatever they pass. (Of several that come first at the same time each may register its own. A
+/// lock would be one more that a child may find held.) `f` runs where only async-signal-safe
+/// functions are allowed: let it store to atomics. A bare `clone` system call does not run it.
 pub(crate) fn on_fork_in_child(f: extern "C" fn()) -> io::Result<()> {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     // Ordering: Relaxed; nothing but the C library's list comes with it, which has its own lock.

@@ -2,7 +2,8 @@
 //!
 //! Every function here is safe to call; what the kernel asks of its callers is discharged inside.
 //! Nothing here knows of cores, regions or permits. The modules take their atomics and locks from
-//! the standard library, not from `primitive`: the kernel is the partner here, and no model has one.
+//! the standard library, not from `primitive`: the kernel is the partner here, and no model has
+//! one.
 
 #[cfg(any(test, feature = "raw"))]
 pub(crate) mod child;

@@ -248,8 +248,8 @@ impl Mapping {
     fn head_word(&self) -> &AtomicU64 {
         // SAFETY: the offset lies within the first page.
         let head = unsafe { self.base.add(DATA_HEAD_OFFSET) };
-        // SAFETY: eight-aligned, mapped as long as `self`, and only ever loaded here, with `Relaxed`:
-        // of read-only memory no other atomic access is defined.
+        // SAFETY: eight-aligned, mapped as long as `self`, and only ever loaded here, with
+        // `Relaxed`: of read-only memory no other atomic access is defined.
         unsafe { AtomicU64::from_ptr(head.as_ptr().cast()) }
     }
 

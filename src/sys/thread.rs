@@ -32,8 +32,8 @@ pub(crate) fn set_timer_slack(ns: u64) {
     let _hint = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong, 0, 0, 0) };
 }
 
-/// How often the calling thread has gone to sleep: what the kernel calls voluntary context switches.
-/// Being preempted does not count, and neither does `sched_yield`.
+/// How often the calling thread has gone to sleep: what the kernel calls voluntary context
+/// switches. Being preempted does not count, and neither does `sched_yield`.
 pub(crate) fn sleeps() -> u64 {
     // SAFETY: numbers only, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -170,8 +170,8 @@ fn apply(tid: i32, set: &libc::cpu_set_t) -> io::Result<()> {
 }
 
 /// Confines a sleeping thread of this process, which may run on `home`, to the CPU that the caller
-/// runs on. `false`: nothing was changed, because it ran here last (the kernel will see that nothing
-/// of weight runs here now), there is no other CPU, or the kernel refused.
+/// runs on. `false`: nothing was changed, because it ran here last (the kernel will see that
+/// nothing of weight runs here now), there is no other CPU, or the kernel refused.
 pub(crate) fn bring_here(tid: i32, home: &Affinity) -> bool {
     let Some(cpu) = current_cpu().filter(|cpu| home.last != Some(*cpu)) else { return false };
     // SAFETY: `cpu` is within the set.

@@ -17,8 +17,8 @@ pub fn may_ask() -> bool {
     probe::no_seccomp_filter() || cfg!(threadlet_break = "ask-filtered")
 }
 
-/// The highest of them means "at the position" to the calls that are asked, and none to the others:
-/// which have an error for it, as for all that no file reaches.
+/// Whether no file reaches as far as that offset. The highest such offset means "at the position" to
+/// the calls by which is asked, so nothing is asked there: the plain forms have an error for it.
 fn is_beyond(at: Option<u64>) -> bool {
     at.is_some_and(|at| i64::try_from(at).is_err()) && !cfg!(threadlet_break = "ask-offset")
 }
@@ -114,8 +114,8 @@ pub(super) fn open(path: &Path, flags: libc::c_int) -> Answer<File> {
         if !is_plain(seen.as_fd()) {
             return Answer::WouldBlock;
         }
-        // The path may mean another file by now, and this one may have a lease to be broken: neither
-        // is waited for.
+        // The path may mean another file by now, and this one may have a lease to be broken:
+        // neither is waited for.
         let file = match cached(path, flags | libc::O_NONBLOCK) {
             Answer::Done(Ok(file)) => file,
             answer => return answer,

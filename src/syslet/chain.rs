@@ -62,7 +62,8 @@ pub enum Progress {
     Moves(Chain),
 }
 
-/// Operations to be run in order, the first that fails ending it. Dropped, it closes what it opened.
+/// Operations to be run in order, the first that fails ending it. Dropped, it closes what it
+/// opened.
 ///
 /// What is left of it can be sent to another thread at any point.
 ///

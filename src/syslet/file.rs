@@ -11,11 +11,15 @@ use super::answer::{Answer, INLINE_MAX, retry};
 use super::ask;
 use crate::sys::file::{self as sys, status_flags};
 
-/// Bits of [`OpenFile::memory`].
+/// Bits of [`OpenFile::memory`]: the file was looked at, and the others say what was seen.
 const EXAMINED: u8 = 1;
+/// It cannot be asked to read.
 const NO_READ: u8 = 2;
+/// It cannot be asked to write.
 const NO_WRITE: u8 = 4;
+/// It has no position.
 const STREAM: u8 = 8;
+/// Whatever is written goes to its end.
 const APPENDS: u8 = 16;
 
 /// An open file, and whether it can be asked.
@@ -121,8 +125,8 @@ impl OpenFile {
         })
     }
 
-    /// Reads into several buffers, one after the other, and waits if it must. Of more than the kernel
-    /// takes at once (1024) it reads into the first.
+    /// Reads into several buffers, one after the other, and waits if it must. Of more than the
+    /// kernel takes at once (1024) it reads into the first.
     ///
     /// # Errors
     ///
@@ -169,8 +173,8 @@ impl OpenFile {
         })
     }
 
-    /// Whether the file has no position (a pipe, a terminal): reading and writing have nothing to do
-    /// with each other then.
+    /// Whether the file has no position (a pipe, a terminal): reading and writing have nothing to
+    /// do with each other then.
     pub fn is_stream(&self) -> bool {
         self.remembers(STREAM)
     }
@@ -180,8 +184,8 @@ impl OpenFile {
         self.remembers(APPENDS)
     }
 
-    /// What is known of the file. It is looked at once; what is changed later through the descriptor
-    /// goes unnoticed.
+    /// What is known of the file. It is looked at once; what is changed later through the
+    /// descriptor goes unnoticed.
     fn remembers(&self, bit: u8) -> bool {
         // Ordering: Relaxed; a hint.
         let mut memory = self.memory.load(Ordering::Relaxed);
@@ -200,9 +204,10 @@ impl OpenFile {
     }
 }
 
-/// The buffers of one call: from the first that is not empty, as many as the kernel takes and as hold
-/// no more than `max` bytes. None, if there are none or the first alone holds more: the range begins
-/// at it all the same. (Empty ones alone would be answered by 0, which means something else.)
+/// The buffers of one call: from the first that is not empty, as many as the kernel takes and as
+/// hold no more than `max` bytes. None, if there are none or the first alone holds more: the range
+/// begins at it all the same. (Empty ones alone would be answered by 0, which means something
+/// else.)
 fn span(bufs: &[impl Deref<Target = [u8]>], max: usize) -> Range<usize> {
     let any = cfg!(threadlet_break = "empty-buffers");
     let start = bufs.iter().position(|buf| !buf.is_empty() || any).unwrap_or(bufs.len());

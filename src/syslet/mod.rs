@@ -25,10 +25,10 @@
 //! 3. *No bytes are the end of a file only if the position is not before the size, and the size is
 //!    not 0.* Kernels were seen to answer 0 for bytes that were merely not in memory (tokio issue
 //!    3803), and special files have a size of 0 whatever is in them.
-//! 4. *A file opened with `O_DIRECT` is not asked*, as the kernel waits for the device all the same;
-//!    nor is one with `O_SYNC` or `O_DSYNC` asked to write, for the same reason.
-//! 5. *Only regular files and directories are opened in the ask*. Whether a path is one is found out
-//!    through `O_PATH`, which has no effect on a device or a FIFO.
+//! 4. *A file opened with `O_DIRECT` is not asked*, as the kernel waits for the device all the
+//!    same; nor is one with `O_SYNC` or `O_DSYNC` asked to write, for the same reason.
+//! 5. *Only regular files and directories are opened in the ask*. Whether a path is one is found
+//!    out through `O_PATH`, which has no effect on a device or a FIFO.
 //! 6. *Of the errors of a look-up, those are final that a path in memory can prove* (no such file,
 //!    permission denied...); any other has the operation done the plain way, whose error counts.
 

@@ -27,8 +27,8 @@ use super::file::OpenFile;
 pub struct OpenOptions {
     /// For the plain form.
     std: std::fs::OpenOptions,
-    /// The same for the ask form, because what is in `std` cannot be read. `None` if that came as it
-    /// is.
+    /// The same for the ask form, because what is in `std` cannot be read. `None` if that came as
+    /// it is.
     settings: Option<Settings>,
 }
 
@@ -44,7 +44,7 @@ struct Settings {
 }
 
 impl OpenOptions {
-    /// All options off.
+    /// All options off; at least one of `read`, `write` and `append` has to be set.
     pub fn new() -> Self {
         OpenOptions { std: std::fs::OpenOptions::new(), settings: Some(Settings::default()) }
     }
@@ -56,19 +56,19 @@ impl OpenOptions {
         options
     }
 
-    /// To read.
+    /// Opens it to be read.
     pub fn read(&mut self, read: bool) -> &mut Self {
         self.std.read(read);
         self.set(|settings| settings.read = read)
     }
 
-    /// To write.
+    /// Opens it to be written.
     pub fn write(&mut self, write: bool) -> &mut Self {
         self.std.write(write);
         self.set(|settings| settings.write = write)
     }
 
-    /// To write at the end, wherever that is at the moment of each write.
+    /// Opens it to be written at its end, wherever that is at the moment of each write.
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.std.append(append);
         self.set(|settings| settings.append = append)

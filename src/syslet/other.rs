@@ -1,8 +1,8 @@
 //! What can be asked beside files: sockets, locks, children.
 //!
-//! The ask form is the system call of the plain form with a flag, so it can always be asked: there is
-//! no [`Answer::Unsupported`] here. A plain form waits on the calling thread; in a task it belongs in a
-//! region (`threadlet!`).
+//! The ask form is the system call of the plain form with a flag, so it can always be asked: there
+//! is no [`Answer::Unsupported`] here. A plain form waits on the calling thread; in a task it
+//! belongs in a region (`threadlet!`).
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -20,8 +20,8 @@ pub fn ask_receive(socket: BorrowedFd<'_>, buf: &mut [u8]) -> Answer<usize> {
     judge(retry(|| socket::receive(socket, buf, libc::MSG_DONTWAIT)))
 }
 
-/// Receives from a socket, and waits if there is nothing. Of a datagram what does not fit is lost; no
-/// bytes are an empty one, or the end of a stream.
+/// Receives from a socket, and waits if there is nothing. Of a datagram what does not fit is lost;
+/// no bytes are an empty one, or the end of a stream.
 ///
 /// # Errors
 ///
@@ -40,8 +40,8 @@ pub fn ask_send(socket: BorrowedFd<'_>, buf: &[u8]) -> Answer<usize> {
     judge(retry(|| socket::send(socket, buf, libc::MSG_DONTWAIT)))
 }
 
-/// Sends on a socket that is connected, and waits until there is room: a datagram whole, to a stream
-/// perhaps a part. That nobody receives is an error and no signal.
+/// Sends on a socket that is connected, and waits until there is room: a datagram whole, to a
+/// stream perhaps a part. That nobody receives is an error and no signal.
 ///
 /// # Errors
 ///
@@ -71,9 +71,9 @@ impl Lock {
 
 /// Locks a whole file if that needs no waiting; see [`lock`].
 ///
-/// The kernel gives a lock of the other kind up before it looks for the new one. So whoever holds one
-/// and asks for the other has neither if the answer is that it would block. On a file system that lives
-/// on a server (NFS) the question goes there, and its answer is waited for.
+/// The kernel gives a lock of the other kind up before it looks for the new one. So whoever holds
+/// one and asks for the other has neither if the answer is that it would block. On a file system
+/// that lives on a server (NFS) the question goes there, and its answer is waited for.
 ///
 /// # Errors
 ///
@@ -114,13 +114,13 @@ pub fn ask_wait(child: u32) -> Answer<ExitStatus> {
     }
 }
 
-/// Waits for the end of a child, by its id. The id is free then: nobody else may wait for it, such as
-/// its [`Child`](std::process::Child).
+/// Waits for the end of a child, by its id. The id is free then: nobody else may wait for it, such
+/// as its [`Child`](std::process::Child).
 ///
 /// # Errors
 ///
-/// As `waitpid(2)`, but for `EINTR`: it is tried again. `ECHILD` if this is no child of ours, or one
-/// that was waited for before.
+/// As `waitpid(2)`, but for `EINTR`: it is tried again. `ECHILD` if this is no child of ours, or
+/// one that was waited for before.
 pub fn wait(child: u32) -> io::Result<ExitStatus> {
     let ended = retry(|| child::wait(child, 0))?;
     Ok(ended.expect("waited for, without a flag that says otherwise"))

@@ -6,16 +6,16 @@
 //!
 //! | stage | means | who may end it |
 //! |---|---|---|
-//! | `Idle` | no call; `T` is here, or with the `Unblock`, or was closed | the `Unblock`, by starting one |
+//! | `Idle` | no call; `T` is here, with the `Unblock`, or closed | the `Unblock`: it starts one |
 //! | `Busy` | a call is queued, and `T` is here; or it runs, and has `T` | the call |
-//! | `Refused` | the call was dropped before it started, and left what it was to do | the `Unblock` |
-//! | `Ended` | the call has put `T` back, and its answer, or what it panicked with | the `Unblock` |
+//! | `Refused` | the call was dropped before its start, and left its [`Action`] | the `Unblock` |
+//! | `Ended` | the call has put `T` back, and its answer or its panic | the `Unblock` |
 //!
 //! A call that *must run* (what was written is to reach `T` though nobody waits) is never refused:
 //! dropped before its start, it starts anew in the global runtime.
 //!
-//! One waker is enough, since an `Unblock` is polled through `&mut`. Who waits registers it and looks
-//! at the desk then; who changes something does so and wakes then.
+//! One waker is enough, since an `Unblock` is polled through `&mut`. Who waits registers it and
+//! looks at the desk then; who changes something does so and wakes then.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};

@@ -13,10 +13,10 @@ use crate::spawned::JoinHandle;
 /// Runs a closure that may block or compute for long; the future gives its value.
 ///
 /// Like [`spawn_blocking`](crate::task::spawn_blocking) it starts the closure at once, as a task of
-/// its own, in the current runtime. From any other executor and from plain threads it works as well,
-/// in a global runtime that is started at the first such call and lives as long as the process; so
-/// it does where the current runtime is being shut down. What differs is the future: it has no
-/// [`JoinError`](crate::task::JoinError), and dropping it cancels.
+/// its own, in the current runtime. From any other executor and from plain threads it works as
+/// well, in a global runtime that is started at the first such call and lives as long as the
+/// process; so it does where the current runtime is being shut down. What differs is the future: it
+/// has no [`JoinError`](crate::task::JoinError), and dropping it cancels.
 ///
 /// # Cancel safety
 ///
@@ -64,8 +64,8 @@ pub(super) fn runtime() -> Handle {
 }
 
 /// The future of [`unblock`].
-#[must_use = "dropping it keeps a closure that has not started from starting; `spawn_blocking` does \
-              not"]
+#[must_use = "dropping it keeps a closure that has not started from starting; \
+              that of `spawn_blocking` does not"]
 pub struct Unblocked<T>(JoinHandle<T>);
 
 impl<T> Future for Unblocked<T> {

@@ -46,8 +46,8 @@ use io::Input;
 /// A read takes what one call of `T` gives, up to the capacity, and keeps what was not asked for:
 /// `T` may be ahead of what you have read. As in [`std::io::BufReader`],
 ///
-/// * [`buffer`](Self::buffer) shows what was read ahead, and nothing but reads and seeks changes it:
-///   not a write, not [`get_mut`](Self::get_mut), not [`with_mut`](Self::with_mut);
+/// * [`buffer`](Self::buffer) shows what was read ahead, and nothing but reads and seeks changes
+///   it: not a write, not [`get_mut`](Self::get_mut), not [`with_mut`](Self::with_mut);
 /// * [`into_inner`](Self::into_inner) gives it up;
 /// * a seek counts from where *you* are: `SeekFrom::Current(0)` brings `T` there.
 ///
@@ -69,15 +69,16 @@ use io::Input;
 /// # Dropping
 ///
 /// With no call under way `T` is dropped at once. A read, a seek or a flush that has not started
-/// never does; one that has runs to its end, and what a read brings then is lost. (A read of the standard input that nobody waits for takes the next
-/// line.) What was written is written even so: it needs no flush, but without one nobody knows when,
-/// or hears of an error; `T` is dropped after it. If the runtime is shut down before, the global one
-/// does it. What has not been written when the process ends is lost: flush first.
+/// never does; one that has runs to its end, and what a read brings then is lost. (A read of the
+/// standard input that nobody waits for takes the next line.) What was written is written even so:
+/// it needs no flush, but without one nobody knows when, or hears of an error; `T` is dropped after
+/// it. If the runtime is shut down before, the global one does it. What has not been written when
+/// the process ends is lost: flush first.
 ///
 /// # Panics
 ///
-/// A panic in a call of `T` comes out of the poll that waits for it, or of the next one. `T` is kept
-/// then, and can still be used.
+/// A panic in a call of `T` comes out of the poll that waits for it, or of the next one. `T` is
+/// kept then, and can still be used.
 ///
 /// # Examples
 ///
@@ -145,8 +146,8 @@ impl<T> Unblock<T> {
         Unblock::make(None, io)
     }
 
-    /// Wraps `io`, with a capacity in bytes, or in items of an iterator. It bounds what a call reads
-    /// ahead, and what is taken over while `T` is busy with a write. At least 1.
+    /// Wraps `io`, with a capacity in bytes, or in items of an iterator. It bounds what a call
+    /// reads ahead, and what is taken over while `T` is busy with a write. At least 1.
     ///
     /// # Examples
     ///
@@ -293,8 +294,8 @@ impl<T: Send + 'static> Unblock<T> {
 
     /// Waits for the call under way, and gives `T` back.
     ///
-    /// What was written has reached `T` (or failed: flush first to hear of it), and `T` has not been
-    /// flushed. What was read ahead is given up: look at [`buffer`](Self::buffer) first, after
+    /// What was written has reached `T` (or failed: flush first to hear of it), and `T` has not
+    /// been flushed. What was read ahead is given up: look at [`buffer`](Self::buffer) first, after
     /// [`get_mut`](Self::get_mut) if a read may be under way, or bring `T` back by a seek to
     /// `SeekFrom::Current(0)`.
     ///

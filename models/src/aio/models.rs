@@ -74,8 +74,8 @@ fn assert_quiet(queue: &Arc<Shared>) {
 }
 
 /// The story: an operation is cancelled at the moment its thread takes it up. It either runs, and
-/// its own result comes, or it never does, and its buffer is back; and whichever it is, it counts as
-/// running no more. (Counted for ever, it would keep the next barrier shut.)
+/// its own result comes, or it never does, and its buffer is back; and whichever it is, it counts
+/// as running no more. (Counted for ever, it would keep the next barrier shut.)
 #[test]
 fn a_cancelled_operation_runs_or_is_cancelled() {
     explore(3, || {
@@ -90,8 +90,8 @@ fn a_cancelled_operation_runs_or_is_cancelled() {
 }
 
 /// The story: an operation in the line is cancelled while the end of the one before it gives it its
-/// turn. It is passed over, or was counted as running and is counted out; the one behind it starts in
-/// any case.
+/// turn. It is passed over, or was counted as running and is counted out; the one behind it starts
+/// in any case.
 #[test]
 fn a_turn_that_comes_too_late_goes_to_the_next() {
     explore(3, || {
@@ -110,8 +110,8 @@ fn a_turn_that_comes_too_late_goes_to_the_next() {
 }
 
 /// The story: an operation in the line was cancelled, and its completion goes while its turn comes.
-/// The line has the last reference then and drops it under the queue's lock: a buffer in it that uses
-/// the queue would wait for ever for what its own thread holds.
+/// The line has the last reference then and drops it under the queue's lock: a buffer in it that
+/// uses the queue would wait for ever for what its own thread holds.
 #[test]
 fn the_line_holds_no_buffer_of_the_cancelled() {
     struct Asks(Arc<Shared>);
@@ -133,8 +133,8 @@ fn the_line_holds_no_buffer_of_the_cancelled() {
     }
 }
 
-/// The story: an operation ends at the moment when somebody begins to wait for it: after the look at
-/// its stage, and before the waker is there.
+/// The story: an operation ends at the moment when somebody begins to wait for it: after the look
+/// at its stage, and before the waker is there.
 #[test]
 fn the_end_wakes_whoever_waits() {
     explore(3, || {

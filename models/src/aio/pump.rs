@@ -1,4 +1,5 @@
-//! The twin in the models: each closure runs on a thread of its own, as soon or as late as loom likes.
+//! The twin in the models: each closure runs on a thread of its own, as soon or as late as loom
+//! likes.
 
 /// Runs closures.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use crate::fs::cursor::{COPY_MAX, read_into_new};
 use crate::task::yield_now;
 
 impl File {
-    /// Reads at `offset`, at most as many bytes as there is room for; 0 is the end of the file (or an
-    /// empty buffer). The position stays.
+    /// Reads at `offset`, at most as many bytes as there is room for; 0 is the end of the file (or
+    /// an empty buffer). The position stays.
     ///
-    /// On a thread of ours the kernel reads into `buf`. Elsewhere it does so with what is in memory;
-    /// what is not is read into a buffer of at most 256 KiB on another thread, and copied.
+    /// On a thread of ours the kernel reads into `buf`. Elsewhere it does so with what is in
+    /// memory; what is not is read into a buffer of at most 256 KiB on another thread, and copied.
     ///
     /// # Cancel safety
     ///
@@ -54,9 +54,9 @@ impl File {
 
     /// Writes at `offset`, as many bytes as the kernel takes. The position stays.
     ///
-    /// On a thread of ours the kernel takes them from `buf`, elsewhere at most 256 KiB at a time from
-    /// a copy, if it would block. On a file opened to append, Linux writes at the end, whatever
-    /// `offset` says.
+    /// On a thread of ours the kernel takes them from `buf`, elsewhere at most 256 KiB at a time
+    /// from a copy, if it would block. On a file opened to append, Linux writes at the end,
+    /// whatever `offset` says.
     ///
     /// # Cancel safety
     ///
@@ -87,8 +87,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// As [`read_at`](Self::read_at); `UnexpectedEof` if the file ends before. What is in `buf` then
-    /// is not specified.
+    /// As [`read_at`](Self::read_at); `UnexpectedEof` if the file ends before. What is in `buf`
+    /// then is not specified.
     pub async fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
         if context::is_ours() {
             let site = site!("fs::File::read_exact_at");
@@ -117,13 +117,13 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// In a task of ours: dropped, nothing has happened. Elsewhere a part may have been written, and
-    /// the call that is under way runs on.
+    /// In a task of ours: dropped, nothing has happened. Elsewhere a part may have been written,
+    /// and the call that is under way runs on.
     ///
     /// # Errors
     ///
-    /// As [`write_at`](Self::write_at); a part may have been written then. `WriteZero` if the kernel
-    /// takes no more.
+    /// As [`write_at`](Self::write_at); a part may have been written then. `WriteZero` if the
+    /// kernel takes no more.
     pub async fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
         if context::is_ours() {
             self.settled().await?;

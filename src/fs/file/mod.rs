@@ -30,28 +30,28 @@ use crate::syslet::OpenFile;
 ///
 /// **There is no write-behind.** A write that has returned has been taken by the kernel: whoever
 /// reads the file next sees it, `flush` has nothing to do, and an error is that of the call that
-/// returns it. (On the device it is after [`sync_all`](Self::sync_all), as ever.) There is no buffer
-/// either: many small reads or writes are as many system calls, so put a
+/// returns it. (On the device it is after [`sync_all`](Self::sync_all), as ever.) There is no
+/// buffer either: many small reads or writes are as many system calls, so put a
 /// [`BufReader`](futures::io::BufReader) or a [`BufWriter`](futures::io::BufWriter) around them.
 ///
 /// Dropping it closes the file, at once unless a call is still under way.
 ///
 /// # Cancel safety
 ///
-/// In a task of a threadlet runtime, and in the root future of its `block_on`, a call is made in the
-/// poll that returns its result: dropped before that, it has not been made. (But for reads and writes
-/// at the position when no permit is free: those move to a task of their own, as below.)
+/// In a task of a threadlet runtime, and in the root future of its `block_on`, a call is made in
+/// the poll that returns its result: dropped before that, it has not been made. (But for reads and
+/// writes at the position when no permit is free: those move to a task of their own, as below.)
 ///
-/// In any other executor a call that would block moves to another thread. Dropped meanwhile, it runs
-/// on there, with a buffer of its own. Nothing is lost by it:
+/// In any other executor a call that would block moves to another thread. Dropped meanwhile, it
+/// runs on there, with a buffer of its own. Nothing is lost by it:
 ///
 /// * What a cancelled read has read is there for the next read. Anything else that depends on the
 ///   position, or changes the file, finds it as if the read had not been.
 /// * A cancelled write may have happened or not. The next call that depends on it waits for it. A
-///   write right behind it that begins with just the bytes it has written counts *as* that write, so
-///   trying again does not write twice; any other write comes after it, and so does one behind a read, a
-///   seek, a flush, or anything else that has waited for it. If it has failed, the next write, flush,
-///   close or sync says so.
+///   write right behind it that begins with just the bytes it has written counts *as* that write,
+///   so trying again does not write twice; any other write comes after it, and so does one behind a
+///   read, a seek, a flush, or anything else that has waited for it. If it has failed, the next
+///   write, flush, close or sync says so.
 /// * A cancelled [`write_at`](Self::write_at) is waited for by nobody.
 ///
 /// # Examples
@@ -148,8 +148,8 @@ impl File {
     /// Dropped, the file is closed.
     pub async fn into_std(mut self) -> std::fs::File {
         let (cursor, open) = (self.cursor.get_mut(), &mut self.open);
-        // A position that cannot be put back is that of a pipe, or of a file in such a state that its
-        // next owner will meet the error too.
+        // A position that cannot be put back is that of a pipe, or of a file in such a state that
+        // its next owner will meet the error too.
         let _ = poll_fn(|cx| cursor.poll_settle(open, cx)).await;
         poll_fn(|cx| {
             self.open.wake_when_last(cx);
@@ -158,8 +158,8 @@ impl File {
         .await
     }
 
-    /// Turns this into a file of the standard library, if no call is under way and nothing is left of
-    /// a cancelled one.
+    /// Turns this into a file of the standard library, if no call is under way and nothing is left
+    /// of a cancelled one.
     ///
     /// # Errors
     ///
@@ -186,8 +186,8 @@ impl File {
         self.call(site!("fs::File::sync_all"), std::fs::File::sync_all).await
     }
 
-    /// Waits until all that was written is on the device, and of the metadata what is needed to read
-    /// it.
+    /// Waits until all that was written is on the device, and of the metadata what is needed to
+    /// read it.
     ///
     /// # Cancel safety
     ///

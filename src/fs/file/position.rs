@@ -17,8 +17,8 @@ impl AsyncRead for File {
         self.poll_read_vectored(cx, &mut [IoSliceMut::new(buf)])
     }
 
-    /// As `readv(2)` on a thread of ours; elsewhere what is not in memory is read into one buffer of
-    /// at most 256 KiB and copied.
+    /// As `readv(2)` on a thread of ours; elsewhere what is not in memory is read into one buffer
+    /// of at most 256 KiB and copied.
     fn poll_read_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -38,8 +38,8 @@ impl AsyncWrite for File {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
-    /// As `writev(2)` on a thread of ours; elsewhere what would block is written from one copy of at
-    /// most 256 KiB.
+    /// As `writev(2)` on a thread of ours; elsewhere what would block is written from one copy of
+    /// at most 256 KiB.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

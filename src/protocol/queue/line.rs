@@ -78,8 +78,8 @@ impl Line {
         }
     }
 
-    /// Whether the unit is there. `waker` replaces the one that waits; the answer holds whichever of
-    /// the two is not needed any more.
+    /// Whether the unit is there. `waker` replaces the one that waits; the answer holds whichever
+    /// of the two is not needed any more.
     pub(crate) fn poll(&mut self, ticket: &Ticket, waker: Waker) -> (Poll<()>, Waker) {
         match &mut self.waiters[ticket.0] {
             Waiter::Granted => (Poll::Ready(()), waker),
