@@ -17,8 +17,8 @@ pub fn may_ask() -> bool {
     probe::no_seccomp_filter() || cfg!(threadlet_break = "ask-filtered")
 }
 
-/// Whether no file reaches as far as that offset. The highest such offset means "at the position" to
-/// the calls by which is asked, so nothing is asked there: the plain forms have an error for it.
+/// Whether no file reaches as far as that offset. The highest such offset means "at the position"
+/// to the calls by which is asked, so nothing is asked there: the plain forms have an error for it.
 fn is_beyond(at: Option<u64>) -> bool {
     at.is_some_and(|at| i64::try_from(at).is_err()) && !cfg!(threadlet_break = "ask-offset")
 }
