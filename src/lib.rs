@@ -148,6 +148,23 @@ pub mod __private {
     pub use crate::runtime::entry::Entry;
 }
 
+// What the README and the guide show is compiled, and run where it ends.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
+mod pages {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/guide/start.md")]
+    mod start {}
+    #[doc = include_str!("../docs/guide/choosing.md")]
+    mod choosing {}
+    #[doc = include_str!("../docs/guide/files.md")]
+    mod files {}
+    #[doc = include_str!("../docs/guide/observing.md")]
+    mod observing {}
+    #[doc = include_str!("../docs/guide/tuning.md")]
+    mod tuning {}
+    #[doc = include_str!("../docs/guide/from-tokio.md")]
+    mod from_tokio {}
+    #[doc = include_str!("../docs/guide/from-smol.md")]
+    mod from_smol {}
+}
