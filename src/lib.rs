@@ -90,6 +90,7 @@
 //!   of tokio 1 beside those of futures-io.
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its
 //!   place in the source, as a warning of the crate `tracing`.
+//! * `raw`: shows what [`fs`] and [`aio`] are made of, without any promise.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
