@@ -1,4 +1,15 @@
 //! A runtime, its builder, and the handles to it.
+//!
+//! The words that stand here:
+//!
+//! | word | what it is |
+//! |---|---|
+//! | worker | one of a fixed number of places where tasks run |
+//! | core | the right to run a worker's tasks: some thread has it, and it is handed over when that thread blocks |
+//! | site, region | a place in the source where a call is made in place; one such call |
+//! | async thread | a thread whose core was handed over (the word has nothing to do with `async fn`); it holds a permit |
+//! | spare | a thread that waits for a core |
+//! | root future | the future that is given to `block_on` |
 
 mod block_on;
 mod builder;
@@ -78,10 +89,11 @@ impl Runtime {
 
     /// Runs a future to its end on the calling thread, with this runtime entered.
     ///
-    /// In a multi-thread runtime the calling thread has no core: an in-place call in `future`
-    /// itself is a plain call (spawn what is to be guarded). In a current-thread runtime it gets
-    /// the one there is, if no other thread has it, and runs the other tasks meanwhile. On a worker
-    /// thread the wait counts as a call that blocks.
+    /// In a multi-thread runtime the calling thread is no worker: an in-place call in `future`
+    /// itself is a plain call (spawn what is to be guarded). In a current-thread runtime it is the
+    /// one worker there is, if no other thread has its core, and runs the tasks as well; a task
+    /// that blocks on it holds up `future`. On a worker thread the wait counts as a call that
+    /// blocks.
     ///
     /// # Panics
     ///
