@@ -22,39 +22,75 @@
 //! }
 //! ```
 //!
+//! The tutorial, and pages on choosing a call, on files, observing, tuning, and on coming from
+//! tokio or smol, stand in `docs/guide/` of the repository.
+//!
+//! # A tour
+//!
+//! | where | what |
+//! |---|---|
+//! | [`threadlet!`], [`run`] | a call in place: in async code, and deep in synchronous code |
+//! | [`Group`] | a bound on the calls that use one resource at once; [`Saturated`] is what a call gets that would not wait |
+//! | [`task`] | [`spawn`] and the handles of tasks; [`spawn_blocking`](task::spawn_blocking) for a call beside the task, [`yield_now`](task::yield_now) |
+//! | [`macro@main`], [`macro@test`], [`block_on`] | ways into a runtime |
+//! | [`runtime`] | to build one by hand ([`Builder`](runtime::Builder)), to hold one ([`Runtime`](runtime::Runtime), [`Handle`](runtime::Handle)), and to look into it ([`Metrics`](runtime::Metrics), [`Report`](runtime::Report)) |
+//! | [`time`] | [`sleep`](time::sleep()), [`timeout`](time::timeout()), [`interval`](time::interval()) |
+//! | [`net`] | TCP |
+//! | [`fs`] | files by the names of `tokio::fs`, in any executor |
+//! | [`aio`] | many operations on files at once, freely ordered, with barriers |
+//! | [`unblock()`], [`Unblock`] | closures, readers, writers and iterators that block, in any executor |
+//! | [`report`] | which line of the program blocks, how often, and for how long |
+//!
 //! # Which call to use
 //!
 //! | call | use it when |
 //! |---|---|
-//! | [`threadlet!(expr)`](threadlet) | you are in async code, and the task has nothing better to do than to wait for this call. It borrows; at the cap on blocked threads it waits for its turn. |
-//! | [`run(\|\| expr)`](run) | the call is deep in synchronous code. The same, without the wait at the cap. |
+//! | [`threadlet!(expr)`](threadlet) | you are in async code, and the task has nothing better to do than to wait for this call. It borrows. When too many threads are blocked already, it waits for its turn. |
+//! | [`run(\|\| expr)`](run) | the call is deep in synchronous code. The same, but it does not wait for its turn. |
 //! | [`task::spawn_blocking`] | the *rest of your task* has to go on meanwhile (`select!`, `join!`, `timeout`), or the closure computes for long. |
-//! | nothing | you do not know that it blocks: such a poll is *rescued*, some milliseconds later, and counted. |
+//! | nothing | you do not know that it blocks. Such a poll is *rescued*, some milliseconds later, and counted. |
 //!
 //! # What is guarded
 //!
-//! Spawned tasks. In the future that is given to `block_on` of a multi-thread runtime, which is also
-//! that of [`#[threadlet::main]`](main), calls are plain calls: the thread that polls it has no core
-//! that others would wait for. (That of a current-thread runtime has, and is guarded.)
+//! A call is *guarded* if another thread takes over the worker's other tasks when it blocks. That
+//! is so in spawned tasks.
 //!
-//! While a call blocks, its own task is stuck, with all that it polls. A call that has started is not
-//! cancelled, by nothing.
+//! The future that is given to `block_on` is called the *root future*; the body of
+//! [`#[threadlet::main]`](main) is one. What holds for it depends on the runtime:
+//!
+//! * In a *multi-thread* runtime the thread that polls the root future is no worker. A call there
+//!   is a plain call, and nobody takes anything over: all tasks go on as it is, and only the root
+//!   future waits. If it should not wait, spawn the call.
+//! * In a *current-thread* runtime ([`block_on`], [`#[threadlet::test]`](macro@test)) the root
+//!   future is guarded: while it is in a call that blocks, the tasks go on, on another thread. But
+//!   until then they share its thread. If a task's call blocks on it, other tasks go on elsewhere,
+//!   and the root future waits until that call has returned, because it cannot go to another
+//!   thread.
+//!
+//! # What ends a call
+//!
+//! Nothing but its return. While a call blocks, its task does nothing else, and what the task polls
+//! beside it waits, too: the other branches of a `join!` or `select!`, the limit of a `timeout`.
+//! [`abort`](task::JoinHandle::abort) and [`timeout`](time::timeout()) take effect at the next
+//! `.await` that has to wait. [`task::spawn_blocking`] makes a task of the call; then the *wait*
+//! for it can be ended, and the call goes on alone.
 //!
 //! # How a block is noticed
 //!
-//! By the kernel's own records of context switches where they are allowed, and by looking where not:
-//! see [`runtime::Detector`], which the environment variable `THREADLET_DETECTOR` overrides
-//! (`auto`, `perf`, `monitor`, `off`). [`report`] and `THREADLET_REPORT=1` tell which line of a
-//! program blocks.
+//! By the kernel's own records of context switches where they are allowed, and elsewhere by a
+//! thread that looks now and then: see [`runtime::Detector`]. The environment variable
+//! `THREADLET_DETECTOR` (`auto`, `perf`, `monitor`, `off`) overrides what the program has chosen.
+//! `THREADLET_REPORT=1` prints at exit which line of the program has blocked.
 //!
 //! # Features
 //!
 //! None is on by default.
 //!
-//! * `tokio1`: [`fs::File`], the TCP streams and their halves, and [`Unblock`] have the I/O traits of
-//!   tokio 1 beside those of futures-io.
-//! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its place
-//!   in the source, as a warning of the crate `tracing`.
+//! * `tokio1`: [`fs::File`], the TCP streams and their halves, and [`Unblock`] have the I/O traits
+//!   of tokio 1 beside those of futures-io.
+//! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its
+//!   place in the source, as a warning of the crate `tracing`.
+//! * `raw`: shows what [`fs`] and [`aio`] are made of, without any promise.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
@@ -118,8 +154,8 @@ pub use self::runtime::{block_on, report};
 pub use self::task::spawn;
 pub use self::unblock::{Unblock, Unblocked, unblock};
 
-/// What [`fs`] and [`aio`] are made of, shown by the feature `raw`: without any promise that it will be
-/// there, or be the same, in the next version.
+/// What [`fs`] and [`aio`] are made of, shown by the feature `raw`: without any promise that it
+/// will be there, or be the same, in the next version.
 #[cfg(feature = "raw")]
 pub mod raw {
     #[doc(inline)]
@@ -139,6 +175,23 @@ pub mod __private {
     pub use crate::runtime::entry::Entry;
 }
 
+// What the README and the guide show is compiled, and run where it ends.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
+mod pages {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/guide/start.md")]
+    mod start {}
+    #[doc = include_str!("../docs/guide/choosing.md")]
+    mod choosing {}
+    #[doc = include_str!("../docs/guide/files.md")]
+    mod files {}
+    #[doc = include_str!("../docs/guide/observing.md")]
+    mod observing {}
+    #[doc = include_str!("../docs/guide/tuning.md")]
+    mod tuning {}
+    #[doc = include_str!("../docs/guide/from-tokio.md")]
+    mod from_tokio {}
+    #[doc = include_str!("../docs/guide/from-smol.md")]
+    mod from_smol {}
+}

@@ -54,10 +54,14 @@ where
 /// tasks. Outside a runtime it goes to a global one, which is started at the first such call and
 /// lives as long as the process.
 ///
+/// In a current-thread runtime the closure may start on the thread that polls the future of
+/// `block_on`, which then waits until it has returned: it must not wait for that future.
+///
 /// # Cancel safety
 ///
-/// Dropping the handle detaches the closure ([`unblock`] has a future that cancels). [`JoinHandle::abort`] keeps one that has not started
-/// from starting; one that has started runs to its end.
+/// Dropping the handle detaches the closure ([`unblock`] has a future that cancels).
+/// [`JoinHandle::abort`] keeps one that has not started from starting; one that has started runs to
+/// its end.
 ///
 /// # Panics
 ///
@@ -85,9 +89,9 @@ where
 
 /// Runs a closure that may block, right here.
 ///
-/// tokio's name for [`run`](crate::run). Unlike tokio's it costs next to nothing if the closure does
-/// not block, and it never panics for the flavour of the runtime: outside a runtime, in another
-/// runtime, or inside another such call, it is a plain call.
+/// tokio's name for [`run`](crate::run). Unlike tokio's it costs next to nothing if the closure
+/// does not block, and it never panics for the flavour of the runtime: outside a runtime, in
+/// another runtime, or inside another such call, it is a plain call.
 ///
 /// # Examples
 ///

@@ -25,8 +25,8 @@ use entry::Kind;
 /// still blocked in a call does not keep the program from ending.
 ///
 /// The body is the *root future*. On a multi-thread runtime the thread that called `main` polls it
-/// and holds no core, so a blocking call in it disturbs no other task: a `threadlet!` there is a plain
-/// call. What is to be guarded is spawned.
+/// and is no worker, so a blocking call in it disturbs no task: a `threadlet!` there is a plain call.
+/// What is to be guarded is spawned.
 ///
 /// # Options
 ///
@@ -112,6 +112,10 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Those of [`macro@main`]. The default flavor of a test is `"current_thread"`, so
 /// `worker_threads` asks for `flavor = "multi_thread"` beside it.
+///
+/// In that flavor the test shares its thread with the tasks that it spawns, and waits while one of
+/// them blocks there. A test that is to go on meanwhile, or that has a task wait for it in a call
+/// that blocks, takes `"multi_thread"`.
 ///
 /// # Panics
 ///

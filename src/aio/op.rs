@@ -49,6 +49,25 @@ impl AsFd for File {
 ///
 /// A read or a write of a regular file is short only at the end of the file, on a full device, or
 /// before an error, as with `pread(2)` and `pwrite(2)`. Signals do not interrupt it.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::aio::{File, Op, Queue};
+///
+/// # fn main() -> std::io::Result<()> {
+/// threadlet::block_on(async {
+///     let file = File::from(std::fs::File::open("/etc/hosts")?);
+///     let queue = Queue::new(8);
+///     let read = queue.submit(Op::read_at(&file, vec![0; 16], 0)).await;
+///     let call = queue.submit(Op::call(|| Ok(std::fs::read("/etc/hosts")?.len()))).await;
+///     let (result, buffer) = read.await;
+///     println!("{:?}", &buffer[..result?]);
+///     assert!(call.await.0? > 0);
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "an operation does nothing unless it is submitted"]
 pub struct Op<B> {
     kind: Kind<B>,

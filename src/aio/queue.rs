@@ -105,11 +105,41 @@ impl Queue {
     /// # Errors
     ///
     /// [`Full`], with the operation, if `depth` operations have not ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::aio::{Op, Queue};
+    ///
+    /// let queue = Queue::new(1);
+    /// queue.barrier();
+    /// match queue.try_submit(Op::call(|| Ok(7))) {
+    ///     Ok(completion) => completion.detach(),
+    ///     Err(full) => println!("later: {:?}", full.into_op()),
+    /// }
+    /// ```
     pub fn try_submit<B: Send + 'static>(&self, op: Op<B>) -> Result<Completion<B>, Full<B>> {
         if self.shared.try_take() { Ok(self.shared.begin(op)) } else { Err(Full(op)) }
     }
 
     /// What is submitted from here on starts only when all that was submitted before has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::aio::{Op, Queue};
+    ///
+    /// threadlet::block_on(async {
+    ///     let queue = Queue::new(8);
+    ///     for _ in 0..4 {
+    ///         queue.submit(Op::call(|| Ok(1))).await.detach();
+    ///     }
+    ///     queue.barrier();
+    ///     // Starts when the four have ended.
+    ///     let last = queue.submit(Op::call(|| Ok(2))).await;
+    ///     assert_eq!(last.await.0.unwrap(), 2);
+    /// });
+    /// ```
     pub fn barrier(&self) {
         self.shared.mark(Marker::Barrier);
     }
@@ -126,6 +156,25 @@ impl Queue {
     /// # Cancel safety
     ///
     /// Dropping it changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use threadlet::aio::{Op, Queue};
+    ///
+    /// threadlet::block_on(async {
+    ///     let (queue, calls) = (Queue::new(8), Arc::new(AtomicUsize::new(0)));
+    ///     for _ in 0..4 {
+    ///         let calls = calls.clone();
+    ///         let call = Op::call(move || Ok(calls.fetch_add(1, Ordering::Relaxed)));
+    ///         queue.submit(call).await.detach();
+    ///     }
+    ///     queue.drain().await;
+    ///     assert_eq!(calls.load(Ordering::Relaxed), 4);
+    /// });
+    /// ```
     pub async fn drain(&self) {
         if let Some(drained) = self.shared.drain() {
             // Every operation ends, so this is told.

@@ -152,6 +152,19 @@ impl<B: Send> Work for Request<B> {
 /// # Panics
 ///
 /// If polled again after it was ready.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::aio::{Op, Queue};
+///
+/// threadlet::block_on(async {
+///     let queue = Queue::new(8);
+///     let completion = queue.submit(Op::call(|| Ok(7))).await;
+///     let (result, _no_buffer) = completion.await;
+///     assert_eq!(result.unwrap(), 7);
+/// });
+/// ```
 #[must_use = "dropping it cancels the operation"]
 pub struct Completion<B>(Inner<B>);
 

@@ -77,6 +77,25 @@ impl Options {
 ///
 /// Returned by `threadlet!(or_fail; ...)`. The call has not been made: make it later, or raise the
 /// cap (`max_async_threads`) or the group's limit.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::{Group, Saturated, threadlet};
+///
+/// static DATABASE: Group = Group::new("database", 4);
+///
+/// async fn look_up() -> Result<u32, Saturated> {
+///     threadlet!(in &DATABASE, or_fail; 7)
+/// }
+///
+/// threadlet::block_on(async {
+///     match look_up().await {
+///         Ok(value) => assert_eq!(value, 7),
+///         Err(saturated) => println!("come back later: {saturated}"),
+///     }
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saturated {
     group: Option<&'static str>,

@@ -18,9 +18,9 @@ use crate::protocol::queue::{Left, Line, Ticket};
 
 /// A bound on the calls that use one resource at once: a database, a device, a server.
 ///
-/// `threadlet!(in &DB; expr)` waits for a place in the group, first in first out, makes the call and
-/// gives the place back. It waits as a task does, without a thread. Calls of a slow resource that are
-/// bound so cannot take every permit of the runtime
+/// `threadlet!(in &DB; expr)` waits for a place in the group, first in first out, makes the call
+/// and gives the place back. It waits as a task does, without a thread. Calls of a slow resource
+/// that are bound so cannot take every permit of the runtime
 /// ([`max_async_threads`](crate::runtime::Builder::max_async_threads)), which still bounds them all
 /// together: a group larger than that cap is bound by the cap.
 ///
@@ -83,6 +83,15 @@ impl Group {
     /// # Panics
     ///
     /// If `limit` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// static DISK: threadlet::Group = threadlet::Group::new("disk", 4);
+    ///
+    /// DISK.set_limit(16);
+    /// assert_eq!(DISK.limit(), 16);
+    /// ```
     pub fn set_limit(&self, limit: usize) {
         assert!(limit > 0, "the limit of a group is 0: it must be at least 1");
         self.change(|state| state.limit = limit);

@@ -30,6 +30,15 @@ const BATCH: usize = 64;
 /// # Errors
 ///
 /// As [`std::fs::create_dir`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::create_dir("notes").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     on_path(site!("fs::create_dir"), path.as_ref(), |path| std::fs::create_dir(path)).await
 }
@@ -43,11 +52,31 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`std::fs::create_dir_all`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::create_dir_all("notes/2007/february").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     on_path(site!("fs::create_dir_all"), path.as_ref(), |path| std::fs::create_dir_all(path)).await
 }
 
 /// How a directory is to be made: [`std::fs::DirBuilder`], with a `create` that can be awaited.
+///
+/// # Examples
+///
+/// ```no_run
+/// use threadlet::fs::DirBuilder;
+///
+/// # async fn example() -> std::io::Result<()> {
+/// DirBuilder::new().recursive(true).mode(0o700).create("private/notes").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct DirBuilder {
     recursive: bool,

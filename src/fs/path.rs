@@ -19,6 +19,15 @@ use crate::syslet::look_up;
 /// # Errors
 ///
 /// As [`std::fs::metadata`].
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let hosts = threadlet::fs::metadata("/etc/hosts").await.unwrap();
+///     assert!(hosts.is_file() && hosts.len() > 0);
+/// });
+/// ```
 pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let (site, path) = (site!("fs::metadata"), path.as_ref());
     look(site, path, true, |path| std::fs::metadata(path)).await
@@ -33,6 +42,15 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// # Errors
 ///
 /// As [`std::fs::symlink_metadata`].
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let link = threadlet::fs::symlink_metadata("/proc/self/exe").await.unwrap();
+///     assert!(link.is_symlink());
+/// });
+/// ```
 pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let (site, path) = (site!("fs::symlink_metadata"), path.as_ref());
     look(site, path, false, |path| std::fs::symlink_metadata(path)).await
@@ -47,6 +65,15 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// # Errors
 ///
 /// As [`std::fs::exists`]: whatever keeps the answer from being known.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     assert!(threadlet::fs::try_exists("/etc/hosts").await.unwrap());
+///     assert!(!threadlet::fs::try_exists("/no/such/file").await.unwrap());
+/// });
+/// ```
 pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     let (site, path) = (site!("fs::try_exists"), path.as_ref());
     match look(site, path, true, |path| std::fs::metadata(path)).await {
@@ -82,6 +109,15 @@ async fn look(
 /// # Errors
 ///
 /// As [`std::fs::canonicalize`].
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let path = threadlet::fs::canonicalize("/etc/../etc/hosts").await.unwrap();
+///     assert!(path.is_absolute() && !path.to_str().unwrap().contains(".."));
+/// });
+/// ```
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     on_path(site!("fs::canonicalize"), path.as_ref(), |path| std::fs::canonicalize(path)).await
 }
@@ -95,6 +131,15 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// # Errors
 ///
 /// As [`std::fs::read_link`].
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let program = threadlet::fs::read_link("/proc/self/exe").await.unwrap();
+///     assert_eq!(program, std::env::current_exe().unwrap());
+/// });
+/// ```
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     on_path(site!("fs::read_link"), path.as_ref(), |path| std::fs::read_link(path)).await
 }
@@ -108,6 +153,15 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// # Errors
 ///
 /// As [`std::fs::remove_file`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::remove_file("draft.txt").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     on_path(site!("fs::remove_file"), path.as_ref(), |path| std::fs::remove_file(path)).await
 }
@@ -121,6 +175,15 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`std::fs::remove_dir`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::remove_dir("empty").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
     on_path(site!("fs::remove_dir"), path.as_ref(), |path| std::fs::remove_dir(path)).await
 }
@@ -134,6 +197,15 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`std::fs::remove_dir_all`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::remove_dir_all("cache").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     on_path(site!("fs::remove_dir_all"), path.as_ref(), |path| std::fs::remove_dir_all(path)).await
 }
@@ -147,6 +219,15 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`std::fs::rename`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::rename("draft.txt", "final.txt").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     let (from, to) = (from.as_ref(), to.as_ref());
     on_paths(site!("fs::rename"), from, to, |from, to| std::fs::rename(from, to)).await
@@ -162,6 +243,16 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # Errors
 ///
 /// As [`std::fs::copy`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// let bytes = threadlet::fs::copy("final.txt", "backup.txt").await?;
+/// println!("{bytes} bytes");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (from.as_ref(), to.as_ref());
     on_paths(site!("fs::copy"), from, to, |from, to| std::fs::copy(from, to)).await
@@ -176,6 +267,15 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
 /// # Errors
 ///
 /// As [`std::fs::hard_link`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::hard_link("final.txt", "also.txt").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref(), link.as_ref());
     on_paths(site!("fs::hard_link"), original, link, |original, link| {
@@ -193,6 +293,15 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// # Errors
 ///
 /// As [`std::os::unix::fs::symlink`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// threadlet::fs::symlink("final.txt", "latest.txt").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref(), link.as_ref());
     on_paths(site!("fs::symlink"), original, link, |original, link| {
@@ -210,6 +319,17 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
 /// # Errors
 ///
 /// As [`std::fs::set_permissions`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// let mut permissions = threadlet::fs::metadata("final.txt").await?.permissions();
+/// permissions.set_readonly(true);
+/// threadlet::fs::set_permissions("final.txt", permissions).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let site = site!("fs::set_permissions");
     on_path(site, path.as_ref(), |path| std::fs::set_permissions(path, permissions)).await

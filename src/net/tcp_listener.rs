@@ -49,13 +49,26 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// The error of the last address tried, or that of the I/O driver, which needs three descriptors
-    /// of its own for the first socket of a runtime; [`InvalidInput`](io::ErrorKind::InvalidInput)
-    /// if it is not an address at all.
+    /// The error of the last address tried, or that of the I/O driver, which needs three
+    /// descriptors of its own for the first socket of a runtime;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not an address at all.
     ///
     /// # Panics
     ///
     /// Panics if the future is polled outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::net::TcpListener;
+    ///
+    /// threadlet::block_on(async {
+    ///     // Port 0: any that is free.
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     println!("listening on {}", listener.local_addr()?);
+    ///     std::io::Result::Ok(())
+    /// }).unwrap();
+    /// ```
     pub async fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
         let handle = context::current_driver("a socket");
         let mut last = None;
@@ -80,6 +93,22 @@ impl TcpListener {
     ///
     /// Cancelled, no connection is lost: one is taken from the kernel only in the poll that returns
     /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::net::TcpListener;
+    ///
+    /// async fn serve(listener: TcpListener) -> std::io::Result<()> {
+    ///     loop {
+    ///         let (stream, peer) = listener.accept().await?;
+    ///         threadlet::spawn(async move {
+    ///             println!("{peer} is here");
+    ///             drop(stream);
+    ///         });
+    ///     }
+    /// }
+    /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) =
             self.io.async_io(Direction::Read, mio::net::TcpListener::accept).await?;
@@ -107,6 +136,21 @@ impl TcpListener {
     /// # Cancel safety
     ///
     /// Dropping the stream, or a future that waits for its next item, loses no connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    /// use threadlet::net::TcpListener;
+    ///
+    /// async fn serve(listener: TcpListener) -> std::io::Result<()> {
+    ///     let mut incoming = listener.incoming();
+    ///     while let Some(stream) = incoming.next().await {
+    ///         println!("{} is here", stream?.peer_addr()?);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }

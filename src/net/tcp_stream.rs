@@ -29,8 +29,9 @@ use crate::driver::{Direction, Evented, Handle};
 ///
 /// # Cancel safety
 ///
-/// A read or write moves bytes only in the poll that says so: cancelled while it waits, it has moved
-/// none. Helpers made of several (`read_exact`, `write_all`) lose count if they are cancelled.
+/// A read or write moves bytes only in the poll that says so: cancelled while it waits, it has
+/// moved none. Helpers made of several (`read_exact`, `write_all`) lose count if they are
+/// cancelled.
 ///
 /// # Examples
 ///
@@ -75,6 +76,23 @@ impl TcpStream {
     /// # Panics
     ///
     /// Panics if the future is polled outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use futures::io::{AsyncReadExt, AsyncWriteExt};
+    /// use threadlet::net::TcpStream;
+    ///
+    /// async fn ask() -> std::io::Result<String> {
+    ///     let mut stream = TcpStream::connect("example.org:80").await?;
+    ///     stream.write_all(b"GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").await?;
+    ///     let mut answer = String::new();
+    ///     stream.read_to_string(&mut answer).await?;
+    ///     Ok(answer)
+    /// }
+    ///
+    /// println!("{}", threadlet::block_on(ask()).unwrap());
+    /// ```
     pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
         let handle = context::current_driver("a socket");
         let mut last = None;
@@ -147,6 +165,29 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Cancelled, nothing has happened: the readiness is still there for the next call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::ErrorKind::WouldBlock;
+    /// use threadlet::net::TcpStream;
+    ///
+    /// /// Has no buffer while the peer says nothing.
+    /// async fn read_some(stream: &TcpStream) -> std::io::Result<Vec<u8>> {
+    ///     loop {
+    ///         stream.readable().await?;
+    ///         let mut buffer = vec![0; 4096];
+    ///         match stream.try_read(&mut buffer) {
+    ///             Ok(n) => {
+    ///                 buffer.truncate(n);
+    ///                 return Ok(buffer);
+    ///             }
+    ///             Err(error) if error.kind() == WouldBlock => {}
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub async fn readable(&self) -> io::Result<()> {
         self.io.ready(Direction::Read).await
     }
@@ -228,12 +269,43 @@ impl TcpStream {
     ///
     /// With `AsyncReadExt` of `futures` in scope, `stream.split()` means that trait's method, whose
     /// halves share a lock. Write `TcpStream::split(&mut stream)` for this one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::net::TcpStream;
+    ///
+    /// /// Sends back what it receives.
+    /// async fn echo(mut stream: TcpStream) -> std::io::Result<u64> {
+    ///     let (reader, mut writer) = TcpStream::split(&mut stream);
+    ///     futures::io::copy(reader, &mut writer).await
+    /// }
+    /// ```
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf { stream: self }, WriteHalf { stream: self })
     }
 
     /// Splits into two halves that own the stream together, for two tasks.
     /// [`OwnedReadHalf::reunite`] undoes it. Dropping the writing half shuts down writing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::io::{AsyncReadExt, AsyncWriteExt};
+    /// use threadlet::net::TcpStream;
+    ///
+    /// /// Reads in a task of its own, so that neither direction waits for the other.
+    /// async fn talk(stream: TcpStream) -> std::io::Result<usize> {
+    ///     let (mut reader, mut writer) = stream.into_split();
+    ///     let reading = threadlet::spawn(async move {
+    ///         let mut all = Vec::new();
+    ///         reader.read_to_end(&mut all).await
+    ///     });
+    ///     writer.write_all(b"hello").await?;
+    ///     writer.close().await?;
+    ///     reading.await?
+    /// }
+    /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         split_owned(self)
     }

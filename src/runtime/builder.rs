@@ -11,6 +11,19 @@ use crate::primitive::quietly;
 use crate::shared::Config;
 
 /// How blocked threads are found.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::runtime::{Builder, Detector};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Builder::new_multi_thread().detector(Detector::Monitor).build()?;
+/// // The environment has the last word.
+/// println!("found by {}", runtime.metrics().detector);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Detector {
@@ -20,16 +33,16 @@ pub enum Detector {
     /// The kernel's context-switch records (`perf_event_open`), with the monitor behind them. A
     /// block is seen within some tens of microseconds, on a thread that makes such calls often; on
     /// others, as by the monitor. Where it is refused, the monitor does it all, and
-    /// [`Metrics`](super::Metrics) says why: this and `Auto` are the same, to which a later version may
-    /// add better ways.
+    /// [`Metrics`](super::Metrics) says why: this and `Auto` are the same, to which a later version
+    /// may add better ways.
     Perf,
     /// A thread that looks: at the cores' words, and at `/proc/self/task/TID/stat` of suspects.
     /// Needs no permission. A block is seen within some hundred microseconds, or within some ten
     /// milliseconds after a quiet time.
     Monitor,
     /// None: only calls that say `will_block` hand their core over. For comparisons: a task that
-    /// waits for another one in a call may then wait for ever. Before its first socket such a runtime
-    /// holds no file descriptor.
+    /// waits for another one in a call may then wait for ever. Before its first socket such a
+    /// runtime holds no file descriptor.
     Off,
 }
 
@@ -57,14 +70,41 @@ pub struct Builder {
 impl Builder {
     /// A *multi-thread* runtime: threads of its own have its cores, one for each CPU unless
     /// [`worker_threads`](Self::worker_threads) says otherwise. The thread in `block_on` has none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Builder;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().workers, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_multi_thread() -> Self {
         Builder::new(false)
     }
 
-    /// A *current-thread* runtime: it has one core, at first on the thread in [`Runtime::block_on`],
-    /// and tasks run while somebody is there. When that thread blocks in a region the core moves to a
-    /// spare thread, as in the other flavour, and stays with the spares from then on; that is why
-    /// tasks are `Send` here too.
+    /// A *current-thread* runtime: it has one core, at first on the thread in
+    /// [`Runtime::block_on`], and tasks run while somebody is there. When that thread blocks in a
+    /// region the core moves to a spare thread, as in the other flavour, and stays with the spares
+    /// from then on; that is why tasks are `Send` here too.
+    ///
+    /// The future in `block_on` cannot move. While a task's call blocks on its thread, it waits for
+    /// that call; with [`new_multi_thread`](Self::new_multi_thread) and one worker it does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Builder;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// assert_eq!(runtime.block_on(async { 7 }), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_current_thread() -> Self {
         Builder::new(true)
     }
@@ -103,10 +143,11 @@ impl Builder {
     /// How many *async threads* there may be at once: threads whose core was handed over because a
     /// call on them blocks (or computes for long). Default: 512.
     ///
-    /// The word is that of the mail of 2007 that this crate goes back to, and has nothing to do with
-    /// `async fn`; people from tokio find it as [`max_blocking_threads`](Self::max_blocking_threads). At
-    /// the cap, calls of sites that blocked recently wait their turn. One *emergency* thread may go
-    /// beyond it, so that the last running core is not lost. To change it while the runtime runs, see
+    /// The word is that of the mail of 2007 that this crate goes back to, and has nothing to do
+    /// with `async fn`; people from tokio find it as
+    /// [`max_blocking_threads`](Self::max_blocking_threads). At the cap, calls of sites that
+    /// blocked recently wait their turn. One *emergency* thread may go beyond it, so that the last
+    /// running core is not lost. To change it while the runtime runs, see
     /// [`Runtime::set_max_async_threads`].
     pub fn max_async_threads(&mut self, count: usize) -> &mut Self {
         self.config.max_async_threads = count;
@@ -115,8 +156,8 @@ impl Builder {
 
     /// tokio's name for [`max_async_threads`](Self::max_async_threads).
     ///
-    /// Unlike there, the threads of the workers are among them while they are blocked; threads that are
-    /// not blocked are not. Default: 512, as in tokio.
+    /// Unlike there, the threads of the workers are among them while they are blocked; threads that
+    /// are not blocked are not. Default: 512, as in tokio.
     pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
         self.max_async_threads(count)
     }
@@ -148,8 +189,8 @@ impl Builder {
         self
     }
 
-    /// How blocked threads are found. The environment variable `THREADLET_DETECTOR` (`auto`, `perf`,
-    /// `monitor`, `off`) overrides it. Default: [`Detector::Auto`].
+    /// How blocked threads are found. The environment variable `THREADLET_DETECTOR` (`auto`,
+    /// `perf`, `monitor`, `off`) overrides it. Default: [`Detector::Auto`].
     pub fn detector(&mut self, detector: Detector) -> &mut Self {
         self.detector = detector;
         self
@@ -161,10 +202,10 @@ impl Builder {
         self
     }
 
-    /// For how long an unmarked poll must have blocked before it is rescued. Default, and the least:
-    /// 50 us. When it is rescued is up to the monitor's next look, some milliseconds later as a rule:
-    /// it looks the more seldom the less it finds, up to every 10 ms. An unmarked poll that computes
-    /// for more than 10 ms loses its core as well.
+    /// For how long an unmarked poll must have blocked before it is rescued. Default, and the
+    /// least: 50 us. When it is rescued is up to the monitor's next look, some milliseconds later
+    /// as a rule: it looks the more seldom the less it finds, up to every 10 ms. An unmarked poll
+    /// that computes for more than 10 ms loses its core as well.
     pub fn rescue_after(&mut self, after: Duration) -> &mut Self {
         self.config.rescue_after = after.max(Duration::from_micros(50));
         self
@@ -190,6 +231,28 @@ impl Builder {
 
     /// Called at each hand-off with its cause, on whatever thread decided it. It should be quick:
     /// the detector waits for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use threadlet::runtime::{Builder, Cause};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let rescued = Arc::new(AtomicU64::new(0));
+    /// let counter = rescued.clone();
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_handoff(move |cause| {
+    ///         if cause == Cause::Rescued {
+    ///             counter.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_handoff(&mut self, f: impl Fn(Cause) + Send + Sync + 'static) -> &mut Self {
         self.config.on_handoff = Some(Arc::new(f));
         self
@@ -198,11 +261,11 @@ impl Builder {
     /// Writes a timeline to a file: which thread had which core, each call with its site, each
     /// hand-off with its cause, each wait for a permit. Default: none, which costs nothing.
     ///
-    /// The file is created by [`build`](Self::build), in place of what is there, and is complete when
-    /// the runtime is dropped. (A builder that is used twice has both runtimes write to one file, which
-    /// is of use to nobody.) [Perfetto](https://ui.perfetto.dev) opens it, and so does
-    /// `chrome://tracing`: the form is theirs. Each call takes some microseconds longer, and about 150
-    /// bytes of the file.
+    /// The file is created by [`build`](Self::build), in place of what is there, and is complete
+    /// when the runtime is dropped. (A builder that is used twice has both runtimes write to one
+    /// file, which is of use to nobody.) [Perfetto](https://ui.perfetto.dev) opens it, and so does
+    /// `chrome://tracing`: the form is theirs. Each call takes some microseconds longer, and about
+    /// 150 bytes of the file.
     ///
     /// # Examples
     ///
@@ -221,8 +284,8 @@ impl Builder {
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a count is zero or too large, or if
     /// `THREADLET_DETECTOR` is none of its words; otherwise what the operating system says of the
-    /// threads or the file of the timeline. Nothing is left running then. What sockets need is made for
-    /// the first of them, and if it cannot be had that socket says so.
+    /// threads or the file of the timeline. Nothing is left running then. What sockets need is made
+    /// for the first of them, and if it cannot be had that socket says so.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut config = self.config.clone();
         config.workers = match (self.config.current_thread, self.workers) {

@@ -15,6 +15,24 @@ use crate::spawned::JoinHandle;
 
 /// A reference to a runtime, cheap to clone. It does not keep the runtime running: after its
 /// shutdown, what is spawned is cancelled at once.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::runtime::Handle;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = threadlet::runtime::Runtime::new()?;
+/// let handle: Handle = runtime.handle().clone();
+/// // On a plain thread, which is in no runtime.
+/// let thread = std::thread::spawn(move || {
+///     let task = handle.spawn(async { 7 });
+///     handle.block_on(task)
+/// });
+/// assert_eq!(thread.join().unwrap()?, 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
@@ -26,6 +44,16 @@ impl Handle {
     /// # Panics
     ///
     /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Handle;
+    ///
+    /// threadlet::block_on(async {
+    ///     println!("{} workers", Handle::current().metrics().workers);
+    /// });
+    /// ```
     #[track_caller]
     pub fn current() -> Handle {
         match Handle::try_current() {
@@ -39,6 +67,12 @@ impl Handle {
     /// # Errors
     ///
     /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(threadlet::runtime::Handle::try_current().is_err());
+    /// ```
     pub fn try_current() -> Result<Handle, TryCurrentError> {
         context::with_shared(|shared| match shared {
             Some(shared) => Ok(Handle { shared: shared.clone() }),
@@ -85,13 +119,40 @@ impl Handle {
     }
 
     /// Who is blocked now, with the place in the source.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Handle;
+    ///
+    /// threadlet::block_on(async {
+    ///     for blocked in Handle::current().blocked() {
+    ///         println!("{blocked}");
+    ///     }
+    /// });
+    /// ```
     pub fn blocked(&self) -> Vec<Blocked> {
         metrics::blocked(&self.shared)
     }
 
-    /// What is known of each site that made a call in this runtime: the blocking profiler. Calls in a
-    /// root future that is not guarded are plain calls, and are not in it; of more than 4,094 sites in
-    /// a process the rest is not either.
+    /// What is known of each site that made a call in this runtime: the blocking profiler. Calls in
+    /// a root future that is not guarded are plain calls, and are not in it; of more than 4,094
+    /// sites in a process the rest is not either.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Handle;
+    ///
+    /// async fn read_and_tell() {
+    ///     let _ = threadlet::threadlet!(std::fs::read("/etc/hosts"));
+    ///     for site in Handle::current().sites() {
+    ///         println!("{}:{}: {} calls, {} blocked", site.file, site.line, site.calls, site.blocked);
+    ///     }
+    /// }
+    ///
+    /// threadlet::block_on(async { threadlet::spawn(read_and_tell()).await.unwrap() });
+    /// ```
     pub fn sites(&self) -> Vec<SiteStats> {
         metrics::sites(&self.shared)
     }

@@ -12,6 +12,19 @@ use crate::shared::Shared;
 use crate::spawned::Id;
 
 /// Figures of a runtime, taken one after the other while it runs.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::runtime::Handle;
+///
+/// threadlet::block_on(async {
+///     let metrics = Handle::current().metrics();
+///     println!("found by {}: {:?}", metrics.detector, metrics.detector_reason);
+///     println!("{} threads are blocked, {} at most", metrics.async_threads, metrics.async_threads_peak);
+///     println!("{} calls wait for a permit", metrics.gate_waiters);
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -37,8 +50,8 @@ pub struct Metrics {
     pub sentinel_wakeups: u64,
     /// Spares woken to take a core.
     pub spare_wakeups: u64,
-    /// Threads that go on without a core: the call, the rest of its poll, and the task, as long as its
-    /// calls block.
+    /// Threads that go on without a core: the call, the rest of its poll, and the task, as long as
+    /// its calls block.
     pub async_threads: usize,
     /// The most of them at once so far.
     pub async_threads_peak: usize,
@@ -100,8 +113,8 @@ impl fmt::Display for Blocked {
 
 /// What is known of one site of a runtime: a row of the blocking profiler, which is always on.
 ///
-/// The rows of unmarked polls that were rescued stand at the place where their task was spawned, and
-/// have no calls.
+/// The rows of unmarked polls that were rescued stand at the place where their task was spawned,
+/// and have no calls.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SiteStats {
@@ -115,8 +128,8 @@ pub struct SiteStats {
     pub calls: u64,
     /// Of those, the ones whose thread kept its core, or had none to lose (see `coreless`).
     pub inline: u64,
-    /// Calls of [`fs`](crate::fs) in other executors that were done at once, without a runtime of ours:
-    /// in the whole process. They are not among the `calls`.
+    /// Calls of [`fs`](crate::fs) in other executors that were done at once, without a runtime of
+    /// ours: in the whole process. They are not among the `calls`.
     pub asked: u64,
     /// Of the calls, the ones whose core was handed over, for whatever cause.
     pub handed_over: u64,
@@ -128,8 +141,8 @@ pub struct SiteStats {
     pub predicted: u64,
     /// Hand-offs of unmarked polls.
     pub rescued: u64,
-    /// Calls that blocked on a thread that had no core to lose: noted at sites whose calls nearly always
-    /// block.
+    /// Calls that blocked on a thread that had no core to lose: noted at sites whose calls nearly
+    /// always block.
     pub coreless: u64,
     /// Waits in front of the call, for a permit or for a place in a group.
     pub waits: u64,

@@ -1,4 +1,15 @@
 //! A runtime, its builder, and the handles to it.
+//!
+//! The words that stand here:
+//!
+//! | word | what it is |
+//! |---|---|
+//! | worker | one of a fixed number of places where tasks run |
+//! | core | the right to run a worker's tasks: some thread has it, and it is handed over when that thread blocks |
+//! | site, region | a place in the source where a call is made in place; one such call |
+//! | async thread | a thread whose core was handed over (the word has nothing to do with `async fn`); it holds a permit |
+//! | spare | a thread that waits for a core |
+//! | root future | the future that is given to `block_on` |
 
 mod block_on;
 mod builder;
@@ -45,6 +56,20 @@ pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call th
 ///
 /// On a thread of a runtime, its own or another, it does not wait: in a task, in a hook, in the
 /// `block_on` of a current-thread runtime. Nor does the copy that a child of `fork` has.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::runtime::Runtime;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Runtime::new()?;
+/// let task = runtime.spawn(async { threadlet::threadlet!(std::fs::read("/etc/hosts")) });
+/// let hosts = runtime.block_on(task)??;
+/// assert!(!hosts.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Runtime {
     handle: Handle,
@@ -64,14 +89,25 @@ impl Runtime {
 
     /// Runs a future to its end on the calling thread, with this runtime entered.
     ///
-    /// In a multi-thread runtime the calling thread has no core: an in-place call in `future` itself
-    /// is a plain call (spawn what is to be guarded). In a current-thread runtime it gets the one there
-    /// is, if no other thread has it, and runs the other tasks meanwhile. On a worker thread the wait
-    /// counts as a call that blocks.
+    /// In a multi-thread runtime the calling thread is no worker: an in-place call in `future`
+    /// itself is a plain call (spawn what is to be guarded). In a current-thread runtime it is the
+    /// one worker there is, if no other thread has its core, and runs the tasks as well; a task
+    /// that blocks on it holds up `future`. On a worker thread the wait counts as a call that
+    /// blocks.
     ///
     /// # Panics
     ///
     /// If `future` does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = threadlet::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.block_on(async { 7 }), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         block_on::block_on(&self.handle.shared, future)
@@ -89,6 +125,17 @@ impl Runtime {
 
     /// Runs a closure that may block, on this runtime. See
     /// [`task::spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = threadlet::runtime::Runtime::new()?;
+    /// let reading = runtime.spawn_blocking(|| std::fs::read("/etc/hosts"));
+    /// assert!(runtime.block_on(reading)?.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
     where
@@ -99,6 +146,19 @@ impl Runtime {
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = threadlet::runtime::Runtime::new()?;
+    /// let _entered = runtime.enter();
+    /// // A plain thread, which may spawn now.
+    /// let task = threadlet::spawn(async { 7 });
+    /// assert_eq!(runtime.block_on(task)?, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }
@@ -129,6 +189,17 @@ impl Runtime {
     /// # Panics
     ///
     /// If `count` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = threadlet::runtime::Runtime::new()?;
+    /// runtime.set_max_async_threads(64);
+    /// assert_eq!(runtime.metrics().permits_free, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_max_async_threads(&self, count: usize) {
         assert!(count > 0, "max_async_threads is 0: it must be at least 1");
         self.handle.shared.ask_pool(|pool, todo| pool.set_cap(count, todo));
@@ -137,6 +208,20 @@ impl Runtime {
     /// Shuts down, and waits for the threads for at most `limit` (on a thread of a runtime, not at
     /// all). Calls that still block then go on by themselves; their threads end when they return.
     /// Destructors of thread-locals of threads that have ended are not waited for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = threadlet::runtime::Runtime::new()?;
+    /// runtime.spawn_blocking(|| std::thread::sleep(Duration::from_secs(3600)));
+    /// // An hour is too long to wait for.
+    /// runtime.shutdown_timeout(Duration::from_millis(10));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown_timeout(mut self, limit: Duration) {
         self.patience = Some(limit);
     }
@@ -178,6 +263,16 @@ fn on_a_runtime_thread() -> bool {
 /// # Panics
 ///
 /// If the runtime cannot be built, or `future` panics.
+///
+/// # Examples
+///
+/// ```
+/// let sum = threadlet::block_on(async {
+///     let seven = threadlet::spawn(async { 7 });
+///     seven.await.unwrap() + 1
+/// });
+/// assert_eq!(sum, 8);
+/// ```
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     match Handle::try_current() {
@@ -216,8 +311,8 @@ pub(crate) fn try_global() -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// From here on a child of `fork` knows that it is one. Without the handler, one that goes on running
-/// tasks is on its own.
+/// From here on a child of `fork` knows that it is one. Without the handler, one that goes on
+/// running tasks is on its own.
 fn count_forks() {
     let _registered = sys::fork::on_fork_in_child(context::forget_after_fork);
 }

@@ -63,13 +63,23 @@ extern "C" fn at_exit() {
 }
 
 /// Prints the blocking profiler's table on the standard error stream: for each call site of all
-/// runtimes of this process, those that have ended included, how often it ran inline and how often it
-/// was handed over, and for how long it blocked.
+/// runtimes of this process, those that have ended included, how often it ran inline and how often
+/// it was handed over, and for how long it blocked.
 ///
 /// A program that is run with `THREADLET_REPORT=1` in its environment prints it when it exits, with
 /// no change to its source. (Not if it is killed, and not in a child of `fork`; and calls that are
 /// still under way when their runtime is dropped are not in it.) To print it
 /// elsewhere, see [`Report`].
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let task = threadlet::spawn(async { threadlet::threadlet!(std::fs::read("/etc/hosts")) });
+///     assert!(task.await.unwrap().is_ok());
+///     threadlet::report();
+/// });
+/// ```
 pub fn report() {
     // Nobody is left to be told that standard error is closed.
     let _ = write!(std::io::stderr(), "{}", Report::of_all());

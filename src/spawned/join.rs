@@ -21,6 +21,24 @@ use super::header::{Header, Id};
 /// and the handle can be awaited again.
 ///
 /// Polled again after it has returned the result, it says that the task was cancelled.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, sleep};
+///
+/// threadlet::block_on(async {
+///     let answer = threadlet::spawn(async { 7 });
+///     assert_eq!(answer.await.unwrap(), 7);
+///
+///     let panics = threadlet::spawn(async { panic!("on purpose") });
+///     assert!(panics.await.unwrap_err().is_panic());
+///
+///     let too_long = threadlet::spawn(sleep(Duration::from_secs(60)));
+///     too_long.abort();
+///     assert!(too_long.await.unwrap_err().is_cancelled());
+/// });
+/// ```
 pub struct JoinHandle<T> {
     // `None` only once the task was detached by `drop`.
     task: Option<FallibleTask<Outcome<T>, Arc<Header>>>,
@@ -37,8 +55,8 @@ impl<T> JoinHandle<T> {
     }
 
     /// Stops the task at its next `.await`: it is not polled again, its future is dropped by the
-    /// runtime, and the handle returns a [`JoinError`] that [`is_cancelled`] (or that has the panic, if
-    /// dropping the future panicked).
+    /// runtime, and the handle returns a [`JoinError`] that [`is_cancelled`] (or that has the
+    /// panic, if dropping the future panicked).
     ///
     /// A call inside `threadlet!` or `spawn_blocking` that has started is not interrupted: it runs
     /// to its end, and so does the rest of that poll; one that has not started never will. A task
@@ -98,6 +116,19 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// Aborts a task, or asks whether it has ended, without waiting for it.
 ///
 /// It keeps the memory of the task, not the task: its future is dropped when it ends.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, sleep};
+///
+/// threadlet::block_on(async {
+///     let task = threadlet::spawn(sleep(Duration::from_secs(60)));
+///     let stop = task.abort_handle();
+///     threadlet::spawn(async move { stop.abort() });
+///     assert!(task.await.is_err());
+/// });
+/// ```
 #[derive(Clone)]
 pub struct AbortHandle {
     header: Arc<Header>,
@@ -131,6 +162,17 @@ impl fmt::Debug for AbortHandle {
 }
 
 /// Why a task has no result: it panicked, or it was cancelled.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let task = threadlet::spawn(async { panic!("seven is too much") });
+///     let error = task.await.unwrap_err();
+///     assert!(error.to_string().contains("seven is too much"));
+///     // To go on with the panic here: `std::panic::resume_unwind(error.into_panic())`.
+/// });
+/// ```
 pub struct JoinError {
     id: Id,
     why: Why,

@@ -5,6 +5,18 @@ use std::fmt;
 use std::io;
 
 /// The time limit of a [`timeout`](super::timeout()) passed first.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, sleep, timeout};
+///
+/// threadlet::block_on(async {
+///     let late = timeout(Duration::from_millis(1), sleep(Duration::from_secs(60))).await;
+///     let error = std::io::Error::from(late.unwrap_err());
+///     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

@@ -38,6 +38,19 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// Panics if `period` is zero. The first [`tick`](Interval::tick) panics outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, Instant, interval_at};
+///
+/// threadlet::block_on(async {
+///     let period = Duration::from_millis(2);
+///     // The first tick is not at once.
+///     let mut interval = interval_at(Instant::now() + period, period);
+///     interval.tick().await;
+/// });
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
@@ -82,6 +95,20 @@ impl MissedTickBehavior {
 }
 
 /// A clock that ticks; see [`interval()`] and [`interval_at`].
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, MissedTickBehavior, interval};
+///
+/// threadlet::block_on(async {
+///     let mut interval = interval(Duration::from_millis(2));
+///     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+///     for _ in 0..3 {
+///         interval.tick().await;
+///     }
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Interval {
     timer: Timer,

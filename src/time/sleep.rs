@@ -48,6 +48,18 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # Panics
 ///
 /// The future panics when it is first polled outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, Instant, sleep_until};
+///
+/// threadlet::block_on(async {
+///     let deadline = Instant::now() + Duration::from_millis(2);
+///     sleep_until(deadline).await;
+///     assert!(Instant::now() >= deadline);
+/// });
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { timer: Timer::new(deadline), _pinned: PhantomPinned }
 }

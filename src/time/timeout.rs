@@ -17,8 +17,8 @@ use super::sleep::{Sleep, sleep, sleep_until};
 /// is dropped along with the [`Timeout`].
 ///
 /// A limit can only end a future that waits. A poll that computes or blocks, a
-/// [`threadlet!`](crate) call included, ends by itself; the limit is seen behind it if the future has
-/// to wait again, and if it is ready by then its result counts.
+/// [`threadlet!`](crate) call included, ends by itself; the limit is seen behind it if the future
+/// has to wait again, and if it is ready by then its result counts.
 ///
 /// # Cancel safety
 ///
@@ -54,6 +54,20 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Panics
 ///
 /// As [`timeout()`].
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::time::{Duration, Instant, sleep, timeout_at};
+///
+/// threadlet::block_on(async {
+///     // Two steps, and one limit for both.
+///     let deadline = Instant::now() + Duration::from_millis(2);
+///     let first = timeout_at(deadline, async { 7 }).await;
+///     let second = timeout_at(deadline, sleep(Duration::from_secs(60))).await;
+///     assert!(first.is_ok() && second.is_err());
+/// });
+/// ```
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { value: future.into_future(), sleep: sleep_until(deadline) }
 }

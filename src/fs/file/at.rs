@@ -66,6 +66,19 @@ impl File {
     /// # Errors
     ///
     /// As `pwrite(2)`, but for `EINTR`: the call is made again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use threadlet::fs::File;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let file = File::create("pages").await?;
+    /// let n = file.write_at(b"the second page", 4096).await?;
+    /// println!("{n} bytes were taken");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         let site = site!("fs::File::write_at");
         self.settled().await?;
@@ -89,6 +102,19 @@ impl File {
     ///
     /// As [`read_at`](Self::read_at); `UnexpectedEof` if the file ends before. What is in `buf`
     /// then is not specified.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use threadlet::fs::File;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let file = File::open("pages").await?;
+    /// let mut page = [0; 4096];
+    /// file.read_exact_at(&mut page, 4096).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
         if context::is_ours() {
             let site = site!("fs::File::read_exact_at");
@@ -124,6 +150,18 @@ impl File {
     ///
     /// As [`write_at`](Self::write_at); a part may have been written then. `WriteZero` if the
     /// kernel takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use threadlet::fs::File;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let file = File::create("pages").await?;
+    /// file.write_all_at(&[7; 4096], 4096).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
         if context::is_ours() {
             self.settled().await?;

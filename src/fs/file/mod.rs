@@ -95,6 +95,22 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::open`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::io::AsyncReadExt;
+    /// use threadlet::fs::File;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// threadlet::block_on(async {
+    ///     let mut text = String::new();
+    ///     File::open("/etc/hosts").await?.read_to_string(&mut text).await?;
+    ///     assert!(!text.is_empty());
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
     pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
         OpenOptions::new().read(true).open(path).await
     }
@@ -109,6 +125,19 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::create`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use futures::io::AsyncWriteExt;
+    /// use threadlet::fs::File;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let mut file = File::create("notes.txt").await?;
+    /// file.write_all(b"the kernel has it when this returns").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(true).open(path).await
     }
@@ -123,6 +152,19 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::create_new`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use threadlet::fs::File;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// // A lock that only one process can make.
+    /// let lock = File::create_new("app.lock").await?;
+    /// # drop(lock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create_new(true).open(path).await
     }
@@ -196,6 +238,20 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::sync_data`]; that of a cancelled write that has failed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use futures::io::AsyncWriteExt;
+    /// use threadlet::fs::File;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let mut file = File::create("journal").await?;
+    /// file.write_all(b"a record").await?;
+    /// file.sync_data().await?; // and now the device has it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn sync_data(&self) -> io::Result<()> {
         self.written().await?;
         self.call(site!("fs::File::sync_data"), std::fs::File::sync_data).await
