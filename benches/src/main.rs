@@ -26,6 +26,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use engine::Engine;
+use predict::Predict;
+use suite::Options;
+
 /// Measures threadlet beside its peers.
 #[derive(Debug, Parser)]
 #[command(name = "threadlet-bench")]
@@ -37,9 +41,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The engine: regions, hand-off, scheduler, idle.
-    Engine(engine::Options),
+    Engine(Options<Engine>),
     /// Calls that block often or seldom; files.
-    Predict(predict::Options),
+    Predict(Options<Predict>),
 }
 
 fn main() -> ExitCode {
@@ -48,8 +52,8 @@ fn main() -> ExitCode {
         eprintln!("the timer slack stays as it is: {error}");
     }
     match command {
-        Command::Engine(options) => engine::run(&options),
-        Command::Predict(options) => predict::run(&options),
+        Command::Engine(options) => suite::run(&options),
+        Command::Predict(options) => suite::run(&options),
     }
 }
 

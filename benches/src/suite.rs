@@ -1,19 +1,32 @@
 //! A named list of figures, measured under each detector and printed as one table.
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::builder::PossibleValuesParser;
 use threadlet::runtime::{Builder, Detector};
 
 use crate::harness::{Plan, watch};
 use crate::report::{Column, Report, Row};
 
-/// How long to measure, and what to make of it.
+/// Measures under one detector.
+pub(crate) type Figure = fn(&Plan) -> Vec<Row>;
+
+/// A list of figures, each with its name on the command line.
+pub(crate) trait Suite {
+    const FIGURES: &'static [(&'static str, Figure)];
+}
+
+/// What to measure, and how long.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Measure {
+pub(crate) struct Options<S: Suite> {
+    /// Only these figures
+    #[arg(value_parser = PossibleValuesParser::new(S::FIGURES.iter().map(|(name, _)| *name)))]
+    figures: Vec<String>,
     /// A smoke run of some seconds: shows that everything runs, not how fast
     #[arg(long)]
     quick: bool,
@@ -23,22 +36,8 @@ pub(crate) struct Measure {
     /// Exit with status 1 if a bar is not met
     #[arg(long)]
     check: bool,
-}
-
-/// Measures under one detector.
-pub(crate) type Figure = fn(&Plan) -> Vec<Row>;
-
-/// The names of figures, for the command line.
-pub(crate) const fn names<const N: usize>(
-    figures: &[(&'static str, Figure); N],
-) -> [&'static str; N] {
-    let mut names = [""; N];
-    let mut nth = 0;
-    while nth < N {
-        names[nth] = figures[nth].0;
-        nth += 1;
-    }
-    names
+    #[arg(skip)]
+    suite: PhantomData<S>,
 }
 
 /// No figure under one detector takes half as long; more is a hang.
@@ -47,12 +46,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Something is broken: a figure panicked.
 const BROKEN: u8 = 2;
 
-/// Measures those that are `wanted` (all, if none is named), prints, and says how it went.
-pub(crate) fn run(
-    figures: &[(&'static str, Figure)],
-    wanted: &[String],
-    measure: &Measure,
-) -> ExitCode {
+/// Measures the figures that are named (all, if none is), prints, and says how it went.
+pub(crate) fn run<S: Suite>(options: &Options<S>) -> ExitCode {
     if std::env::var_os("THREADLET_DETECTOR").is_some_and(|word| !word.is_empty()) {
         eprintln!("THREADLET_DETECTOR is set: it would override the detectors to be compared");
         return ExitCode::from(BROKEN);
@@ -61,20 +56,20 @@ pub(crate) fn run(
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let columns = columns();
     let (says, begins) = mpsc::channel();
-    let rounds = u32::from(measure.rounds.unwrap_or(0));
+    let rounds = u32::from(options.rounds.unwrap_or(0));
     let limit = LIMIT.max(Duration::from_secs(20) * rounds);
     let watchdog = thread::spawn(move || watch(&begins, limit));
     let mut report = Report::default();
-    for (name, figure) in figures {
-        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+    for (name, figure) in S::FIGURES {
+        if !options.figures.is_empty() && !options.figures.iter().any(|wanted| wanted == name) {
             continue;
         }
         for &(column, detector) in &columns {
             let title = format!("{name} [{detector:?}]");
             eprintln!("{:6.1} s  {title}", begin.elapsed().as_secs_f64());
             let _ = says.send(title.clone());
-            let rounds = measure.rounds.map(usize::from);
-            let plan = Plan { quick: measure.quick, rounds, workers, detector };
+            let rounds = options.rounds.map(usize::from);
+            let plan = Plan { quick: options.quick, rounds, workers, detector };
             match catch_unwind(AssertUnwindSafe(|| figure(&plan))) {
                 Ok(rows) => report.add(name, column, rows),
                 Err(payload) => report.add_broken(title, text_of(payload.as_ref())),
@@ -94,7 +89,7 @@ pub(crate) fn run(
     );
     match (report.is_broken(), report.lost()) {
         (true, _) => ExitCode::from(BROKEN),
-        (false, lost) if lost > 0 && measure.check => ExitCode::from(1),
+        (false, lost) if lost > 0 && options.check => ExitCode::from(1),
         _ => ExitCode::SUCCESS,
     }
 }
