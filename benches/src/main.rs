@@ -1,8 +1,8 @@
 //! threadlet beside its peers, in one process and one run.
 //!
-//! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict` another): each
-//! figure, its bar, what was measured with `Detector::Perf` and with `Detector::Monitor`, and
-//! whether the bar was met.
+//! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict` and `handlers`
+//! print others): each figure, its bar, what was measured with `Detector::Perf` and with
+//! `Detector::Monitor`, and whether the bar was met.
 //!
 //! What is the same for all figures: peers run in the same process with their default settings and
 //! as many workers as we have (one for each CPU); rounds are interleaved (ours, peer, ours,
@@ -13,6 +13,7 @@
 #![deny(unsafe_code)]
 
 mod engine;
+mod handlers;
 mod harness;
 mod peer;
 mod predict;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use engine::Engine;
+use handlers::Handlers;
 use predict::Predict;
 use suite::Options;
 
@@ -44,6 +46,11 @@ enum Command {
     Engine(Options<Engine>),
     /// Calls that block often or seldom; files.
     Predict(Options<Predict>),
+    /// A hyper server whose handlers sleep now and then.
+    Handlers(Options<Handlers>),
+    /// What `handlers` starts in a process of its own.
+    #[command(hide = true)]
+    Clients(handlers::Clients),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +61,14 @@ fn main() -> ExitCode {
     match command {
         Command::Engine(options) => suite::run(&options),
         Command::Predict(options) => suite::run(&options),
+        Command::Handlers(options) => suite::run(&options),
+        Command::Clients(options) => match handlers::run_clients(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("the clients: {error}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

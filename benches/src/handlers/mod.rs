@@ -1,0 +1,167 @@
+//! A server whose handlers sleep now and then, and say so or not.
+//!
+//! A `hyper` server answers small requests on 64 connections from the same machine. One request of a
+//! hundred has a handler that sleeps for 50 ms on its thread. That is a file that was not in memory,
+//! a name look-up, a lock: whatever somebody else's code does. It is the n-th request of all, for
+//! every side the same. What counts is how many requests are answered in a second, and how long the
+//! *others* take.
+//!
+//! Four sides take turns: both runtimes with a handler that just sleeps, ours with the call marked
+//! (`threadlet!`), tokio's with the call sent away (`spawn_blocking`; of a hundred requests the one
+//! that sleeps, which is the best that anybody could do who knew). A connection waits for its
+//! answer: with 64 of them no side can do more than 64 / (1 % of 50 ms) = 128,000 requests a second,
+//! and two workers that are stuck can do 4,000.
+//!
+//! The figure `never` is the same without requests that sleep: what the runtimes themselves cost.
+//!
+//! All sides have the same clients, in a process of their own (`clients`). The processor time is that
+//! of the server alone, while it counts.
+
+mod clients;
+mod server;
+
+pub(crate) use clients::{Options as Clients, run as run_clients};
+
+use crate::harness::{Plan, Samples};
+use crate::report::{Bar, Row, Unit};
+use crate::suite::{Figure, Suite};
+use crate::sys;
+use server::{Marked, Silent, SpawnBlocking, Way};
+
+type Ours = threadlet::runtime::Runtime;
+type Tokio = tokio::runtime::Runtime;
+
+const CONNECTIONS: usize = 64;
+
+/// Of so many requests one sleeps.
+const SLOW_EACH: u64 = 100;
+
+/// The list for the command line.
+#[derive(Debug)]
+pub(crate) struct Handlers;
+
+impl Suite for Handlers {
+    const FIGURES: &'static [(&'static str, Figure)] = &[("sleeps", sleeps), ("never", never)];
+}
+
+/// What rounds of one side measured.
+struct Side {
+    name: &'static str,
+    slow_each: u64,
+    rate: Samples,
+    median: Samples,
+    p99: Samples,
+    cpu: Samples,
+    threads: Samples,
+    clients: Samples,
+}
+
+impl Side {
+    fn new(name: &'static str, slow_each: u64) -> Side {
+        let [rate, median, p99, cpu, threads, clients] = [(); 6].map(|()| Samples::default());
+        Side { name, slow_each, rate, median, p99, cpu, threads, clients }
+    }
+
+    fn measure<W: Way>(&mut self, plan: &Plan, runtime: &W::Runtime) {
+        let mut clients = clients::Clients::start(&Clients {
+            address: server::start::<W>(runtime),
+            connections: CONNECTIONS,
+            slow_each: self.slow_each,
+            warm_up_ms: plan.size(300, 100),
+            length_ms: plan.size(1_000, 200),
+        });
+        clients.wait();
+        let cpu = sys::process_cpu_time();
+        clients.wait();
+        let cpu = sys::process_cpu_time() - cpu;
+        self.threads.push(sys::threads() as f64);
+        let answers = clients.answers();
+        self.rate.push(answers.count / answers.seconds);
+        self.median.push(answers.median_us);
+        self.p99.push(answers.p99_us);
+        self.cpu.push(cpu.as_secs_f64() * 1e6 / answers.count);
+        self.clients.push(answers.cpu_seconds / answers.seconds * 100.0);
+    }
+
+    fn told_rate(&self) -> String {
+        format!(
+            "{} {:.1} thousand requests/s ({:.1} us of CPU each, {:.0} threads, the clients at \
+             {:.0} % of a CPU)",
+            self.name,
+            self.rate.median() / 1000.0,
+            self.cpu.median(),
+            self.threads.median(),
+            self.clients.median(),
+        )
+    }
+
+    fn told_median(&self) -> String {
+        format!("{} {:.0} us", self.name, self.median.median())
+    }
+
+    fn told_p99(&self) -> String {
+        format!("{} {:.0} us", self.name, self.p99.median())
+    }
+}
+
+/// How one side compares with another: by its requests, and by the two latencies of the others.
+fn compare(names: [(&'static str, Bar); 3], ours: &Side, theirs: &Side) -> [Row; 3] {
+    let row = |nth: usize, samples: fn(&Side) -> &Samples, told: fn(&Side) -> String| {
+        let (what, bar) = names[nth];
+        let value = samples(ours).median() / samples(theirs).median();
+        let medians = [told(ours), told(theirs)].join(", ");
+        Row { what, bar, unit: Unit::Ratio, value, medians }
+    };
+    [
+        row(0, |side| &side.rate, Side::told_rate),
+        row(1, |side| &side.median, Side::told_median),
+        row(2, |side| &side.p99, Side::told_p99),
+    ]
+}
+
+fn sleeps(plan: &Plan) -> Vec<Row> {
+    let side = |name| Side::new(name, SLOW_EACH);
+    let [mut silent, mut marked, mut theirs, mut spawned] =
+        ["ours unmarked", "ours marked", "tokio unmarked", "tokio spawn_blocking"].map(side);
+    for _ in 0..plan.rounds(7) {
+        silent.measure::<Silent<Ours>>(plan, &plan.runtime());
+        theirs.measure::<Silent<Tokio>>(plan, &plan.tokio());
+        marked.measure::<Marked>(plan, &plan.runtime());
+        spawned.measure::<SpawnBlocking>(plan, &plan.tokio());
+    }
+    let unmarked = [
+        ("requests/s, unmarked: ours / tokio", Bar::AtLeast(10.0)),
+        ("p50 of the others, unmarked: ours / tokio", Bar::AtMost(1.0)),
+        ("p99 of the others, unmarked: ours / tokio", Bar::AtMost(0.1)),
+    ];
+    let told = [
+        ("requests/s, marked / spawn_blocking", Bar::AtLeast(1.0)),
+        ("p50 of the others, marked / spawn_blocking", Bar::AtMost(1.0)),
+        ("p99 of the others, marked / spawn_blocking", Bar::AtMost(1.0)),
+    ];
+    let untold = [
+        ("requests/s, ours unmarked / spawn_blocking", Bar::AtLeast(0.95)),
+        ("p50 of the others, ours unmarked / spawn_blocking", Bar::Open),
+        ("p99 of the others, ours unmarked / spawn_blocking", Bar::Open),
+    ];
+    let rows = [
+        compare(unmarked, &silent, &theirs),
+        compare(told, &marked, &spawned),
+        compare(untold, &silent, &spawned),
+    ];
+    rows.into_iter().flatten().collect()
+}
+
+fn never(plan: &Plan) -> Vec<Row> {
+    let [mut ours, mut theirs] = ["ours", "tokio"].map(|name| Side::new(name, 0));
+    for _ in 0..plan.rounds(7) {
+        ours.measure::<Silent<Ours>>(plan, &plan.runtime());
+        theirs.measure::<Silent<Tokio>>(plan, &plan.tokio());
+    }
+    let names = [
+        ("requests/s: ours / tokio", Bar::AtLeast(0.95)),
+        ("p50: ours / tokio", Bar::AtMost(1.1)),
+        ("p99: ours / tokio", Bar::AtMost(1.2)),
+    ];
+    compare(names, &ours, &theirs).into()
+}
