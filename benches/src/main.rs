@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict` and `handlers`
 //! print others): each figure, its bar, what was measured with `Detector::Perf` and with
-//! `Detector::Monitor`, and whether the bar was met.
+//! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
 //!
 //! What is the same for all figures: peers run in the same process with their default settings and
 //! as many workers as we have (one for each CPU); rounds are interleaved (ours, peer, ours,
@@ -18,11 +18,13 @@ mod harness;
 mod peer;
 mod predict;
 mod report;
+mod rings;
 mod suite;
 #[allow(unsafe_code, reason = "the one seam to the operating system")]
 mod sys;
 mod workload;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +50,8 @@ enum Command {
     Predict(Options<Predict>),
     /// A hyper server whose handlers sleep now and then.
     Handlers(Options<Handlers>),
+    /// What the detectors' tools cost on this kernel, and how soon an edge comes.
+    Rings(rings::Options),
     /// What `handlers` starts in a process of its own.
     #[command(hide = true)]
     Clients(handlers::Clients),
@@ -62,14 +66,14 @@ fn main() -> ExitCode {
         Command::Engine(options) => suite::run(&options),
         Command::Predict(options) => suite::run(&options),
         Command::Handlers(options) => suite::run(&options),
-        Command::Clients(options) => match handlers::run_clients(&options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("the clients: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::Rings(options) => ended(rings::run(options)),
+        Command::Clients(options) => ended(handlers::run_clients(&options)),
     }
+}
+
+fn ended(result: io::Result<()>) -> ExitCode {
+    let said = result.inspect_err(|error| eprintln!("it cannot be measured here: {error}"));
+    said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

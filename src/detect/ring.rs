@@ -220,6 +220,4 @@ fn judge(header: RecordHeader) -> Look {
 }
 
 #[cfg(test)]
-mod measure;
-#[cfg(test)]
 mod tests;

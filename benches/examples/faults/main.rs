@@ -23,7 +23,7 @@ mod load;
 mod peers;
 mod plot;
 #[allow(unsafe_code, dead_code, reason = "the benchmarks' seam to the kernel; they use more of it")]
-#[path = "../../src/sys.rs"]
+#[path = "../../src/sys/mod.rs"]
 mod sys;
 
 use std::error::Error;

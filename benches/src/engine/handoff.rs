@@ -32,7 +32,8 @@ use threadlet::threadlet;
 use crate::harness::{Plan, Samples, now_ns, spin};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
-use crate::sys::{Epoll, SwitchEvent};
+use crate::sys::epoll::Epoll;
+use crate::sys::perf::{PAIR_BYTES, SwitchEvent};
 
 /// Between two blocks.
 const APART: Duration = Duration::from_micros(300);
@@ -200,7 +201,7 @@ fn bare_edges(count: usize) -> io::Result<Samples> {
         let bare = bare.clone();
         move || -> io::Result<()> {
             // Not closed before the watcher has ended: the descriptor is in its epoll.
-            let event = SwitchEvent::open()?;
+            let event = SwitchEvent::open(PAIR_BYTES)?;
             let (started, go) = mpsc::channel::<()>();
             let _ = ready.send((event.raw_fd(), started));
             let _ = go.recv();

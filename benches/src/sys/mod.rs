@@ -1,0 +1,48 @@
+//! The few calls to the kernel that the standard library does not have: clocks, a thread's schedule,
+//! and a bare perf event with its epoll.
+
+pub(crate) mod epoll;
+pub(crate) mod perf;
+pub(crate) mod thread;
+
+use std::io;
+use std::ptr;
+use std::time::Duration;
+
+fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+/// Sets the slack of the calling thread's timers to 1 ns; threads started afterwards inherit it.
+pub(crate) fn tighten_timers() -> io::Result<()> {
+    let slack_ns: libc::c_ulong = 1;
+    // SAFETY: the operation takes one number and touches no memory of ours.
+    check(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns, 0, 0, 0) }).map(drop)
+}
+
+/// Sleeps in one system call, which is one block.
+pub(crate) fn nanosleep(duration: Duration) {
+    let time = libc::timespec {
+        tv_sec: duration.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(duration.subsec_nanos() as i32),
+    };
+    // SAFETY: `time` outlives the call; the place for the remaining time may be null.
+    let _early = unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
+}
+
+/// The CPU time all threads of this process have used, those that have ended included.
+pub(crate) fn process_cpu_time() -> Duration {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID).expect("every Linux has a CPU clock per process")
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+fn clock(clock: libc::clockid_t) -> io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write for the length of the call.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
