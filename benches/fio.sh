@@ -11,10 +11,10 @@
 #   SIZE=256m    how large the file is; it has to fit into memory for the cached reads
 #   ONLY=REGEX   only the workloads whose name matches
 #
-# It installs nothing. It needs: fio with the engines posixaio, libaio and io_uring (Debian: `apt-get
-# install fio`), a file system with O_DIRECT whose cached reads can be asked for (ext4, xfs; not
-# tmpfs), cargo, awk; and strace for the count of threads (without it, /proc is sampled). What is missing
-# is said, and that part left out.
+# It installs nothing. It needs: fio with the engines posixaio, libaio and io_uring (Debian:
+# `apt-get install fio`), a file system with O_DIRECT whose cached reads can be asked for (ext4, xfs;
+# not tmpfs), cargo, awk; and strace for the count of threads (without it, /proc is sampled). What is
+# missing is said, and that part left out.
 #
 # CPU is that of the whole process, all its threads included, less that of a run which does one
 # request; what the kernel does in its own threads and in interrupts is in nobody's figure.
@@ -88,7 +88,8 @@ measure() { # WORKLOAD OPTION...
     done
     for ((round = 0; round < rounds; round++)); do
         for engine in "${engines[@]}"; do
-            # Fields of fio's third terse format: requests a second, and milliseconds, of reads and writes.
+            # Fields of fio's third terse format: requests a second, and milliseconds, of reads and
+            # writes.
             cpu "$engine" "$@" --time_based --runtime="$each" |
                 awk -F';' -v idle="$(cat "$place/$name.$engine.idle")" '{
                     done = $8 * $9 / 1000 + $49 * $50 / 1000

@@ -7,8 +7,8 @@
 //! SQLite is a library of synchronous calls that mostly finds its pages in memory, and now and then
 //! waits for a disk or for a lock. So it is what `threadlet!` is for: each call runs right here.
 //!
-//! What compiles, and why: a `Connection` is `Send` and not `Sync`, so a task that *owns* one may be
-//! spawned, and one that keeps a `&Connection` across an `.await` may not. What stands inside
+//! What compiles, and why: a `Connection` is `Send` and not `Sync`, so a task that *owns* one may
+//! be spawned, and one that keeps a `&Connection` across an `.await` may not. What stands inside
 //! `threadlet!` crosses no await, so `threadlet!(audit(&connection))` is fine (see `audit_all`),
 //! and so is a `&Connection` lent by a pool for one call (see `Pool::with`). This is not:
 //!

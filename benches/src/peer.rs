@@ -32,66 +32,42 @@ pub(crate) trait Peer {
     }
 }
 
-impl Peer for threadlet::runtime::Runtime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        threadlet::runtime::Runtime::block_on(self, future)
-    }
+/// Our functions have tokio's names, so both are the same lines.
+macro_rules! peer {
+    ($library:ident) => {
+        impl Peer for $library::runtime::Runtime {
+            fn block_on<F: Future>(&self, future: F) -> F::Output {
+                $library::runtime::Runtime::block_on(self, future)
+            }
 
-    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send + 'static
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let task = threadlet::spawn(future);
-        async { task.await.expect("the task ends well") }
-    }
+            fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send + 'static
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                let task = $library::spawn(future);
+                async { task.await.expect("the task ends well") }
+            }
 
-    fn spawn_blocking<F, T>(f: F) -> impl Future<Output = T> + Send + 'static
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let task = threadlet::task::spawn_blocking(f);
-        async { task.await.expect("the closure ends well") }
-    }
+            fn spawn_blocking<F, T>(f: F) -> impl Future<Output = T> + Send + 'static
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                let task = $library::task::spawn_blocking(f);
+                async { task.await.expect("the closure ends well") }
+            }
 
-    fn yield_now() -> impl Future<Output = ()> + Send {
-        threadlet::task::yield_now()
-    }
+            fn yield_now() -> impl Future<Output = ()> + Send {
+                $library::task::yield_now()
+            }
 
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        threadlet::time::sleep(duration)
-    }
+            fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+                $library::time::sleep(duration)
+            }
+        }
+    };
 }
 
-impl Peer for tokio::runtime::Runtime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        tokio::runtime::Runtime::block_on(self, future)
-    }
-
-    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send + 'static
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let task = tokio::spawn(future);
-        async { task.await.expect("the task ends well") }
-    }
-
-    fn spawn_blocking<F, T>(f: F) -> impl Future<Output = T> + Send + 'static
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let task = tokio::task::spawn_blocking(f);
-        async { task.await.expect("the closure ends well") }
-    }
-
-    fn yield_now() -> impl Future<Output = ()> + Send {
-        tokio::task::yield_now()
-    }
-
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(duration)
-    }
-}
+peer!(threadlet);
+peer!(tokio);

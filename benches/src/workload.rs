@@ -1,4 +1,4 @@
-//! What several figures do: read a cached page, tick.
+//! What several figures do: read a cached page, draw a number, tick.
 
 use std::fs::File;
 use std::io::Write;
@@ -40,6 +40,23 @@ pub(crate) fn read_page(file: &File, nth: usize, page: &mut [u8; PAGE]) {
     let place = (nth % PAGES * PAGE) as u64;
     let read = file.read_at(page, place).expect("the page is there");
     assert_eq!(read, PAGE, "whole pages");
+}
+
+/// Numbers without a pattern: Marsaglia's xorshift, "Xorshift RNGs", 2003.
+pub(crate) struct Draw(u32);
+
+impl Draw {
+    /// Another sequence for each task.
+    pub(crate) fn new(task: usize) -> Draw {
+        Draw((task as u32 + 1).wrapping_mul(0x9E37_79B9))
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
 }
 
 /// How late, in microseconds, a sleep that should have ended by now ends.

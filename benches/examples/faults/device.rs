@@ -5,9 +5,9 @@
 //! request takes [`LATENCY`], [`DEPTH`] of them are under way at once, the others wait, first in
 //! first out. The thread's processor time is not counted as the runtime's.
 //!
-//! The first [`HOT`] pages are always there. The others form a ring: each is used once, in turn, and
-//! long before its turn comes again it is dropped. So a cold look-up always waits, from the first
-//! second of a run to the last.
+//! The first [`HOT`] pages are always there. The others form a ring: each is used once, in turn,
+//! and long before its turn comes again it is dropped. So a cold look-up always waits, from the
+//! first second of a run to the last.
 
 use std::collections::VecDeque;
 use std::fs::File;

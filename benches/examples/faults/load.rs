@@ -123,8 +123,8 @@ fn mixed(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Ticks every millisecond, and notes how late. A tick that falls into a standstill counts too, with
-/// what was left of it: otherwise a second without a tick would be one late tick among many.
+/// Ticks every millisecond, and notes how late. A tick that falls into a standstill counts too,
+/// with what was left of it: otherwise a second without a tick would be one late tick among many.
 async fn tick<P: Peer>(run: Duration) -> Vec<f64> {
     let begun = Instant::now();
     let mut late = Vec::new();

@@ -7,14 +7,14 @@
 //! ```
 //!
 //! Clients ask a server, each over a connection of its own (a channel in this process, so that what
-//! is measured is not a socket), and ask again when they are answered. A look-up adds up one page of
-//! a mapped file. Most pages are in memory; a touch of the others waits for the device (`device`).
-//! No call says so: that is what makes a mapped file dear to an async program. `peers` has the ways
-//! to deal with it, `load` the work, `plot` the picture.
+//! is measured is not a socket), and ask again when they are answered. A look-up adds up one page
+//! of a mapped file. Most pages are in memory; a touch of the others waits for the device
+//! (`device`). No call says so: that is what makes a mapped file dear to an async program. `peers`
+//! has the ways to deal with it, `load` the work, `plot` the picture.
 //!
 //! Each way has a runtime of its own in its turn, with as many workers and otherwise its default
-//! settings; rounds are interleaved, and what is printed are medians over rounds, and percentiles of
-//! all ticks. Every answer is checked.
+//! settings; rounds are interleaved, and what is printed are medians over rounds, and percentiles
+//! of all ticks. Every answer is checked.
 #![deny(unsafe_code)]
 
 #[allow(unsafe_code, reason = "a mapping, and the calls to the kernel that answer its faults")]

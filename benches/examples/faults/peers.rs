@@ -34,6 +34,24 @@ pub(crate) trait Way: 'static {
     fn look_up(store: &Arc<Store>, page: u32) -> impl Future<Output = u64> + Send;
 }
 
+/// The two functions of a `Peer` that are tokio's, or have tokio's names.
+macro_rules! tasks_of {
+    ($library:ident) => {
+        fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send
+        where
+            F: Future + Send + 'static,
+            F::Output: Send + 'static,
+        {
+            let task = $library::spawn(future);
+            async { task.await.expect("the task ends well") }
+        }
+
+        fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+            $library::time::sleep(duration)
+        }
+    };
+}
+
 /// Ours. Without `PERF` it is as where the kernel's records of context switches are not to be had,
 /// in most containers for instance: it finds blocked threads by looking.
 #[derive(Debug)]
@@ -54,18 +72,7 @@ impl<const PERF: bool> Peer for Ours<PERF> {
         runtime.block_on(runtime.spawn(future)).expect("the task ends well")
     }
 
-    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let task = threadlet::spawn(future);
-        async { task.await.expect("the task ends well") }
-    }
-
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        threadlet::time::sleep(duration)
-    }
+    tasks_of!(threadlet);
 }
 
 #[derive(Debug)]
@@ -82,18 +89,7 @@ impl Peer for Tokio {
         runtime.block_on(runtime.spawn(future)).expect("the task ends well")
     }
 
-    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let task = tokio::spawn(future);
-        async { task.await.expect("the task ends well") }
-    }
-
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(duration)
-    }
+    tasks_of!(tokio);
 }
 
 /// What `smol` is made of, put together as it does it, in as much as is used here.

@@ -59,8 +59,8 @@ pub(crate) struct Caption {
 impl Caption {
     pub(crate) fn of(load: Load) -> Caption {
         let line = format!(
-            "{} workers, {} clients; {} % of the look-ups wait {} ms or more for a page of a mapped \
-             file, from a device that reads {} at once",
+            "{} workers, {} clients; {} % of the look-ups wait {} ms or more for a page of a \
+             mapped file, from a device that reads {} at once",
             load.workers,
             load.clients,
             load.cold_percent,

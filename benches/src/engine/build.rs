@@ -1,8 +1,9 @@
 //! Building a runtime and dropping it, as a test suite does for each test.
 //!
 //! Both with their defaults and as many workers; tokio with its timers and its I/O, which ours
-//! always has. Each round is one life. One task runs in between and is waited for, so that a runtime that is not ready when
-//! `build` returns gains nothing. Dropping waits for the threads on both sides.
+//! always has. Each round is one life. One task runs in between and is waited for, so that a
+//! runtime that is not ready when `build` returns gains nothing. Dropping waits for the threads on
+//! both sides.
 
 use std::time::Instant;
 

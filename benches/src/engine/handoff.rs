@@ -4,11 +4,11 @@
 //! from the clock read in the region immediately before the blocking call to the first thing the
 //! other task does. The blocking call reads from an empty socket, so the sleep begins at once; the
 //! other task ends it by writing there. So nothing but the hand-off can let the other task run, and
-//! the time has no upper end that a time-out would set. Between two blocks the core works for 300 us
-//! (a task that yields), as in a server under load.
+//! the time has no upper end that a time-out would set. Between two blocks the core works for
+//! 300 us (a task that yields), as in a server under load.
 //!
-//! *Under perf* the block is preceded by several short regions, so that the ring is armed, and it is
-//! compared with the least that a perf event can do: a thread that blocks in the same way, and a
+//! *Under perf* the block is preceded by several short regions, so that the ring is armed, and it
+//! is compared with the least that a perf event can do: a thread that blocks in the same way, and a
 //! plain thread in `epoll_wait` on its event that notes the time. Bare and ours take turns.
 //!
 //! *After a quiet time* the same is measured once per round, after a second without a block: with

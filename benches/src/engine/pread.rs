@@ -1,8 +1,9 @@
 //! A 4 KiB `pread` of a cached page: through `threadlet!`, bare, and the two ways tokio has.
 //!
 //! All sides read the same file, page after page, from one spawned task, into a buffer that is not
-//! allocated per call (`spawn_blocking` sends it there and back, as its users do) and begins at a page's
-//! edge: how fast the kernel copies depends on where it copies to, by more than a region costs.
+//! allocated per call (`spawn_blocking` sends it there and back, as its users do) and begins at a
+//! page's edge: how fast the kernel copies depends on where it copies to, by more than a region
+//! costs.
 //!
 //! tokio's `block_in_place` gives its core away at the first call of a poll and has nothing left to
 //! give at the next ones: a loop of it that never yields measures a plain call. So it yields after

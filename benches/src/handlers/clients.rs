@@ -1,10 +1,10 @@
 //! The clients: one thread in a process of its own, the same for every side.
 //!
-//! The thread waits in one epoll for the answers on all connections. It asks again on each as soon as
-//! it is answered, so that a connection has one request under way, always. That is about the least
-//! that a client can cost; what it takes of a CPU is printed, because the server shares the machine
-//! with it. In a process of its own it has nothing to do with the runtimes: their threads, rings
-//! and signals, their allocator.
+//! The thread waits in one epoll for the answers on all connections. It asks again on each as soon
+//! as it is answered, so that a connection has one request under way, always. That is about the
+//! least that a client can cost; what it takes of a CPU is printed, because the server shares the
+//! machine with it. In a process of its own it has nothing to do with the runtimes: their threads,
+//! rings and signals, their allocator.
 //!
 //! The program starts itself again for this, with the hidden command `clients`. It tells its parent
 //! when the time begins that counts and when it ends, and then what came of it.
@@ -236,8 +236,8 @@ impl Connection {
     }
 }
 
-/// All answers are the same, and the next one comes only when it is asked for: so the end of the one
-/// is known by its body.
+/// All answers are the same, and the next one comes only when it is asked for: so the end of the
+/// one is known by its body.
 fn is_whole(answer: &[u8]) -> bool {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
     let length = answer.len().min(OK.len());

@@ -1,21 +1,21 @@
 //! A server whose handlers sleep now and then, and say so or not.
 //!
-//! A `hyper` server answers small requests on 64 connections from the same machine. One request of a
-//! hundred has a handler that sleeps for 50 ms on its thread. That is a file that was not in memory,
-//! a name look-up, a lock: whatever somebody else's code does. It is the n-th request of all, for
-//! every side the same. What counts is how many requests are answered in a second, and how long the
-//! *others* take.
+//! A `hyper` server answers small requests on 64 connections from the same machine. One request of
+//! a hundred has a handler that sleeps for 50 ms on its thread. That is a file that was not in
+//! memory, a name look-up, a lock: whatever somebody else's code does. It is the n-th request of
+//! all, for every side the same. What counts is how many requests are answered in a second, and how
+//! long the *others* take.
 //!
 //! Four sides take turns: both runtimes with a handler that just sleeps, ours with the call marked
 //! (`threadlet!`), tokio's with the call sent away (`spawn_blocking`; of a hundred requests the one
 //! that sleeps, which is the best that anybody could do who knew). A connection waits for its
-//! answer: with 64 of them no side can do more than 64 / (1 % of 50 ms) = 128,000 requests a second,
-//! and two workers that are stuck can do 4,000.
+//! answer: with 64 of them no side can do more than 64 / (1 % of 50 ms) = 128,000 requests a
+//! second, and two workers that are stuck can do 4,000.
 //!
 //! The figure `never` is the same without requests that sleep: what the runtimes themselves cost.
 //!
-//! All sides have the same clients, in a process of their own (`clients`). The processor time is that
-//! of the server alone, while it counts.
+//! All sides have the same clients, in a process of their own (`clients`). The processor time is
+//! that of the server alone, while it counts.
 
 mod clients;
 mod server;

@@ -35,13 +35,13 @@ pub(crate) trait Sockets: Peer + 'static {
 }
 
 macro_rules! sockets {
-    ($runtime:ty, $listener:ty, $stream:ty) => {
-        impl Sockets for $runtime {
-            type Listener = $listener;
-            type Stream = $stream;
+    ($library:ident) => {
+        impl Sockets for $library::runtime::Runtime {
+            type Listener = $library::net::TcpListener;
+            type Stream = $library::net::TcpStream;
 
             async fn listen() -> (Self::Listener, SocketAddr) {
-                let listener = <$listener>::bind("127.0.0.1:0").await.expect("a free port");
+                let listener = Self::Listener::bind("127.0.0.1:0").await.expect("a free port");
                 let address = listener.local_addr().expect("it is bound");
                 (listener, address)
             }
@@ -55,8 +55,8 @@ macro_rules! sockets {
     };
 }
 
-sockets!(threadlet::runtime::Runtime, threadlet::net::TcpListener, threadlet::net::TcpStream);
-sockets!(tokio::runtime::Runtime, tokio::net::TcpListener, tokio::net::TcpStream);
+sockets!(threadlet);
+sockets!(tokio);
 
 /// A way for a handler to sleep, on a runtime.
 pub(crate) trait Way: 'static {

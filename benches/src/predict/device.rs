@@ -1,9 +1,9 @@
-//! Random reads of 4 KiB that go to the device (`O_DIRECT`), thirty-two at once: in tasks of ours, in
-//! plain threads, and by io_uring.
+//! Random reads of 4 KiB that go to the device (`O_DIRECT`), thirty-two at once: in tasks of ours,
+//! in plain threads, and by io_uring.
 //!
-//! All sides read the same file, at places drawn by the same generator, for the same time; CPU time is
-//! that of the whole process. A read here nearly always blocks, so ours pays for a thread each, as
-//! the plain threads do; the question is what it pays beside.
+//! All sides read the same file, at places drawn by the same generator, for the same time; CPU time
+//! is that of the whole process. A read here nearly always blocks, so ours pays for a thread each,
+//! as the plain threads do; the question is what it pays beside.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,7 +20,7 @@ use crate::harness::{Plan, Samples};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
 use crate::sys;
-use crate::workload::{PAGE, Page};
+use crate::workload::{Draw, PAGE, Page};
 
 const DEPTH: usize = 32;
 const SIZE: usize = 256 << 20;
@@ -48,20 +48,9 @@ impl Work {
     }
 }
 
-/// Places without a pattern: Marsaglia's xorshift, "Xorshift RNGs", 2003.
-struct Draw(u32);
-
-impl Draw {
-    fn new(task: usize) -> Draw {
-        Draw((task as u32 + 1).wrapping_mul(0x9E37_79B9))
-    }
-
-    fn place(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        (self.0 as usize % (SIZE / PAGE) * PAGE) as u64
-    }
+/// Any page of the file.
+fn place(draw: &mut Draw) -> u64 {
+    (draw.next() as usize % (SIZE / PAGE) * PAGE) as u64
 }
 
 /// A file that is on the device, written once, opened past the cache. It has no name.
@@ -140,7 +129,7 @@ fn in_tasks(runtime: &threadlet::runtime::Runtime, work: Arc<Work>) {
             threadlet::spawn(async move {
                 let (mut draw, mut page, mut reads) = (Draw::new(task), Page::new(), 0);
                 while !work.is_over() {
-                    let place = draw.place();
+                    let place = place(&mut draw);
                     threadlet!(work.read(&mut page, place));
                     reads += 1;
                 }
@@ -160,7 +149,7 @@ fn in_threads(work: Arc<Work>) {
         std::thread::spawn(move || {
             let (mut draw, mut page, mut reads) = (Draw::new(task), Page::new(), 0);
             while !work.is_over() {
-                work.read(&mut page, draw.place());
+                work.read(&mut page, place(&mut draw));
                 reads += 1;
             }
             work.reads.fetch_add(reads, Ordering::Relaxed);
@@ -184,7 +173,7 @@ fn by_uring(work: Arc<Work>) {
                 let (mut draw, mut reads) = (Draw::new(task), 0);
                 let mut page: &'static mut [u8; PAGE] = &mut Box::leak(Page::new()).0;
                 while !work.is_over() {
-                    let compio::BufResult(read, back) = file.read_at(page, draw.place()).await;
+                    let compio::BufResult(read, back) = file.read_at(page, place(&mut draw)).await;
                     assert_eq!(read.expect("the page is there"), PAGE);
                     page = back;
                     reads += 1;

@@ -1,8 +1,8 @@
 //! Files through `fs`: a whole small file, a page of an open one, by one task and by many.
 //!
 //! Everything read is in memory. Ours and the bare call take turns in one task of ours; tokio reads
-//! in a task of its own runtime, and there ours is measured once more, as a program of tokio's would
-//! use it. compio is io_uring with its own runtime on one thread, which is all that it has.
+//! in a task of its own runtime, and there ours is measured once more, as a program of tokio's
+//! would use it. compio is io_uring with its own runtime on one thread, which is all that it has.
 
 use std::future::Future;
 use std::os::fd::AsRawFd;

@@ -1,7 +1,7 @@
 //! A closure that does nothing, sent off by a thread that is in no runtime, and waited for.
 //!
-//! The executor is the same few lines for both: it parks the thread until the future wakes it. What is
-//! measured is the way to another thread and back.
+//! The executor is the same few lines for both: it parks the thread until the future wakes it. What
+//! is measured is the way to another thread and back.
 
 use std::future::Future;
 use std::pin::pin;

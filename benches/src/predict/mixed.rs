@@ -22,7 +22,7 @@ use crate::harness::{Plan, Samples};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Unit};
 use crate::sys;
-use crate::workload::{PAGE, cached_file, late_us, read_page};
+use crate::workload::{Draw, PAGE, cached_file, late_us, read_page};
 
 const TASKS: usize = 64;
 const BLOCKED: Duration = Duration::from_micros(100);
@@ -78,18 +78,6 @@ impl Work {
     }
 }
 
-/// Numbers without a pattern: Marsaglia's xorshift, "Xorshift RNGs", 2003.
-struct Draw(u32);
-
-impl Draw {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0
-    }
-}
-
 /// A way to make calls on a runtime.
 trait Caller {
     type Runtime: Peer;
@@ -102,15 +90,11 @@ struct Ours;
 struct SpawnBlocking;
 struct BlockInPlace;
 
-fn draw(task: usize) -> Draw {
-    Draw((task as u32 + 1).wrapping_mul(0x9E37_79B9))
-}
-
 impl Caller for Ours {
     type Runtime = threadlet::runtime::Runtime;
 
     async fn calls(work: Arc<Work>, task: usize, yields: bool) -> u64 {
-        let (mut draw, mut page, mut calls) = (draw(task), [0; PAGE], 0);
+        let (mut draw, mut page, mut calls) = (Draw::new(task), [0; PAGE], 0);
         while !work.over.load(Ordering::Relaxed) {
             threadlet!(work.call(&mut draw, &mut page));
             calls += 1;
@@ -126,7 +110,7 @@ impl Caller for SpawnBlocking {
     type Runtime = tokio::runtime::Runtime;
 
     async fn calls(work: Arc<Work>, task: usize, yields: bool) -> u64 {
-        let (mut state, mut calls) = ((draw(task), Box::new([0; PAGE])), 0);
+        let (mut state, mut calls) = ((Draw::new(task), Box::new([0; PAGE])), 0);
         while !work.over.load(Ordering::Relaxed) {
             let work = work.clone();
             let call = tokio::task::spawn_blocking(move || {
@@ -147,7 +131,7 @@ impl Caller for BlockInPlace {
     type Runtime = tokio::runtime::Runtime;
 
     async fn calls(work: Arc<Work>, task: usize, yields: bool) -> u64 {
-        let (mut draw, mut page, mut calls) = (draw(task), [0; PAGE], 0);
+        let (mut draw, mut page, mut calls) = (Draw::new(task), [0; PAGE], 0);
         while !work.over.load(Ordering::Relaxed) {
             tokio::task::block_in_place(|| work.call(&mut draw, &mut page));
             calls += 1;
@@ -229,13 +213,16 @@ struct Run {
     length: Duration,
 }
 
+impl Run {
+    fn new(plan: &Plan, share: u32, yields: bool) -> Run {
+        let length = plan.size(Duration::from_millis(500), Duration::from_millis(50));
+        Run { share, yields, length }
+    }
+}
+
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let rows = SHARES.iter().map(|(share, names)| {
-        let run = Run {
-            share: *share,
-            yields: true,
-            length: plan.size(Duration::from_millis(500), Duration::from_millis(50)),
-        };
+        let run = Run::new(plan, *share, true);
         let [mut ours, mut spawned, mut in_place] = [(); 3].map(|()| Side::default());
         for _ in 0..plan.rounds(7) {
             ours.measure::<Ours>(&plan.runtime(), &run);
@@ -273,11 +260,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
 
 pub(crate) fn run_unyielding(plan: &Plan) -> Vec<Row> {
     let rows = SHARES.iter().map(|(share, names)| {
-        let run = Run {
-            share: *share,
-            yields: false,
-            length: plan.size(Duration::from_millis(500), Duration::from_millis(50)),
-        };
+        let run = Run::new(plan, *share, false);
         let [mut ours, mut in_place] = [(); 2].map(|()| Side::default());
         for _ in 0..plan.rounds(7) {
             ours.measure::<Ours>(&plan.runtime(), &run);

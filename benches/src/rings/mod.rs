@@ -1,6 +1,6 @@
-//! What the detectors' tools cost on this kernel, and how soon an edge comes: the tables of the page
-//! on detectors. It is the kernel that is measured, by bare calls; no runtime is built, and there is
-//! no bar. It wants a machine that has nothing else to do.
+//! What the detectors' tools cost on this kernel, and how soon an edge comes: the tables of the
+//! page on detectors. It is the kernel that is measured, by bare calls; no runtime is built, and
+//! there is no bar. It wants a machine that has nothing else to do.
 
 mod costs;
 mod edges;

@@ -1,5 +1,5 @@
-//! The few calls to the kernel that the standard library does not have: clocks, a thread's schedule,
-//! and a bare perf event with its epoll.
+//! The few calls to the kernel that the standard library does not have: clocks, a thread's
+//! schedule, and a bare perf event with its epoll.
 
 pub(crate) mod epoll;
 pub(crate) mod perf;
