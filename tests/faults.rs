@@ -271,7 +271,8 @@ fn perf_forbidden_on_pain_of_death_is_never_tried() {
     }
 }
 
-/// What is merely useful (spares moved to a CPU, long slices for hogs) is no reason to die.
+/// What is merely useful (long slices for hogs) is no reason to die; and nobody moves a thread to
+/// another CPU.
 #[test]
 fn what_is_merely_useful_is_not_tried_behind_a_filter() {
     let calls = [libc::SYS_sched_setaffinity, libc::SYS_sched_setattr, libc::SYS_sched_getattr];

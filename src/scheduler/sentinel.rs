@@ -67,7 +67,7 @@ fn look(shared: &Shared, id: SlotId, generation: u64) {
         let ring = slot.ring.lock().clone();
         if ring.is_some_and(|ring| ring.look() == Look::Blocked) {
             let claim = Claim { seat, seen, observed: id, cause: Cause::Blocked };
-            let _ = shared.retake_here(claim);
+            let _ = shared.retake(claim);
         }
     }
     slot.suspicion.settle(Suspect::Sentinel);

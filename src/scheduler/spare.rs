@@ -76,7 +76,6 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
         if let Some(seat) = thread.shared.pool.taken_for(thread.id) {
             listed = false;
             let core = thread.adopt(seat);
-            thread.slot.go_free();
             worker::run(thread, core, None);
         }
         let pool = &thread.shared.pool;
@@ -89,9 +88,6 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             fail_point!("add spare");
             listed = true;
             patience = keep_alive;
-            if thread.shared.detection.perf && thread.shared.may_tune_threads {
-                thread.slot.note_home();
-            }
             thread.become_spare();
             arrived(thread.shared, coming);
             continue;

@@ -118,7 +118,7 @@ pub(crate) struct Shared {
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
     /// No filter stood between us and the kernel when the process was asked: threads may be given
-    /// long slices, and under perf be moved to another CPU.
+    /// long slices.
     pub(crate) may_tune_threads: bool,
     /// The rings of the threads, once there is a sentinel to wait for them.
     pub(crate) edges: OnceLock<Arc<Edges>>,
@@ -225,21 +225,7 @@ impl Shared {
 
     /// A thief's claim; returns what became of it.
     pub(crate) fn retake(&self, claim: Claim) -> Retake {
-        self.retake_with(claim, false)
-    }
-
-    /// The same by a thread whose CPU has nothing better to do: the spare is woken on it. (Left to
-    /// itself the kernel picks another idle CPU, and the interrupt to wake that one costs more than
-    /// all the rest.)
-    pub(crate) fn retake_here(&self, claim: Claim) -> Retake {
-        self.retake_with(claim, self.may_tune_threads)
-    }
-
-    fn retake_with(&self, claim: Claim, here: bool) -> Retake {
-        let answer = self.ask_pool(|pool, todo| {
-            todo.here = here;
-            pool.retake(claim, todo)
-        });
+        let answer = self.ask_pool(|pool, todo| pool.retake(claim, todo));
         if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
             // The claim is good until the call returns, and the thread has to know of it then. (The
             // thief's own suspicion is not settled yet: there is no gap.)
@@ -266,12 +252,8 @@ impl Shared {
     }
 
     fn carry_out(&self, todo: Todo) {
-        for (spare, claim) in &todo.handed {
-            let slot = self.slots.get(*spare);
-            if todo.here {
-                slot.bring_here(|| self.pool.word(claim.seat).is_taken_for(*spare));
-            }
-            self.unpark(slot);
+        for (spare, _) in &todo.handed {
+            self.unpark(self.slots.get(*spare));
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(trace) = &self.trace {

@@ -11,7 +11,7 @@ use crate::observe::site::{CallCounts, Site};
 use crate::primitive::park::Parker;
 use crate::primitive::{Mutex, Padded, StaticRef};
 use crate::protocol::core::{SlotId, Suspicion};
-use crate::sys::thread::{Affinity, bring_here, set_slice};
+use crate::sys::thread::set_slice;
 
 /// The time slice of a thread that lost its core as a hog. Many times the kernel's default: where one
 /// hog follows another on a CPU, a thread that wakes can be some milliseconds late, and that is to
@@ -38,10 +38,6 @@ pub(crate) struct Slot {
     pub(crate) spawned_at: StaticRef<Location<'static>>,
     /// That task's number.
     pub(crate) task: AtomicU64,
-    /// Where the thread may run, as it was when it last became a spare.
-    home: Mutex<Option<Affinity>>,
-    /// It has been brought to one CPU, to start there; under the lock of `home`.
-    brought: AtomicBool,
     /// The thread was given long slices, as a hog.
     slowed: AtomicBool,
     /// Calls per site, by this slot's threads.
@@ -67,43 +63,12 @@ impl Slot {
             site: StaticRef::new(),
             spawned_at: StaticRef::new(),
             task: AtomicU64::new(0),
-            home: Mutex::new(None),
-            brought: AtomicBool::new(false),
             slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
             coreless: Coreless::new(),
             ring: Mutex::new(None),
             armed: AtomicBool::new(false),
             generation: AtomicU64::new(0),
-        }
-    }
-
-    /// By the thread, before it becomes a spare: a thief may bring it elsewhere.
-    pub(crate) fn note_home(&self) {
-        *self.home.lock() = Affinity::current().ok();
-    }
-
-    /// By a thief, before it unparks the thread: it shall wake on the caller's CPU. Unless it has
-    /// woken by itself meanwhile and runs: `still_sleeps` says whether the core still waits for it.
-    ///
-    /// The thread adopts its core first and comes to `go_free` then, both sides under one lock. So
-    /// either this comes first there, and is undone; or `go_free` does, and this sees the core adopted.
-    pub(crate) fn bring_here(&self, still_sleeps: impl FnOnce() -> bool) {
-        let home = self.home.lock();
-        let tid = self.tid.load(Ordering::Relaxed);
-        if home.as_ref().is_some_and(|home| still_sleeps() && bring_here(tid, home)) {
-            self.brought.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// By the thread, awake with a core: it may run anywhere again.
-    pub(crate) fn go_free(&self) {
-        let home = self.home.lock();
-        if self.brought.load(Ordering::Relaxed) {
-            self.brought.store(false, Ordering::Relaxed);
-            if let Some(home) = *home {
-                home.restore();
-            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::{check, check_long, timespec};
+use super::{check_long, timespec};
 
 /// The kernel's number of the calling thread.
 pub(crate) fn tid() -> i32 {
@@ -81,7 +81,7 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: the set is valid for its size and only read.
     let answer = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
-    check(answer).map(drop)
+    super::check(answer).map(drop)
 }
 
 /// The CPUs the calling thread may run on, ascending; never empty. Tests only.
@@ -90,47 +90,10 @@ pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
     let mut set = empty_cpu_set();
     // SAFETY: the set is ours to write, for its size.
     let answer = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
-    check(answer)?;
+    super::check(answer)?;
     // SAFETY: the index stays within the set.
     let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &set) };
     Ok((0..libc::CPU_SETSIZE as usize).filter(allowed).collect())
-}
-
-/// The CPUs that a thread may run on, and the one on which it said so.
-#[derive(Clone, Copy)]
-pub(crate) struct Affinity {
-    allowed: libc::cpu_set_t,
-    last: Option<usize>,
-}
-
-impl std::fmt::Debug for Affinity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Affinity").finish_non_exhaustive()
-    }
-}
-
-impl Affinity {
-    /// Where the calling thread may run.
-    pub(crate) fn current() -> io::Result<Affinity> {
-        let mut set = empty_cpu_set();
-        // SAFETY: the set is ours to write, for its size.
-        let answer = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
-        check(answer).map(|_| Affinity { allowed: set, last: current_cpu() })
-    }
-
-    /// Lets the calling thread run there again. Refused (the set of the process has changed
-    /// meanwhile), it may run wherever the process may.
-    pub(crate) fn restore(self) {
-        if apply(0, &self.allowed).is_err() {
-            let mut everywhere = empty_cpu_set();
-            for cpu in 0..libc::CPU_SETSIZE as usize {
-                // SAFETY: `cpu` is within the set.
-                unsafe { libc::CPU_SET(cpu, &mut everywhere) };
-            }
-            // The kernel leaves out what is not allowed. Nothing else is left to try.
-            let _ = apply(0, &everywhere);
-        }
-    }
 }
 
 /// How long a thread of this process may run before others of its priority have their turn, from
@@ -163,36 +126,7 @@ pub(crate) fn set_slice(tid: i32, slice: Option<Duration>) {
     let _hint = unsafe { libc::syscall(libc::SYS_sched_setattr, tid, &raw const attr, 0) };
 }
 
-fn apply(tid: i32, set: &libc::cpu_set_t) -> io::Result<()> {
-    // SAFETY: the set is valid for its size and only read.
-    let answer = unsafe { libc::sched_setaffinity(tid, size_of_val(set), set) };
-    check(answer).map(drop)
-}
-
-/// Confines a sleeping thread of this process, which may run on `home`, to the CPU that the caller
-/// runs on. `false`: nothing was changed, because it ran here last (the kernel will see that
-/// nothing of weight runs here now), there is no other CPU, or the kernel refused.
-pub(crate) fn bring_here(tid: i32, home: &Affinity) -> bool {
-    let Some(cpu) = current_cpu().filter(|cpu| home.last != Some(*cpu)) else { return false };
-    // SAFETY: `cpu` is within the set.
-    let allowed = unsafe { libc::CPU_ISSET(cpu, &home.allowed) };
-    // SAFETY: the set is valid.
-    let count = unsafe { libc::CPU_COUNT(&home.allowed) };
-    if !allowed || count < 2 {
-        return false;
-    }
-    let mut here = empty_cpu_set();
-    // SAFETY: `cpu` is within the set.
-    unsafe { libc::CPU_SET(cpu, &mut here) };
-    apply(tid, &here).is_ok()
-}
-
-fn current_cpu() -> Option<usize> {
-    // SAFETY: takes nothing and touches no memory of ours.
-    let cpu = unsafe { libc::sched_getcpu() };
-    usize::try_from(cpu).ok().filter(|cpu| *cpu < libc::CPU_SETSIZE as usize)
-}
-
+#[cfg(test)]
 fn empty_cpu_set() -> libc::cpu_set_t {
     // SAFETY: a plain bit set, for which all zeros is the empty set.
     unsafe { std::mem::zeroed() }
@@ -202,39 +136,6 @@ fn empty_cpu_set() -> libc::cpu_set_t {
 mod tests {
     use super::*;
     use std::time::Instant;
-
-    #[test]
-    fn a_thread_that_was_brought_here_runs_here_and_can_go_back() {
-        if allowed_cpus().unwrap().len() < 2 {
-            return;
-        }
-        let (tell, told) = std::sync::mpsc::channel();
-        let (go, wait) = std::sync::mpsc::channel();
-        let other = std::thread::spawn(move || {
-            let home = Affinity::current().unwrap();
-            tell.send((tid(), home)).unwrap();
-            wait.recv().unwrap();
-            let confined = allowed_cpus().unwrap();
-            home.restore();
-            (confined, allowed_cpus().unwrap())
-        });
-        let (tid, home) = told.recv().unwrap();
-        let from = |cpu: usize| {
-            let bring = move || {
-                pin_to(cpu).unwrap();
-                bring_here(tid, &home)
-            };
-            std::thread::spawn(bring).join().unwrap()
-        };
-        let last = home.last.unwrap();
-        let away = allowed_cpus().unwrap().into_iter().find(|cpu| *cpu != last).unwrap();
-        assert!(!from(last), "it ran there, and needs nothing");
-        assert!(from(away));
-        go.send(()).unwrap();
-        let (confined, restored) = other.join().unwrap();
-        assert_eq!(confined, [away]);
-        assert_eq!(restored, allowed_cpus().unwrap());
-    }
 
     #[test]
     fn a_sleep_counts_and_a_yield_does_not() {

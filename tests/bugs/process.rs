@@ -179,7 +179,7 @@ fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
     if !is_child("a_preempted_thread_is_not_taken_for_a_blocked_one") {
         return;
     }
-    stay_on_one_cpu();
+    stay_on_one_cpu(0);
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .hog_after(Duration::from_secs(3600))
@@ -224,21 +224,55 @@ fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
     rivals.into_iter().for_each(|rival| rival.join().unwrap());
 }
 
-fn stay_on_one_cpu() {
-    // SAFETY: all zeros is an empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the struct outlives the call.
-    let now = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
-    assert_eq!(now, 0);
-    // SAFETY: the number is within the set.
-    let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) });
-    // SAFETY: all zeros is an empty set.
-    let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the number is within the set.
-    unsafe { libc::CPU_SET(first.expect("some CPU is allowed"), &mut one) };
-    // SAFETY: the struct outlives the call.
-    let pinned = unsafe { libc::sched_setaffinity(0, size_of_val(&one), &raw const one) };
-    assert_eq!(pinned, 0);
+/// A spare was moved to a CPU and back again, and "back" was what had been allowed before somebody
+/// (`taskset -a -p`) allowed less. Not every spare was on the other CPU before, hence some rounds.
+#[test]
+fn where_threads_may_run_is_left_as_it_was_set() {
+    if !is_child("where_threads_may_run_is_left_as_it_was_set") {
+        return;
+    }
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let all = os::allowed_cpus(0);
+    for _ in 0..5 {
+        each_thread(|tid| _ = os::allow_cpus(tid, &all));
+        blocks_now_and_then(&runtime);
+        each_thread(stay_on_one_cpu);
+        blocks_now_and_then(&runtime);
+        each_thread(|tid| assert_eq!(os::allowed_cpus(tid).len(), 1, "thread {tid}"));
+    }
+    assert!(runtime.metrics().handoffs_blocked > 0, "{:#?}", runtime.metrics());
+}
+
+/// Calls `call` with the number of each thread of this process.
+fn each_thread(call: impl Fn(i32)) {
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        call(thread.unwrap().file_name().to_str().unwrap().parse().unwrap());
+    }
+}
+
+/// Sixteen tasks that make short calls, and every now and then one that sleeps.
+fn blocks_now_and_then(runtime: &threadlet::runtime::Runtime) {
+    let blocks = |first: usize| async move {
+        for nth in first..first + 100 {
+            for _ in 0..5 {
+                threadlet!(std::hint::black_box(1));
+            }
+            threadlet!(if nth % 3 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            });
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let tasks: Vec<_> = (0..16).map(|task| runtime.spawn(blocks(task))).collect();
+    for task in tasks {
+        in_time(runtime, "the task ends", task).unwrap();
+    }
+}
+
+/// The thread with this number; 0 is the calling one.
+fn stay_on_one_cpu(tid: i32) {
+    let first = &os::allowed_cpus(tid)[..1];
+    assert!(os::allow_cpus(tid, first), "thread {tid}");
 }
 
 /// tokio issue 2466. A read of the standard input was pending on a thread of the runtime, and the

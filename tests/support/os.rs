@@ -108,6 +108,32 @@ pub(crate) fn thread_names() -> Vec<String> {
     tasks.filter_map(name).collect()
 }
 
+/// The CPUs that a thread of this process may run on, ascending; 0 is the calling one.
+pub(crate) fn allowed_cpus(tid: i32) -> Vec<usize> {
+    // SAFETY: a plain bit set, for which all zeros is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours to write, for its size.
+    let got = unsafe { libc::sched_getaffinity(tid, size_of_val(&set), &raw mut set) };
+    assert_eq!(got, 0, "thread {tid}: {}", io::Error::last_os_error());
+    // SAFETY: the number stays within the set.
+    let allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    (0..libc::CPU_SETSIZE as usize).filter(allowed).collect()
+}
+
+/// Lets such a thread run there and nowhere else; whether the kernel took it.
+pub(crate) fn allow_cpus(tid: i32, cpus: &[usize]) -> bool {
+    // SAFETY: a plain bit set, for which all zeros is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for cpu in cpus {
+        assert!(*cpu < libc::CPU_SETSIZE as usize);
+        // SAFETY: the number is within the set.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
+    // SAFETY: the set is valid for its size and only read.
+    let answer = unsafe { libc::sched_setaffinity(tid, size_of_val(&set), &raw const set) };
+    answer == 0
+}
+
 /// Has the command run on one CPU, the first that this process may use.
 pub(crate) fn pinned(command: &mut Command) -> &mut Command {
     let pin = || {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Computing, Options};
 use crate::harness::{Samples, ns_each};
 use crate::sys::perf::{PAIR_BYTES, SwitchEvent};
-use crate::sys::thread::{self, Cpus, Stat, cpu_time_of, set_slice, sleeps};
+use crate::sys::thread::{Stat, cpu_time_of, set_slice, sleeps};
 
 pub(super) fn run(options: Options) -> io::Result<()> {
     println!("the price of a tool, on the thread that uses it (median)");
@@ -39,12 +39,7 @@ pub(super) fn run(options: Options) -> io::Result<()> {
         set_slice(tid, Duration::ZERO)
     })?;
     suspect.stop();
-    let (myself, home) = (thread::tid(), Cpus::allowed()?);
-    let one = home.first();
-    say("confine a thread to a CPU, and set it free", 500, 4, &mut || {
-        one.confine(myself)?;
-        home.confine(myself)
-    })
+    Ok(())
 }
 
 /// The median of many runs of `batch` calls each, in nanoseconds a call.

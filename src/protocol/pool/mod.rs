@@ -77,8 +77,6 @@ pub(crate) struct Todo {
     pub(crate) granted: Vec<Waker>,
     /// The monitor should make a spare.
     pub(crate) want_spare: bool,
-    /// The caller's CPU falls free: the spares had best run there.
-    pub(crate) here: bool,
 }
 
 #[derive(Debug)]
