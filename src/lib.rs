@@ -100,7 +100,7 @@ compile_error!(
      tells of them"
 );
 
-// From the bottom up; a room names only those above it here (`tests/layers.rs`).
+// From the bottom up; a room names only those before it here (`tests/layers.rs`).
 #[allow(unsafe_code, reason = "the one seam to the operating system")]
 mod sys;
 

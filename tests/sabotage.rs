@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use threadlet::runtime::{Builder, Runtime};
+use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::threadlet;
 
 /// Long enough for a loaded machine; what is lost is lost for ever.
@@ -125,4 +125,46 @@ fn a_spawn_after_a_rescue_loses_no_task() {
     }
     assert_eq!(done.load(Ordering::Relaxed), ROUNDS * TASKS * 9);
     finish(runtime);
+}
+
+/// The story: each task spawns its successor, into the LIFO slot, and then blocks, so that the core
+/// changes hands after each poll. A thread that counted for itself how many tasks it has taken from the
+/// slot would begin anew each time, and what stands in the queue would never run.
+#[test]
+fn the_queue_has_its_turn_on_a_core_that_changes_hands() {
+    static LINKS: AtomicUsize = AtomicUsize::new(0);
+    static END: AtomicBool = AtomicBool::new(false);
+    const TURNS: usize = 1_000;
+
+    fn link(plants: Option<mpsc::Sender<usize>>) {
+        threadlet::spawn(async move {
+            let nth = LINKS.fetch_add(1, Ordering::SeqCst);
+            if END.load(Ordering::SeqCst) || nth > 3 * TURNS {
+                return;
+            }
+            let plants = plants.and_then(|ran| {
+                if nth < TURNS {
+                    return Some(ran);
+                }
+                for _ in 0..4 {
+                    let ran = ran.clone();
+                    threadlet::spawn(async move {
+                        let _ = ran.send(LINKS.load(Ordering::SeqCst) - nth);
+                    });
+                }
+                None
+            });
+            link(plants);
+            threadlet!(will_block; std::thread::sleep(Duration::from_micros(50)));
+        });
+    }
+
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).min_spare_threads(16).detector(Detector::Off);
+    let runtime = builder.build().unwrap();
+    let (ran, wait) = mpsc::channel();
+    runtime.spawn(async move { link(Some(ran)) });
+    let latest = wait.iter().max().expect("four tasks were planted");
+    END.store(true, Ordering::SeqCst);
+    assert!(latest < 200, "the last of four queued tasks ran {latest} links later");
 }

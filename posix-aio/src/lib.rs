@@ -5,7 +5,7 @@
 //! it. What would block goes to threadlet's pump. See `docs/internals/posix-aio.md` for what is
 //! promised to programs.
 //!
-//! The modules from the bottom to the top. Each names only what stands above it in the list, and
+//! The modules from the bottom to the top. Each names only what stands before it in the list, and
 //! `tests/layers.rs` fails where one does not.
 //!
 //! | module | what it is |

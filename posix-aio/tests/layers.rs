@@ -1,5 +1,5 @@
 //! The modules form a list without circles: the table in `src/lib.rs`, from the bottom to the top.
-//! A module names only what stands above it in that table.
+//! A module names only what stands before it in that table.
 
 #[path = "../../tests/support/layers/mod.rs"]
 mod layers;

@@ -1,13 +1,20 @@
 //! The core in the hands of a thread, and who may touch what belongs to it.
 //!
-//! A [`HeldCore`] is the proof that this thread holds a core: what only a holder may do is a method of
-//! it. There is one for each time the core's word goes to `HELD`, it cannot be copied, and lending the
-//! core or putting it to sleep takes it away. So a thread that has run foreign code, and may have lost
-//! its core meanwhile, has to look what it has now before it can push a task.
+//! A [`HeldCore`] stands for a core that this thread holds: what only a holder may do is a method of it.
+//! There is one for each time the core's word goes to `HELD`; it cannot be copied, nor sent to another
+//! thread, and lending the core or putting it to sleep takes it away. So a thread that has run foreign
+//! code, and may have lost its core meanwhile, has to look what it has now before it can push a task.
+//!
+//! It guards against forgetting, not against forging. What makes it true is that the edges of a core's
+//! word are taken in this file and nowhere else (but by the builder, for a first thread, and by the
+//! pool, which retakes), each for a core that is this thread's to take: retaken for it (`adopt`), or taken
+//! off the idle list or from home by the caller (`claim`).
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use std::{mem, ptr};
 
 use super::thread::Thread;
 use crate::primitive::failpoint::fail_point;
@@ -22,9 +29,15 @@ use crate::spawned::Runnable;
 pub(crate) struct HeldCore<'a> {
     index: usize,
     seat: &'a Seat,
+    /// It stays with its thread.
+    thread: PhantomData<*const ()>,
 }
 
 impl<'a> HeldCore<'a> {
+    fn new(index: usize, seat: &'a Seat) -> Self {
+        HeldCore { index, seat, thread: PhantomData }
+    }
+
     /// Which seat's core it is.
     pub(crate) fn index(&self) -> usize {
         self.index
@@ -55,6 +68,22 @@ struct Had<'a> {
     index: usize,
     seat: &'a Seat,
     word: &'a CoreWord,
+}
+
+impl Had<'_> {
+    /// The thread holds its core no longer. The token must be that of this core.
+    #[inline]
+    fn give_up(&self, core: HeldCore<'_>) {
+        assert!(ptr::eq(self.seat, core.seat), "a thread lends the core that it holds");
+        mem::forget(core);
+    }
+}
+
+impl Drop for HeldCore<'_> {
+    fn drop(&mut self) {
+        // Nobody would run its tasks any more.
+        debug_assert!(std::thread::panicking(), "a held core is lent, or put to sleep");
+    }
 }
 
 /// What a thread knows of its core. The thread changes it by the edges of `docs/internals/handoff.md`,
@@ -123,13 +152,15 @@ impl<'a> Thread<'a> {
         if self.traced {
             self.core.since.set(Instant::now());
         }
-        HeldCore { index, seat }
+        HeldCore::new(index, seat)
     }
 
     /// Puts the held core to sleep under this thread's name, or under nobody's.
     pub(crate) fn park(&self, core: HeldCore<'_>, slot: SlotId) {
-        let had = self.core.had.get().expect("who holds a core has one");
-        debug_assert_eq!(had.index, core.index);
+        let had = self.core.had.get();
+        // A child that was forked in a signal handler, between two polls, has none.
+        let Some(had) = had else { return mem::forget(core) };
+        had.give_up(core);
         had.word.park(self.core.word.get(), slot);
         self.trace_core(had.index, None);
         self.drop_core();
@@ -138,8 +169,10 @@ impl<'a> Thread<'a> {
     /// A poll begins: whoever sees this thread blocked may take its core.
     #[inline]
     pub(crate) fn lend(&self, core: HeldCore<'_>) {
-        let had = self.core.had.get().expect("who holds a core has one");
-        debug_assert_eq!(had.index, core.index);
+        let had = self.core.had.get();
+        // A child that was forked in a signal handler, between two polls, has none.
+        let Some(had) = had else { return mem::forget(core) };
+        had.give_up(core);
         self.core.word.set(had.word.lend(self.core.word.get()));
     }
 
@@ -155,7 +188,7 @@ impl<'a> Thread<'a> {
         match had.word.reclaim(lent) {
             Ok(held) => {
                 self.core.word.set(held);
-                Some(HeldCore { index: had.index, seat: had.seat })
+                Some(HeldCore::new(had.index, had.seat))
             }
             Err(Lost) => {
                 self.lose();
@@ -188,7 +221,7 @@ impl<'a> Thread<'a> {
     pub(super) fn core_in_hand(&self) -> Option<InHand<'_, 'a>> {
         if cfg!(threadlet_break = "push-while-lent") {
             let had = self.core.had.get()?;
-            let core = Some(HeldCore { index: had.index, seat: had.seat });
+            let core = Some(HeldCore::new(had.index, had.seat));
             return Some(InHand { thread: self, core });
         }
         fail_point!("reclaim to push");
@@ -232,11 +265,10 @@ impl Drop for InHand<'_, '_> {
     #[inline]
     fn drop(&mut self) {
         fail_point!("pushed");
+        let Some(core) = self.core.take() else { return };
         if cfg!(threadlet_break = "push-while-lent") {
-            return;
+            return mem::forget(core);
         }
-        if let Some(core) = self.core.take() {
-            self.thread.lend(core);
-        }
+        self.thread.lend(core);
     }
 }

@@ -9,8 +9,8 @@
 //!
 //! | event | effect |
 //! |---|---|
-//! | a call begins with the core lent, and the ring is neither armed nor refused | the stretch grows by one. Has it come to `STRETCH`, or is the thread warm: the ring is armed; if there is none, it is wanted |
-//! | the poll in which it was wanted is over | it is opened, disarmed, and shown to the sentinel |
+//! | an ordinary call begins with the core lent (not one that hands over first, or runs without a permit in sight), and the ring is neither armed nor refused | the stretch grows by one. Has it come to `STRETCH`, or is the thread warm: the ring is armed; if there is none, it is wanted |
+//! | the next task, behind the poll in which it was wanted | it is opened, disarmed, and shown to the sentinel |
 //! | there is no sentinel yet | the monitor is told to start one; the next call asks again |
 //! | the ring cannot be opened, too many are open, or there will be no sentinel | *refused*, for good: the thread stays with the monitor |
 //! | the thread goes to sleep with its core | the heat grows by one if the stretch has come to `STRETCH`, and shrinks by one if not; the stretch is 0 again; the ring is disarmed |
@@ -151,7 +151,6 @@ impl<'a> ThreadRing<'a> {
     /// opens another.
     fn abandon(&self) {
         self.shared.counters.ring_faults.fetch_add(1, Ordering::Relaxed);
-        self.slot.armed.store(false, Ordering::Relaxed);
         self.close();
     }
 
@@ -199,6 +198,7 @@ impl<'a> ThreadRing<'a> {
         if self.state.get() == State::Forgotten {
             return;
         }
+        debug_assert_ne!(self.state.get(), State::Armed, "disarmed before it is closed");
         if self.state.get() != State::Refused {
             self.state.set(State::Closed);
         }

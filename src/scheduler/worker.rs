@@ -78,8 +78,6 @@ struct Worker<'t, 'a> {
     thread: &'t Thread<'a>,
     /// It counts as searching: a push that sees it wakes nobody.
     searching: bool,
-    /// Tasks in a row that came from the LIFO slot.
-    lifo_streak: u32,
     /// When to look at timers and I/O.
     drive_at: Instant,
     /// Of the generator that picks whom to steal from.
@@ -97,7 +95,7 @@ impl<'t, 'a> Worker<'t, 'a> {
         thread.budget.refill();
         let now = Instant::now();
         let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
-        let mut worker = Worker { thread, searching: false, lifo_streak: 0, drive_at: now, seed };
+        let mut worker = Worker { thread, searching: false, drive_at: now, seed };
         let mut ready = Vec::new();
         thread.shared.driver_handle.expire(now, &mut ready);
         let core = worker.wake_all(Some(core), ready);
@@ -139,7 +137,7 @@ impl<'t, 'a> Worker<'t, 'a> {
     fn next_task(&mut self, core: &HeldCore<'_>, regular: bool) -> Option<Runnable> {
         let first = if regular { self.thread.shared.injector.pop() } else { None };
         first
-            .or_else(|| self.own_task(core))
+            .or_else(|| own_task(core))
             .or_else(|| injected(self.thread, core))
             .or_else(|| self.steal(core))
     }
@@ -155,18 +153,6 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
         let asks = tick.is_multiple_of(CLOCK) || self.thread.budget.is_half_spent();
         asks && Instant::now() >= self.drive_at
-    }
-
-    fn own_task(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
-        let seat = core.seat();
-        if self.lifo_streak < LIFO_STREAK {
-            if let Some(task) = seat.lifo.take() {
-                self.lifo_streak += 1;
-                return Some(task);
-            }
-        }
-        self.lifo_streak = 0;
-        seat.queue.pop().or_else(|| seat.lifo.take())
     }
 
     fn steal(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
@@ -302,6 +288,21 @@ impl<'t, 'a> Worker<'t, 'a> {
             }
         }
     }
+}
+
+/// From the LIFO slot, but not more often than a few times in a row while the queue waits.
+fn own_task(core: &HeldCore<'_>) -> Option<Runnable> {
+    let seat = core.seat();
+    // Ordering: Relaxed, here and below; only the holder of the core touches it.
+    let streak = seat.lifo_streak.load(Ordering::Relaxed);
+    if streak < LIFO_STREAK || cfg!(threadlet_break = "lifo-streak") {
+        if let Some(task) = seat.lifo.take() {
+            seat.lifo_streak.store(streak + 1, Ordering::Relaxed);
+            return Some(task);
+        }
+    }
+    seat.lifo_streak.store(0, Ordering::Relaxed);
+    seat.queue.pop().or_else(|| seat.lifo.take())
 }
 
 /// A fair share of the injector: one task to run, the rest into the seat's own queue.

@@ -78,6 +78,10 @@ pub(crate) struct Seat {
     /// Polls so far; written by the holder of its core. It belongs to the seat and not to the
     /// thread, whose turn may be over after one poll.
     pub(crate) tick: AtomicU32,
+    /// Tasks in a row that came from the LIFO slot; written by the holder of its core. It belongs to the
+    /// seat for the same reason: each of many short turns would begin with the LIFO slot, and what is in
+    /// the queue would wait for ever.
+    pub(crate) lifo_streak: AtomicU32,
     /// The monitor asks for a look at timers and I/O behind the poll that runs.
     pub(crate) overdue: AtomicBool,
     /// Tasks stolen by this seat; written by the holder of its core.
@@ -147,6 +151,7 @@ impl Shared {
                 queue: LocalQueue::new(),
                 lifo: Lifo::new(),
                 tick: AtomicU32::new(0),
+                lifo_streak: AtomicU32::new(0),
                 overdue: AtomicBool::new(false),
                 steals: AtomicU64::new(0),
             })
@@ -243,7 +248,8 @@ impl Shared {
         }
     }
 
-    /// Has the pool decide something under its lock, and does what follows from it outside of that.
+    /// Has the pool decide something, and then does what follows from that. The pool takes its lock in its
+    /// own methods; what `decide` does beside calling one is done without it.
     pub(crate) fn ask_pool<R>(&self, decide: impl FnOnce(&Pool, &mut Todo) -> R) -> R {
         let mut todo = Todo::default();
         let answer = decide(&self.pool, &mut todo);
@@ -262,14 +268,15 @@ impl Shared {
         if todo.want_spare {
             self.ring_monitor();
         }
-        // Foreign code, on a thread that has permits and cores to look after: last.
+        // Foreign code, on a thread that has permits and cores to look after: last, and the hook behind
+        // the wakers, whose tasks hold permits already.
+        for waker in todo.granted {
+            crate::primitive::quietly(|| waker.wake());
+        }
         if let Some(hook) = &self.config.on_handoff {
             for (_, claim) in &todo.handed {
                 crate::primitive::quietly(|| hook(claim.cause));
             }
-        }
-        for waker in todo.granted {
-            crate::primitive::quietly(|| waker.wake());
         }
     }
 

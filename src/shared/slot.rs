@@ -44,8 +44,8 @@ pub(crate) struct Slot {
     pub(crate) counts: CallCounts,
     /// And for how long they blocked while the thread had no core.
     pub(crate) coreless: Coreless,
-    /// The thread's ring, once it has opened one. It belongs to the slot: the thread leaves it
-    /// here when it retires, and whoever looks holds it while it looks.
+    /// The thread's ring, once it has opened one. It belongs to the slot until the
+    /// thread closes it, and whoever looks holds it while it looks.
     pub(crate) ring: Mutex<Option<Arc<Ring>>>,
     /// The ring is armed; a hint.
     pub(crate) armed: AtomicBool,

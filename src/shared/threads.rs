@@ -51,7 +51,8 @@ impl Shared {
                 Ok(())
             }
             Err(error) => {
-                self.threads.ended(role);
+                // Another thread may have ended meanwhile, and have left its tasks to this one.
+                self.count_out(role);
                 Err(error)
             }
         }
@@ -64,6 +65,10 @@ impl Shared {
             // gone; and again by the last one out, for what came in between.
             drop_tasks(self);
         }
+        self.count_out(role);
+    }
+
+    fn count_out(&self, role: Role) {
         if self.threads.ended(role) && self.is_shutdown() {
             drop_tasks(self);
         }

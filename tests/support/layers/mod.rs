@@ -8,7 +8,8 @@
 //! module, in a `use` or anywhere else, in tests too. Comments and strings do not count. What the
 //! root shows of a module (`pub use`, an exported macro) is that module's.
 //!
-//! Not seen: what is reached by a method, or by a macro that is in scope by its bare name.
+//! Not seen: what is reached by a method, by a macro that is in scope by its bare name or is given the word
+//! `crate`, by `extern crate self`, by `include!`, or by a `#[path]` that leads into another room.
 //!
 //! It is meant for several test binaries, by `#[path]`:
 //!
@@ -110,7 +111,7 @@ pub(crate) fn violations_in(sources: &[Source], layers: &[Layer]) -> Vec<String>
                 let (file, line, path) = (&source.file, name.line, name.path.join("::"));
                 let (lower, upper) = (from.name, to.name);
                 violations.push(format!(
-                    "{file}:{line}: `{lower}` names `crate::{path}`; `{upper}` stands above it"
+                    "{file}:{line}: `{lower}` names `crate::{path}`; `{upper}` comes behind it"
                 ));
             }
         }
@@ -252,6 +253,10 @@ mod tests {
         is_red("low.rs", "macro_rules! m { () => { $crate::top::f() }; }");
         is_red("low.rs", "macro_rules! m { () => { use $crate::top::f; }; }");
         is_red("low.rs", "mod inside { use super::super::mid; } use self::inside::A;");
+        is_red("low.rs", "fn f() { for n in 0..crate::top::LIMIT {} }");
+        is_red("low.rs", "fn f() -> S { S { ..crate::top::DEFAULT } }");
+        is_red("low.rs", "struct S(pub (crate::top::A, u8));");
+        is_red("low.rs", "use {::std::fmt, crate::top::A};");
         is_red("low.rs", "use crate::*;");
         is_red("low.rs", "use crate::raw::Pump;");
         is_red("low.rs", "const C: char = '\"'; use crate::top::A; const D: char = '\"';");

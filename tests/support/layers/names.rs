@@ -84,7 +84,10 @@ impl Scan {
                     self.at += 3;
                 }
                 // What a visibility names is a parent.
-                "pub" if self.is_sign(1, '(') => self.skip_to(')'),
+                "pub" if self.is_sign(1, '(') && (self.word(2) == "in" || self.is_sign(3, ')')) => {
+                    self.skip_to(')');
+                }
+                "pub" => self.at += 1,
                 // Not what a type captures: `use<'a>`.
                 "use" if !self.is_sign(1, '<') => {
                     self.at += 1;
@@ -144,7 +147,10 @@ impl Scan {
     /// A word, and what hangs on it by `::`.
     fn path(&mut self) {
         let before = self.at.checked_sub(1).map(|at| &self.tokens[at].1);
-        let is_tail = matches!(before, Some(Token::Colons | Token::Sign('.')));
+        let is_range =
+            self.at.checked_sub(2).is_some_and(|at| self.tokens[at].1 == Token::Sign('.'));
+        let is_tail = matches!(before, Some(Token::Colons))
+            || matches!(before, Some(Token::Sign('.'))) && !is_range;
         let (line, parts) = self.parts();
         if !is_tail && parts.len() > 1 {
             self.name(line, &parts);
@@ -155,7 +161,22 @@ impl Scan {
     fn use_tree(&mut self, before: &[String]) {
         if before.is_empty() && self.is(0, &Token::Colons) {
             // From another crate.
-            return self.skip_to(';');
+            let mut depth = 0;
+            while self.at < self.tokens.len() {
+                if self.is_sign(0, '{') {
+                    depth += 1;
+                }
+                if depth == 0
+                    && (self.is_sign(0, ',') || self.is_sign(0, '}') || self.is_sign(0, ';'))
+                {
+                    return;
+                }
+                if self.is_sign(0, '}') {
+                    depth -= 1;
+                }
+                self.at += 1;
+            }
+            return;
         }
         if self.is_sign(0, '$') {
             self.at += 1;
