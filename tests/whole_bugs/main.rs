@@ -1,7 +1,7 @@
-//! The bug list of DESIGN.md section 6, one named test each: what others' runtimes got wrong, and
-//! what a hand-off must not bring back; and, in `own_*`, what this one got wrong once.
+//! What other runtimes got wrong and a hand-off must not bring back, one named test each, which tells
+//! the story; and, in `own_*`, what this one got wrong once.
 
-mod hand_off;
+mod handoff;
 mod own_scheduling;
 mod own_shutdown;
 mod panics;

@@ -1,7 +1,7 @@
 //! Randomised stress: whatever tasks do, in whatever runtime, each of them ends once, and every
 //! permit comes back.
 //!
-//! The stories behind it are those of `tests/bugs.rs`; here nobody says in advance which one is
+//! The stories behind it are those of `tests/whole_bugs`; here nobody says in advance which one is
 //! told. Each round builds a runtime with random limits and lets tasks compute, yield, sleep, read,
 //! block (marked, unmarked, announced), spawn, join, abort and talk through sockets. Then it counts.
 //!

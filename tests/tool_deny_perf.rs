@@ -1,4 +1,4 @@
-//! Runs a command with `perf_event_open` refused: `deny_perf --exec COMMAND ARGUMENTS...`.
+//! Runs a command with `perf_event_open` refused: `tool_deny_perf --exec COMMAND ARGUMENTS...`.
 //!
 //! Without `--exec` it is a test of itself, so that `cargo test` may run it like any other (but not
 //! where perf is denied already).
@@ -17,12 +17,12 @@ fn main() -> ExitCode {
         _ => return test_itself(),
     }
     let Some(command) = arguments.next() else {
-        eprintln!("deny_perf: there is no command behind --exec");
+        eprintln!("tool_deny_perf: there is no command behind --exec");
         return ExitCode::from(2);
     };
     deny();
     let error = Command::new(&command).args(arguments).exec();
-    eprintln!("deny_perf: {command:?}: {error}");
+    eprintln!("tool_deny_perf: {command:?}: {error}");
     ExitCode::from(2)
 }
 

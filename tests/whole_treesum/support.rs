@@ -18,11 +18,11 @@ const TIMED_OUT: i32 = 124;
 pub(crate) fn treesum() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // This test is target/PROFILE/deps/treesum-HASH (a triple may stand before PROFILE).
+        // This test is target/PROFILE/deps/whole_treesum-HASH (a triple may stand before PROFILE).
         let test = std::env::current_exe().unwrap();
         let profile = test.parent().and_then(Path::parent).unwrap();
         let example = profile.join("examples/treesum");
-        // `cargo test` has built it, but `cargo test --test treesum` has not. A cargo that may not
+        // `cargo test` has built it, but `cargo test --test whole_treesum` has not. A cargo that may not
         // write there is no failure if it is there.
         if let Some(cargo) = std::env::var_os("CARGO") {
             let mut build = Command::new(cargo);

@@ -144,7 +144,7 @@ fn alone_too_many_threads() {
 }
 
 /// A runtime needs none to run tasks; what only some can have (a ring, a look at a suspect) it does
-/// without. (A socket that finds none says so: see `descriptors`.)
+/// without. (A socket that finds none says so: see `io_descriptors`.)
 #[test]
 fn a_runtime_starts_without_a_descriptor_to_be_had() {
     // A process each: what the probe was answered is kept.
