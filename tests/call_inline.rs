@@ -8,7 +8,7 @@ use std::future::Future;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use support::{build, child, detectors, os, run_within, within};
+use support::{build, child, detectors, is_child, os, run_within, within};
 use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::{threadlet, time};
 
@@ -125,10 +125,9 @@ const IN_PASSING: &[libc::c_long] = &[
     libc::SYS_epoll_pwait,
 ];
 
-/// In a process of its own: under a filter that kills at any system call but those `allowed`, one
-/// that writes and one that ends the process, the worker runs its regions, writes that it is alive,
-/// and ends the process.
-fn alone(allowed: &[libc::c_long], run: impl Future<Output = ()> + Send + 'static) {
+/// In a child: under a filter that kills at any system call but those `allowed`, one that writes and one
+/// that ends the process, the worker runs its regions, writes that it is alive, and ends the process.
+fn behind_a_filter(allowed: &[libc::c_long], run: impl Future<Output = ()> + Send + 'static) {
     let detector = match std::env::var("THREADLET_DETECTOR").unwrap().as_str() {
         "perf" => Detector::Perf,
         _ => Detector::Monitor,
@@ -148,58 +147,48 @@ fn alone(allowed: &[libc::c_long], run: impl Future<Output = ()> + Send + 'stati
     let _never = runtime.block_on(task);
 }
 
-#[test]
-#[ignore = "run by the tests below, in a process of its own"]
-fn alone_run() {
-    alone(&[], async { regions(REGIONS) });
-}
-
-#[test]
-#[ignore = "run by the tests below, in a process of its own"]
-fn alone_run_stray() {
-    alone(&[], async {
-        regions(REGIONS);
-        // SAFETY: no arguments.
-        let _parent = unsafe { libc::getppid() };
-    });
-}
-
-/// With the gate in front, which sends the task back through the queue now and then.
-#[test]
-#[ignore = "run by the tests below, in a process of its own"]
-fn alone_gate() {
-    alone(IN_PASSING, async {
-        for nth in 0..REGIONS {
-            assert_eq!(threadlet!(nth + 1), nth + 1);
-        }
-    });
-}
-
-fn word(detector: Detector) -> &'static str {
-    if detector == Detector::Perf { "perf" } else { "monitor" }
+/// Runs the calling test as a child, under each detector, and demands that the child stays alive.
+fn stays_alive() {
+    for detector in detectors() {
+        let word = if detector == Detector::Perf { "perf" } else { "monitor" };
+        let ended = run_within(Duration::from_secs(60), child().env("THREADLET_DETECTOR", word));
+        let alive = ended.status.success() && ended.output.contains("alive");
+        assert!(alive, "under {detector:?}: {ended:?}");
+    }
 }
 
 #[test]
 fn a_region_that_does_not_block_makes_no_system_call() {
-    for detector in detectors() {
-        for name in ["alone_run", "alone_gate"] {
-            let mut child = child(name);
-            let ended = run_within(
-                Duration::from_secs(60),
-                child.env("THREADLET_DETECTOR", word(detector)),
-            );
-            let alive = ended.status.success() && ended.output.contains("alive");
-            assert!(alive, "{name} under {detector:?}: {ended:?}");
-        }
+    if is_child() {
+        return behind_a_filter(&[], async { regions(REGIONS) });
     }
+    stays_alive();
 }
 
-/// The filter of the test above sees a call that is not ours.
+/// With the gate in front, which sends the task back through the queue now and then.
+#[test]
+fn a_region_behind_its_gate_makes_no_system_call() {
+    if is_child() {
+        return behind_a_filter(IN_PASSING, async {
+            for nth in 0..REGIONS {
+                assert_eq!(threadlet!(nth + 1), nth + 1);
+            }
+        });
+    }
+    stays_alive();
+}
+
+/// The filter of the tests above sees a call that is not ours.
 #[test]
 fn a_stray_system_call_would_be_seen() {
-    let mut child = child("alone_run_stray");
-    child.env("THREADLET_DETECTOR", "monitor");
-    let ended = run_within(Duration::from_secs(60), &mut child);
+    if is_child() {
+        return behind_a_filter(&[], async {
+            regions(REGIONS);
+            // SAFETY: no arguments.
+            let _parent = unsafe { libc::getppid() };
+        });
+    }
+    let ended = run_within(Duration::from_secs(60), child().env("THREADLET_DETECTOR", "monitor"));
     assert_eq!(ended.status.signal(), Some(libc::SIGSYS), "{ended:?}");
     assert!(!ended.output.contains("alive"), "{ended:?}");
 }

@@ -188,12 +188,9 @@ fn after_a_fork_in_the_child() {
 
 #[test]
 fn after_a_fork_the_child_has_a_global_runtime_of_its_own() {
-    support::passes(LIMIT, &mut support::child("alone_fork_and_spawn_blocking"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_fork_and_spawn_blocking() {
+    if !support::alone(LIMIT) {
+        return;
+    }
     let ask = || support::foreign_block_on(threadlet::task::spawn_blocking(|| 7)).unwrap();
     assert_eq!(ask(), 7);
     for _ in 0..2 {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use support::uffd::LatePage;
-use support::{build, child, detectors, os, passes, skip, wait_until, within};
+use support::{build, child, detectors, is_child, os, passes, skip, wait_until, within};
 use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::{threadlet, time};
 
@@ -48,7 +48,6 @@ fn each(case: fn(&Runtime)) {
     }
 }
 
-#[allow(clippy::incompatible_msrv, reason = "a real pipe, where the compiler running this has it")]
 fn pipe(runtime: &Runtime) {
     let (mut reader, mut writer) = os::pipe();
     let read = move || reader.read_exact(&mut [0]).unwrap();
@@ -288,13 +287,10 @@ fn the_sentinel_wakes_once_a_block() {
 
 #[test]
 fn the_sentinel_wakes_once_a_block_on_one_cpu() {
-    if detectors().contains(&Detector::Perf) {
-        passes(LIMIT, os::pinned(&mut child("alone_on_one_cpu")));
+    if is_child() {
+        return count_wakeups();
     }
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_on_one_cpu() {
-    count_wakeups();
+    if detectors().contains(&Detector::Perf) {
+        passes(LIMIT, os::pinned(&mut child()));
+    }
 }

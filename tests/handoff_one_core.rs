@@ -1,7 +1,6 @@
 //! One core and a call that blocks: everything else goes on.
 //!
 //! Under `THREADLET_DETECTOR=off` nobody sees the block, and each of these tests must fail.
-#![allow(clippy::incompatible_msrv, reason = "pipes: tests run on the newest compiler")]
 
 mod support;
 

@@ -6,22 +6,23 @@ mod support;
 
 use std::future::poll_fn;
 use std::os::fd::AsRawFd;
-use std::process::Command;
 use std::time::Duration;
 
 use threadlet::net::{TcpListener, TcpStream};
 use threadlet::runtime::{Builder, Runtime};
 use threadlet::{task, threadlet, time};
 
-use support::{child, foreign_block_on, in_time, os, passes, wait_until};
+use support::{child, foreign_block_on, in_time, is_child, os, passes, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// In a process of its own, without a detector whatever the environment says.
-fn alone(name: &str) -> Command {
-    let mut command = child(name);
-    command.env("THREADLET_DETECTOR", "off");
-    command
+/// Says yes in a process of the calling test's own, without a detector whatever the environment says; runs
+/// it elsewhere, and says no.
+fn alone() -> bool {
+    if !is_child() {
+        passes(LIMIT, child().env("THREADLET_DETECTOR", "off"));
+    }
+    is_child()
 }
 
 /// The descriptors of this process, and what they are.
@@ -60,12 +61,9 @@ fn settle() {
 
 #[test]
 fn a_runtime_without_sockets_holds_none() {
-    passes(LIMIT, &mut alone("alone_without_sockets"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_without_sockets() {
+    if !alone() {
+        return;
+    }
     let before = descriptors();
     for runtime in both() {
         assert_eq!(runtime.metrics().detector, "off");
@@ -106,12 +104,9 @@ fn alone_without_sockets() {
 
 #[test]
 fn the_first_listener_brings_them() {
-    passes(LIMIT, &mut alone("alone_the_first_listener"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_the_first_listener() {
+    if !alone() {
+        return;
+    }
     let before = descriptors();
     for runtime in both() {
         let listening = in_time(&runtime, "it listens", TcpListener::bind("127.0.0.1:0"));
@@ -127,16 +122,13 @@ fn alone_the_first_listener() {
     }
 }
 
-#[test]
-fn a_sleeping_driver_hears_the_first_socket() {
-    passes(LIMIT, &mut alone("alone_a_sleeping_driver"));
-}
-
 /// Nobody but who registers it wakes the driver: it is polled by an executor that is none of ours,
 /// and no task is spawned.
 #[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_a_sleeping_driver() {
+fn a_sleeping_driver_hears_the_first_socket() {
+    if !alone() {
+        return;
+    }
     for round in 0..40 {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
         if round % 2 == 0 {
@@ -159,12 +151,9 @@ fn alone_a_sleeping_driver() {
 
 #[test]
 fn one_that_cannot_be_had_is_an_error_of_that_socket() {
-    passes(LIMIT, &mut alone("alone_without_descriptors"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_without_descriptors() {
+    if !alone() {
+        return;
+    }
     let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
     let entered = runtime.enter();
     let std = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");

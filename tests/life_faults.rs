@@ -6,8 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use support::{
-    Barrier, child, in_time, os, passes, skip, ticker, unpredicted, wait_for_ticks, wait_until,
-    within,
+    Barrier, alone, child, in_time, is_child, os, passes, skip, ticker, unpredicted,
+    wait_for_ticks, wait_until, within,
 };
 use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::{threadlet, time};
@@ -73,13 +73,10 @@ fn a_cap_cannot_be_set_to_zero_later() {
 
 #[test]
 fn a_detector_that_does_not_exist_is_an_error_that_names_those_that_do() {
-    passes(LIMIT, child("alone_bad_detector").env("THREADLET_DETECTOR", "pref"));
-    passes(LIMIT, child("alone_empty_detector").env("THREADLET_DETECTOR", ""));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_bad_detector() {
+    if !is_child() {
+        passes(LIMIT, child().env("THREADLET_DETECTOR", "pref"));
+        return;
+    }
     let error = Runtime::new().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     let text = error.to_string();
@@ -89,19 +86,19 @@ fn alone_bad_detector() {
 }
 
 #[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_empty_detector() {
+fn an_empty_name_of_a_detector_names_none() {
+    if !is_child() {
+        passes(LIMIT, child().env("THREADLET_DETECTOR", ""));
+        return;
+    }
     assert_eq!(Runtime::new().unwrap().block_on(async { 7 }), 7);
 }
 
 #[test]
 fn a_stack_that_does_not_fit_is_an_error_and_leaves_nothing_behind() {
-    passes(LIMIT, &mut child("alone_huge_stack"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_huge_stack() {
+    if !alone(LIMIT) {
+        return;
+    }
     for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
         builder.thread_name("fault-rt").thread_stack_size(1 << 50);
         let error = refused(&mut builder);
@@ -114,12 +111,9 @@ fn alone_huge_stack() {
 
 #[test]
 fn whichever_thread_cannot_be_created_the_build_is_undone() {
-    passes(LIMIT, &mut child("alone_too_many_threads"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_too_many_threads() {
+    if !alone(LIMIT) {
+        return;
+    }
     os::become_nobody();
     let mut errors = 0;
     // The user may have other threads: begin at none, and allow one more until it is enough.
@@ -147,16 +141,16 @@ fn alone_too_many_threads() {
 /// without. (A socket that finds none says so: see `io_descriptors`.)
 #[test]
 fn a_runtime_starts_without_a_descriptor_to_be_had() {
+    if is_child() {
+        return start_without_descriptors();
+    }
     // A process each: what the probe was answered is kept.
     for limit in 3..8 {
-        let mut command = child("alone_too_few_descriptors");
-        passes(LIMIT, command.env("THREADLET_TEST_DESCRIPTORS", limit.to_string()));
+        passes(LIMIT, child().env("THREADLET_TEST_DESCRIPTORS", limit.to_string()));
     }
 }
 
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_too_few_descriptors() {
+fn start_without_descriptors() {
     let limit = std::env::var("THREADLET_TEST_DESCRIPTORS").unwrap_or_default();
     let before = os::set_limit(libc::RLIMIT_NOFILE, limit.parse().unwrap_or(3));
     let runtime = one_core().thread_name("fault-rt").build().unwrap();
@@ -172,17 +166,18 @@ fn alone_too_few_descriptors() {
 /// put right as soon as it can be.
 #[test]
 fn a_spare_that_cannot_be_created_is_tried_again() {
+    if is_child() {
+        return run_out_of_spares();
+    }
     for detector in ["perf", "monitor"] {
         if detector == "perf" && skip("perf") {
             continue;
         }
-        passes(LIMIT, child("alone_no_more_spares").env("THREADLET_DETECTOR", detector));
+        passes(LIMIT, child().env("THREADLET_DETECTOR", detector));
     }
 }
 
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_no_more_spares() {
+fn run_out_of_spares() {
     os::become_nobody();
     let runtime = one_core().min_spare_threads(1).build().unwrap();
     a_block_is_seen(&runtime);
@@ -222,12 +217,10 @@ fn alone_no_more_spares() {
 /// The same, and nobody raises the limit: the core goes on when its call returns.
 #[test]
 fn without_a_spare_the_core_waits_for_its_call() {
-    passes(LIMIT, child("alone_never_a_spare").env("THREADLET_DETECTOR", "monitor"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_never_a_spare() {
+    if !is_child() {
+        passes(LIMIT, child().env("THREADLET_DETECTOR", "monitor"));
+        return;
+    }
     os::become_nobody();
     let runtime = one_core().min_spare_threads(1).build().unwrap();
     let _limit = os::set_thread_limit(0);
@@ -250,10 +243,13 @@ fn alone_never_a_spare() {
 
 #[test]
 fn perf_refused_by_a_filter_is_a_reason_and_the_monitor_takes_over() {
+    if is_child() {
+        return the_monitor_takes_over();
+    }
     let calls = [libc::SYS_perf_event_open, libc::SYS_ioctl];
     let errors = [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EMFILE, libc::EINVAL];
     for (call, error) in calls.iter().flat_map(|call| errors.map(|error| (*call, error))) {
-        let mut child = child("alone_without_perf");
+        let mut child = child();
         child.env("THREADLET_DETECTOR", "perf");
         passes(LIMIT, os::filtered(&mut child, call, os::refuse(error)));
     }
@@ -261,10 +257,13 @@ fn perf_refused_by_a_filter_is_a_reason_and_the_monitor_takes_over() {
 
 #[test]
 fn perf_forbidden_on_pain_of_death_is_never_tried() {
+    if is_child() {
+        return the_monitor_takes_over();
+    }
     // The second is what the sentinel needs beside it.
     for call in [libc::SYS_perf_event_open, libc::SYS_sched_setscheduler] {
         for detector in ["perf", "auto"] {
-            let mut child = child("alone_without_perf");
+            let mut child = child();
             child.env("THREADLET_DETECTOR", detector);
             passes(LIMIT, os::filtered(&mut child, call, libc::SECCOMP_RET_KILL_PROCESS));
         }
@@ -275,16 +274,16 @@ fn perf_forbidden_on_pain_of_death_is_never_tried() {
 /// another CPU.
 #[test]
 fn what_is_merely_useful_is_not_tried_behind_a_filter() {
+    if is_child() {
+        return blocks_and_hogs_are_seen();
+    }
     let calls = [libc::SYS_sched_setaffinity, libc::SYS_sched_setattr, libc::SYS_sched_getattr];
     for call in calls {
-        let mut child = child("alone_blocks_and_hogs");
-        passes(LIMIT, os::filtered(&mut child, call, libc::SECCOMP_RET_KILL_PROCESS));
+        passes(LIMIT, os::filtered(&mut child(), call, libc::SECCOMP_RET_KILL_PROCESS));
     }
 }
 
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_blocks_and_hogs() {
+fn blocks_and_hogs_are_seen() {
     let runtime = one_core().build().unwrap();
     (0..20).for_each(|_| a_block_is_seen(&runtime));
     let hog = runtime.spawn_blocking(|| {
@@ -297,9 +296,7 @@ fn alone_blocks_and_hogs() {
     assert!(runtime.metrics().handoffs_hog >= 1);
 }
 
-#[test]
-#[ignore = "run by the tests above, in a process of its own"]
-fn alone_without_perf() {
+fn the_monitor_takes_over() {
     let runtime = one_core().build().unwrap();
     let metrics = runtime.metrics();
     assert_eq!(metrics.detector, "monitor");

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{build, child, detectors, in_time, passes, run_within, wait_until};
+use support::{build, child, detectors, in_time, is_child, passes, run_within, wait_until};
 use threadlet::runtime::{Builder, Report, Runtime, SiteStats};
 use threadlet::{Group, threadlet};
 
@@ -184,9 +184,7 @@ fn the_table_has_all_runtimes_those_that_have_ended_too() {
     );
 }
 
-#[test]
-#[ignore = "run by the test below, in a process of its own"]
-fn alone_one_call() {
+fn one_call() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     runtime.block_on(runtime.spawn(async { threadlet!(std::hint::black_box(5)) })).unwrap();
     runtime.shutdown_background();
@@ -194,12 +192,15 @@ fn alone_one_call() {
 
 #[test]
 fn the_environment_asks_for_a_report_at_exit() {
+    if is_child() {
+        return one_call();
+    }
     let limit = Duration::from_secs(60);
-    let told = passes(limit, child("alone_one_call").env("THREADLET_REPORT", "1"));
+    let told = passes(limit, child().env("THREADLET_REPORT", "1"));
     assert!(told.contains("threadlet: calls by site"), "{told}");
     assert!(told.contains("std::hint::black_box(5)"), "{told}");
     for word in ["0", ""] {
-        let untold = run_within(limit, child("alone_one_call").env("THREADLET_REPORT", word));
+        let untold = run_within(limit, child().env("THREADLET_REPORT", word));
         assert!(untold.status.success() && !untold.output.contains("calls by site"), "{untold:?}");
     }
 }

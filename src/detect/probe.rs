@@ -172,8 +172,8 @@ fn explain(refused: &StepError, paranoid: Option<i32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own_process::{Ended, child, is_child, run_within};
     use std::env;
-    use std::process::{Command, Output};
 
     const VERDICT: &str = "THREADLET_TEST_VERDICT";
 
@@ -202,63 +202,64 @@ mod tests {
         assert!(std::ptr::eq(answer, perf()), "probed once");
     }
 
-    /// Runs one of the ignored tests below in a process of its own.
-    fn rerun(name: &str, verdict: u32) -> Output {
-        Command::new(env::current_exe().unwrap())
-            .args(["--exact", &format!("detect::probe::tests::{name}"), "--ignored"])
-            .arg("--nocapture")
-            .env(VERDICT, verdict.to_string())
-            .output()
-            .unwrap()
+    /// Runs the calling test as a child, which calls [`filter_perf_as_told`].
+    fn under_a_filter(verdict: u32) -> Ended {
+        run_within(Duration::from_secs(60), child().env(VERDICT, verdict.to_string()))
     }
 
     fn filter_perf_as_told() {
-        let verdict = env::var(VERDICT).expect("run by another test").parse().unwrap();
+        let verdict = env::var(VERDICT).expect("a child is told").parse().unwrap();
         seccomp::install_filter(libc::SYS_perf_event_open, verdict).unwrap();
         assert!(seccomp::filter_active());
     }
 
-    #[test]
-    #[ignore = "run by the tests below, in a process of its own"]
-    fn alone_under_a_filter_probe() {
+    fn probe_under_a_filter() {
         filter_perf_as_told();
         println!("answer: {:?}", probe());
     }
 
     #[test]
-    #[ignore = "run by the tests below, in a process of its own"]
-    fn alone_under_a_filter_open() {
-        filter_perf_as_told();
-        println!("opened: {:?}", Ring::open().map(drop));
+    fn a_filter_that_kills_does_kill() {
+        use std::os::unix::process::ExitStatusExt;
+
+        if is_child() {
+            filter_perf_as_told();
+            return println!("opened: {:?}", Ring::open().map(drop));
+        }
+        let victim = under_a_filter(libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(victim.status.signal(), Some(libc::SIGSYS), "{victim:?}");
     }
 
     #[test]
     fn a_filter_that_kills_is_a_no_and_the_process_lives() {
-        use std::os::unix::process::ExitStatusExt;
-
-        let victim = rerun("alone_under_a_filter_open", libc::SECCOMP_RET_KILL_PROCESS);
-        assert_eq!(victim.status.signal(), Some(libc::SIGSYS), "the filter kills: {victim:?}");
-
-        let prober = rerun("alone_under_a_filter_probe", libc::SECCOMP_RET_KILL_PROCESS);
-        let text = String::from_utf8_lossy(&prober.stdout);
-        assert!(prober.status.success() && text.contains("1 passed"), "{prober:?}");
+        if is_child() {
+            return probe_under_a_filter();
+        }
+        let prober = under_a_filter(libc::SECCOMP_RET_KILL_PROCESS);
+        prober.demand_a_pass();
+        let text = prober.output;
         assert!(text.contains("answer: Err(") && text.contains("killed by signal 31"), "{text}");
     }
 
     #[test]
     fn a_filter_that_refuses_is_a_no_with_its_reason() {
-        let eperm = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-        let prober = rerun("alone_under_a_filter_probe", eperm);
-        let text = String::from_utf8_lossy(&prober.stdout);
-        assert!(prober.status.success() && text.contains("1 passed"), "{prober:?}");
+        if is_child() {
+            return probe_under_a_filter();
+        }
+        let prober = under_a_filter(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
+        prober.demand_a_pass();
+        let text = prober.output;
         assert!(text.contains("answer: Err(\"perf_event_open: Operation not permitted"), "{text}");
     }
 
     #[test]
     fn a_filter_that_lets_perf_pass_is_no_obstacle() {
-        let prober = rerun("alone_under_a_filter_probe", libc::SECCOMP_RET_ALLOW);
-        let text = String::from_utf8_lossy(&prober.stdout);
-        assert!(prober.status.success(), "{prober:?}");
+        if is_child() {
+            return probe_under_a_filter();
+        }
+        let prober = under_a_filter(libc::SECCOMP_RET_ALLOW);
+        prober.demand_a_pass();
+        let text = prober.output;
         assert_eq!(text.contains("answer: Ok(())"), perf().is_ok(), "{text}");
     }
 }

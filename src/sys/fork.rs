@@ -87,6 +87,7 @@ impl<T: Default + Sync + 'static> PerFork<T> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     static CALLS: AtomicU32 = AtomicU32::new(0);
 
@@ -95,11 +96,12 @@ mod tests {
         CALLS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ignored, because the one handler per process belongs to whoever comes first: it runs in a
-    /// process of its own, see below.
+    /// The one handler per process belongs to whoever comes first.
     #[test]
-    #[ignore = "run by runs_in_the_child_and_once, in a process of its own"]
-    fn alone_runs_in_the_child_and_once() {
+    fn runs_in_the_child_and_once() {
+        if !crate::own_process::alone(Duration::from_secs(60)) {
+            return;
+        }
         on_fork_in_child(count).unwrap();
         on_fork_in_child(count).unwrap();
         // SAFETY: the child calls nothing but _exit.
@@ -126,16 +128,5 @@ mod tests {
             (0..8).for_each(|_| drop(scope.spawn(ask)));
         });
         assert_eq!(ask(), 8);
-    }
-
-    #[test]
-    fn runs_in_the_child_and_once() {
-        let name = "sys::fork::tests::alone_runs_in_the_child_and_once";
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--ignored"])
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use threadlet::aio::{Completions, File, Mode, Op, Queue, lio_listio};
 use threadlet::runtime::{Builder, Detector};
 
-use crate::support::{self, build, child, detectors, foreign_block_on, os, passes, say, within};
+use crate::support::{self, alone, build, detectors, foreign_block_on, os, say, within};
 use crate::{LIMIT, Scratch};
 
 /// As a program might: write pages side by side, sync, read them in some order, check.
@@ -144,12 +144,9 @@ fn from_one_runtime_to_the_next() {
 
 #[test]
 fn what_is_in_memory_needs_no_thread() {
-    passes(LIMIT, &mut child("executors::alone_what_is_in_memory"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_what_is_in_memory() {
+    if !alone(LIMIT) {
+        return;
+    }
     if os::is_filtered() {
         return say("SKIPPED: asked (a seccomp filter is active)");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use threadlet::aio::{File, Op, Queue};
 use threadlet::runtime::Builder;
 
-use crate::support::{Barrier, child, foreign_block_on, os, passes, within};
+use crate::support::{Barrier, alone, foreign_block_on, os, within};
 use crate::{LIMIT, Scratch, blocked, counted, drain, in_each_runtime};
 
 /// A buffer that lends nothing.
@@ -117,12 +117,9 @@ fn a_drop_that_panics_harms_nobody() {
 
 #[test]
 fn without_a_single_thread() {
-    passes(LIMIT, &mut child("faults::alone_without_a_single_thread"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_without_a_single_thread() {
+    if !alone(LIMIT) {
+        return;
+    }
     let scratch = Scratch::new(&[5; 8192]);
     let file = File::from(scratch.open());
     os::become_nobody();
@@ -152,15 +149,12 @@ fn alone_without_a_single_thread() {
     assert_eq!(foreign_block_on(waits).0.unwrap(), 1);
 }
 
-#[test]
-fn without_another_thread() {
-    passes(LIMIT, &mut child("faults::alone_without_another_thread"));
-}
-
 /// A runtime is there, and cannot grow.
 #[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_without_another_thread() {
+fn without_another_thread() {
+    if !alone(LIMIT) {
+        return;
+    }
     os::become_nobody();
     let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let _limit = os::set_thread_limit(0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threadlet::fs::{self, File};
 
-use crate::support::{self, child, foreign_block_on, os, passes, within};
+use crate::support::{self, alone, child, foreign_block_on, is_child, os, passes, within};
 use crate::{LIMIT, Scratch, evict, pattern, scenarios, threads_of_ours};
 
 fn tokio_runtime() -> tokio::runtime::Runtime {
@@ -93,12 +93,9 @@ const APART: Duration = Duration::from_secs(100);
 
 #[test]
 fn what_is_in_memory_needs_no_thread() {
-    passes(APART, &mut child("elsewhere::alone_what_is_in_memory"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_what_is_in_memory() {
+    if !alone(APART) {
+        return;
+    }
     // Behind a seccomp filter nothing is asked, and some file systems refuse to be.
     if support::skip("asked") {
         return;
@@ -150,7 +147,10 @@ fn alone_what_is_in_memory() {
 /// Nothing is asked behind a filter: one that kills for what an ask is made of changes nothing.
 #[test]
 fn behind_a_filter_that_kills() {
-    let mut command = child("elsewhere::alone_behind_a_filter");
+    if is_child() {
+        return behind_a_filter();
+    }
+    let mut command = child();
     for number in [libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_openat2] {
         os::filtered(&mut command, number, libc::SECCOMP_RET_KILL_PROCESS);
     }
@@ -160,8 +160,11 @@ fn behind_a_filter_that_kills() {
 /// A filter that refuses, with the errors that filters and old kernels give.
 #[test]
 fn behind_a_filter_that_refuses() {
+    if is_child() {
+        return behind_a_filter();
+    }
     for errno in [libc::ENOSYS, libc::EPERM] {
-        let mut command = child("elsewhere::alone_behind_a_filter");
+        let mut command = child();
         for number in [libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_openat2, libc::SYS_statx] {
             os::filtered(&mut command, number, os::refuse(errno));
         }
@@ -169,9 +172,7 @@ fn behind_a_filter_that_refuses() {
     }
 }
 
-#[test]
-#[ignore = "run by the tests above, in a process of its own"]
-fn alone_behind_a_filter() {
+fn behind_a_filter() {
     assert!(os::is_filtered());
     scenarios::each(foreign_block_on);
     let runtime = threadlet::runtime::Runtime::new().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::io::AsyncWriteExt;
 use threadlet::fs::{self, File};
 
-use crate::support::{child, foreign_block_on, os, passes, skip};
+use crate::support::{alone, foreign_block_on, os, skip};
 use crate::{Scratch, pattern};
 
 const APART: Duration = Duration::from_secs(60);
@@ -27,12 +27,9 @@ where
 
 #[test]
 fn too_many_open_files() {
-    passes(APART, &mut child("limits::alone_too_many_open_files"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_too_many_open_files() {
+    if !alone(APART) {
+        return;
+    }
     let scratch = Scratch::new();
     let path = scratch.file("file", b"hello");
     let runtime = threadlet::runtime::Builder::new_multi_thread().build().unwrap();
@@ -62,12 +59,9 @@ fn alone_too_many_open_files() {
 
 #[test]
 fn permission_denied() {
-    passes(APART, &mut child("limits::alone_permission_denied"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_permission_denied() {
+    if !alone(APART) {
+        return;
+    }
     use std::os::unix::fs::PermissionsExt;
     let scratch =
         Scratch(std::env::temp_dir().join(format!("threadlet-fs-{}", std::process::id())));
@@ -98,15 +92,12 @@ async fn denied(dir: PathBuf) {
     assert!(fs::metadata(dir.join("secret")).await.is_ok(), "looking needs no permission");
 }
 
-#[test]
-fn no_threads_for_the_global_runtime() {
-    passes(APART, &mut child("limits::alone_no_threads"));
-}
-
 /// Not a panic: an error that says what is missing, and the next call tries again.
 #[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_no_threads() {
+fn no_threads_for_the_global_runtime() {
+    if !alone(APART) {
+        return;
+    }
     let user = std::thread::spawn(|| {
         os::become_nobody();
         let before = os::set_thread_limit(0);

@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use threadlet::runtime::Builder;
 use threadlet::{Unblock, unblock};
 
-use super::support::{Barrier, build, child, foreign_block_on, os, wait_until};
+use super::support::{
+    Barrier, build, child, foreign_block_on, is_child, os, run_with_open_stdin, wait_until,
+};
 use super::{Counted, Drops, LIMIT, each, each_task, file_of, pattern, poll_once, stuck};
 
 /// A file whose end is counted.
@@ -202,31 +203,7 @@ fn a_closure_goes_to_another_runtime_too() {
 
 /// tokio 2466: the end of the program waited for a read of the standard input that nobody awaits.
 #[test]
-fn a_pending_read_of_stdin_does_not_hold_up_the_end() {
-    for name in ["alone_reads_stdin_in_main", "alone_reads_stdin_in_the_global_runtime"] {
-        let mut command = child(&format!("drops::{name}"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        // `wait` would close it.
-        let stdin = child.stdin.take();
-        let deadline = Instant::now() + LIMIT;
-        let status = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break status,
-                None if Instant::now() > deadline => {
-                    child.kill().unwrap();
-                    panic!("{name} hangs");
-                }
-                None => std::thread::sleep(Duration::from_millis(2)),
-            }
-        };
-        assert!(status.success(), "{name}: {status}");
-        drop(stdin);
-    }
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_reads_stdin_in_main() {
+fn a_pending_read_of_stdin_does_not_hold_up_main() {
     #[threadlet::main]
     async fn main() {
         let mut stdin = Unblock::new(io::stdin());
@@ -235,12 +212,18 @@ fn alone_reads_stdin_in_main() {
         let timeout = threadlet::time::timeout(Duration::from_millis(50), read);
         timeout.await.expect_err("nobody writes");
     }
-    main();
+    if is_child() {
+        return main();
+    }
+    run_with_open_stdin(LIMIT, &mut child()).demand_a_pass();
 }
 
+/// The same, where the global runtime reads.
 #[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_reads_stdin_in_the_global_runtime() {
+fn a_pending_read_of_stdin_does_not_hold_up_the_end() {
+    if !is_child() {
+        return run_with_open_stdin(LIMIT, &mut child()).demand_a_pass();
+    }
     let barrier = Barrier::default();
     let mine = barrier.clone();
     let mut stdin = Unblock::new(io::stdin());

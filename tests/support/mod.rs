@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod os;
+mod process;
 pub(crate) mod uffd;
 
 use std::future::Future;
 use std::io::Write;
 use std::pin::pin;
-use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
@@ -16,6 +16,8 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use threadlet::runtime::{Builder, Detector, Runtime};
+
+pub(crate) use self::process::*;
 
 /// How long a condition may take to become true on a machine that has other things to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,11 +31,6 @@ pub(crate) fn skip(what: &str) -> bool {
         say(&format!("SKIPPED: {what} ({test})"));
     }
     skipped
-}
-
-/// A line on the standard output that the test harness does not capture.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "\n{line}");
 }
 
 /// The detectors to test: both, or the one that `THREADLET_DETECTOR` leaves.
@@ -182,57 +179,6 @@ pub(crate) fn within<T: Send + 'static>(
         Ok(result) => result,
         Err(payload) => std::panic::resume_unwind(payload),
     }
-}
-
-/// The ignored test `name` of this binary, to be run in a process of its own.
-pub(crate) fn child(name: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("a test has a path"));
-    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
-    command
-}
-
-/// What a child process came to.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    pub(crate) output: String,
-}
-
-/// Runs a child to its end, for at most `limit`.
-#[track_caller]
-pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Ended {
-    let (reader, writer) = os::pipe();
-    command.stdin(Stdio::null()).stderr(writer.try_clone().expect("a pipe")).stdout(writer);
-    let mut child = command.spawn().expect("the child starts");
-    // The command holds the ends the child writes to.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let output = std::thread::spawn(|| std::io::read_to_string(reader));
-    let deadline = Instant::now() + limit;
-    let status = loop {
-        match child.try_wait().expect("the child can be waited for") {
-            Some(status) => break status,
-            None if Instant::now() > deadline => {
-                let _ = child.kill();
-                let _ = child.wait();
-                let output = output.join().unwrap().unwrap_or_default();
-                panic!("the child did not end within {limit:?}:\n{output}");
-            }
-            None => std::thread::sleep(Duration::from_millis(2)),
-        }
-    };
-    Ended { status, output: output.join().unwrap().unwrap_or_default() }
-}
-
-/// Runs a child that must pass its one test.
-#[track_caller]
-pub(crate) fn passes(limit: Duration, command: &mut Command) -> String {
-    let ended = run_within(limit, command);
-    let passed = ended.status.success() && ended.output.contains("1 passed");
-    assert!(passed, "{}:\n{}", ended.status, ended.output);
-    for line in ended.output.lines().filter(|line| line.starts_with("SKIPPED: ")) {
-        say(line);
-    }
-    ended.output
 }
 
 struct Unpark(Thread);

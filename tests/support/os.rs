@@ -2,19 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A pipe: what reads, and what writes. (The standard library's is younger than our compiler.)
+/// A pipe: what reads, and what writes.
 pub(crate) fn pipe() -> (File, File) {
-    let mut ends = [0; 2];
-    // SAFETY: there is room for two descriptors.
-    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
-    assert_eq!(made, 0, "{}", io::Error::last_os_error());
-    // SAFETY: the kernel has just made it for us.
-    let [reader, writer] = ends.map(|end| unsafe { File::from_raw_fd(end) });
-    (reader, writer)
+    let (reader, writer) = io::pipe().expect("a pipe");
+    (OwnedFd::from(reader).into(), OwnedFd::from(writer).into())
 }
 
 /// Whether this process is the superuser, whom few limits bind.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::{Builder, Handle, Runtime};
 use threadlet::{task, threadlet, time};
 
-use super::support::{self, child, detectors, passes, unpredicted, wait_until, within};
+use super::support::{self, alone, detectors, unpredicted, wait_until, within};
 use super::{LIMIT, one_core};
 
 /// The root was polled while its thread still counted as searching. If it blocked, whoever pushed
@@ -194,12 +194,9 @@ fn a_timer_is_in_time_beside_long_polls() {
 /// The monitor kept the state file of every thread it had ever suspected.
 #[test]
 fn the_monitor_keeps_few_files_open() {
-    passes(LIMIT, &mut child("own_scheduling::alone_many_suspects"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_many_suspects() {
+    if !alone(LIMIT) {
+        return;
+    }
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     within(LIMIT, move || {
         let runtime = Builder::new_multi_thread()
@@ -231,12 +228,9 @@ fn alone_many_suspects() {
 #[test]
 fn spares_that_retire_leave_no_stack_behind() {
     // Alone, because other tests have threads as well.
-    passes(LIMIT, &mut child("own_scheduling::alone_spares_retire"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_spares_retire() {
+    if !alone(LIMIT) {
+        return;
+    }
     fn mapped() -> usize {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         maps.lines().count()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::{Builder, Detector, Handle, Runtime};
 use threadlet::{threadlet, time};
 
-use super::support::{child, os, passes, run_within, wait_until, within};
+use super::support::{alone, child, is_child, os, run_within, wait_until, within};
 use super::{LIMIT, one_core};
 
 struct Panics;
@@ -206,12 +206,9 @@ fn a_thread_local_of_a_spare_may_drop_its_runtime() {
 /// of the runtime was left (or had come) to do it.
 #[test]
 fn a_chain_of_tasks_is_dropped_one_after_the_other() {
-    passes(LIMIT, &mut child("own_shutdown::alone_drops_a_chain"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_drops_a_chain() {
+    if !alone(LIMIT) {
+        return;
+    }
     const TASKS: usize = 20_000;
     os::become_nobody();
     let runtime = Builder::new_current_thread().detector(Detector::Off).build().unwrap();
@@ -248,19 +245,19 @@ fn a_name_that_no_thread_can_have_is_refused() {
 /// The report of a cap that stalls goes to standard error, which may be closed or full.
 #[test]
 fn a_report_that_cannot_be_written_is_no_reason_to_end() {
+    if is_child() {
+        return stall_at_the_cap();
+    }
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = child("own_shutdown::alone_stalls_at_the_cap");
-    let status = command.stderr(full).stdout(std::process::Stdio::null()).status().unwrap();
+    let status = child().stderr(full).stdout(std::process::Stdio::null()).status().unwrap();
     assert!(status.success(), "{status}");
     // It is said once, and not again every second.
-    let told = run_within(LIMIT, &mut child("own_shutdown::alone_stalls_at_the_cap"));
+    let told = run_within(LIMIT, &mut child());
     assert_eq!(told.output.matches("wait for a permit").count(), 1, "{}", told.output);
     assert!(told.output.contains("own_shutdown.rs:"), "it names the place: {}", told.output);
 }
 
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_stalls_at_the_cap() {
+fn stall_at_the_cap() {
     let runtime =
         Builder::new_multi_thread().worker_threads(1).max_async_threads(1).build().unwrap();
     let call = || async { threadlet!(will_block; std::thread::sleep(Duration::from_millis(3300))) };
@@ -319,12 +316,9 @@ async fn warm_up() {
 /// sentinel of its parent, and waited for threads that only the parent has.
 #[test]
 fn a_child_may_drop_its_copy_of_a_runtime() {
-    passes(LIMIT, &mut child("own_shutdown::alone_the_child_drops"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_the_child_drops() {
+    if !alone(LIMIT) {
+        return;
+    }
     let runtime = one_core();
     runtime.block_on(runtime.spawn(warm_up())).unwrap();
     let sentinels = || os::thread_names().iter().filter(|n| n.contains("sentine")).count();
@@ -344,12 +338,9 @@ fn alone_the_child_drops() {
 /// Only the innermost of the thread's runtimes was forgotten in the child.
 #[test]
 fn a_child_forgets_all_runtimes_that_its_thread_was_in() {
-    passes(LIMIT, &mut child("own_shutdown::alone_fork_in_a_nested_block_on"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_fork_in_a_nested_block_on() {
+    if !alone(LIMIT) {
+        return;
+    }
     let runtime = one_core();
     let task = runtime.spawn(async {
         warm_up().await;
@@ -369,12 +360,9 @@ fn alone_fork_in_a_nested_block_on() {
 /// parent may have held.
 #[test]
 fn a_child_does_not_write_the_timeline() {
-    passes(LIMIT, &mut child("own_shutdown::alone_fork_with_a_timeline"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_fork_with_a_timeline() {
+    if !alone(LIMIT) {
+        return;
+    }
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).trace("/dev/null").build().unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -402,12 +390,9 @@ fn alone_fork_with_a_timeline() {
 /// own first use of a global runtime never returned.
 #[test]
 fn a_child_forked_while_the_global_runtime_starts_has_its_own() {
-    passes(2 * LIMIT, &mut child("own_shutdown::alone_fork_while_it_starts"));
-}
-
-#[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn alone_fork_while_it_starts() {
+    if !alone(2 * LIMIT) {
+        return;
+    }
     // Each round is a process that has not started one yet. A start takes some hundred microseconds, or,
     // with perf, a millisecond and more, of which the forks are to hit some part: that they do is demanded
     // as well.

@@ -1,8 +1,6 @@
-//! What a runtime does to its process: threads, CPU time, its end. Most of these run as a child,
-//! which is this same program.
+//! What a runtime does to its process: threads, CPU time, its end.
 
 use std::io::Read;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -11,48 +9,10 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::{Builder, Handle};
 use threadlet::{task, threadlet, time};
 
-use super::support::{in_time, os, threads_named, wait_until};
+use super::support::{
+    alone, child, in_time, is_child, os, run_with_open_stdin, threads_named, wait_until,
+};
 use super::{LIMIT, one_core};
-
-const CHILD: &str = "THREADLET_TEST_CHILD";
-
-/// Runs the test `name` of this program in a process of its own, or says that this is that one.
-fn is_child(name: &str) -> bool {
-    if std::env::var(CHILD).is_ok_and(|child| child == name) {
-        return true;
-    }
-    let (mut child, _stdin) = start_child(name);
-    let status = wait(&mut child, name);
-    assert!(status.success(), "{name}: {status}");
-    false
-}
-
-/// Its standard input stays open for as long as what is returned.
-fn start_child(name: &str) -> (std::process::Child, std::process::ChildStdin) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .arg(format!("process::{name}"))
-        .args(["--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, name)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stdin = child.stdin.take().unwrap();
-    (child, stdin)
-}
-
-fn wait(child: &mut std::process::Child, name: &str) -> std::process::ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if start.elapsed() > 2 * LIMIT {
-            child.kill().unwrap();
-            panic!("{name}: the child does not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// Go issue 14592, and the head of `blocking` that was never released. A burst of slow calls made
 /// as many threads, and they stayed for as long as the process.
@@ -88,7 +48,7 @@ fn a_burst_of_slow_calls_does_not_leave_its_threads_behind() {
 /// nothing is lost, it is counted, and tried again.
 #[test]
 fn a_thread_that_cannot_be_created_later_loses_nothing() {
-    if !is_child("a_thread_that_cannot_be_created_later_loses_nothing") {
+    if !alone(2 * LIMIT) {
         return;
     }
     let runtime =
@@ -139,7 +99,7 @@ fn cpu_time() -> Duration {
 /// one core that nobody is in.
 #[test]
 fn a_quiescent_process_uses_no_cpu() {
-    if !is_child("a_quiescent_process_uses_no_cpu") {
+    if !alone(2 * LIMIT) {
         return;
     }
     let keep_alive = Duration::from_millis(1);
@@ -176,7 +136,7 @@ fn a_quiescent_process_uses_no_cpu() {
 /// its core was taken for nothing.
 #[test]
 fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
-    if !is_child("a_preempted_thread_is_not_taken_for_a_blocked_one") {
+    if !alone(2 * LIMIT) {
         return;
     }
     stay_on_one_cpu(0);
@@ -228,7 +188,7 @@ fn a_preempted_thread_is_not_taken_for_a_blocked_one() {
 /// (`taskset -a -p`) allowed less. Not every spare was on the other CPU before, hence some rounds.
 #[test]
 fn where_threads_may_run_is_left_as_it_was_set() {
-    if !is_child("where_threads_may_run_is_left_as_it_was_set") {
+    if !alone(2 * LIMIT) {
         return;
     }
     let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -279,27 +239,21 @@ fn stay_on_one_cpu(tid: i32) {
 /// program did not end before somebody pressed a key.
 #[test]
 fn a_pending_read_of_stdin_does_not_hold_up_the_end() {
-    let name = "a_pending_read_of_stdin_does_not_hold_up_the_end";
-    if std::env::var(CHILD).is_ok_and(|child| child == name) {
-        assert_eq!(main_that_reads(), 3);
-        let runtime = one_core();
-        let reading = runtime.spawn_blocking(read_stdin);
-        wait_until("the read blocks", || runtime.metrics().async_threads == 1);
-        let start = Instant::now();
-        runtime.shutdown_timeout(Duration::from_millis(50));
-        assert!(start.elapsed() < LIMIT);
-        assert!(!reading.is_finished());
-        let runtime = one_core();
-        runtime.spawn_blocking(read_stdin);
-        wait_until("the read blocks", || runtime.metrics().async_threads == 1);
-        runtime.shutdown_background();
-        return;
+    if !is_child() {
+        return run_with_open_stdin(2 * LIMIT, &mut child()).demand_a_pass();
     }
-    let (mut child, stdin) = start_child(name);
-    let status = wait(&mut child, name);
-    assert!(status.success(), "{status}");
-    // Open until here: the reads never returned.
-    drop(stdin);
+    assert_eq!(main_that_reads(), 3);
+    let runtime = one_core();
+    let reading = runtime.spawn_blocking(read_stdin);
+    wait_until("the read blocks", || runtime.metrics().async_threads == 1);
+    let start = Instant::now();
+    runtime.shutdown_timeout(Duration::from_millis(50));
+    assert!(start.elapsed() < LIMIT);
+    assert!(!reading.is_finished());
+    let runtime = one_core();
+    runtime.spawn_blocking(read_stdin);
+    wait_until("the read blocks", || runtime.metrics().async_threads == 1);
+    runtime.shutdown_background();
 }
 
 fn read_stdin() -> usize {
