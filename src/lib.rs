@@ -175,11 +175,6 @@ pub mod __private {
     pub use crate::runtime::entry::Entry;
 }
 
-#[cfg(test)]
-#[path = "../tests/support/process.rs"]
-#[allow(dead_code, reason = "the integration tests use more of it")]
-mod own_process;
-
 // What the README and the guide show is compiled, and run where it ends.
 #[cfg(doctest)]
 mod pages {

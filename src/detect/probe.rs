@@ -172,7 +172,7 @@ fn explain(refused: &StepError, paranoid: Option<i32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::own_process::{Ended, child, is_child, run_within};
+    use crate::sys::own_process::{Ended, child, is_child, run_within};
     use std::env;
 
     const VERDICT: &str = "THREADLET_TEST_VERDICT";

@@ -99,7 +99,7 @@ mod tests {
     /// The one handler per process belongs to whoever comes first.
     #[test]
     fn runs_in_the_child_and_once() {
-        if !crate::own_process::alone(Duration::from_secs(60)) {
+        if !crate::sys::own_process::alone(Duration::from_secs(60)) {
             return;
         }
         on_fork_in_child(count).unwrap();

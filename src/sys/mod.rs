@@ -12,6 +12,11 @@ pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod futex;
+/// For tests that need one.
+#[cfg(test)]
+#[path = "../../tests/support/process.rs"]
+#[allow(dead_code, reason = "the integration tests use more of it")]
+pub(crate) mod own_process;
 pub(crate) mod perf;
 pub(crate) mod poll;
 pub(crate) mod seccomp;
