@@ -1,14 +1,13 @@
 //! One place in the source that makes in-place calls, and what is known of it.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use crate::primitive::Mutex;
+use crate::primitive::StaticRef;
 
 /// One `threadlet!` in the source: where it stands, and what it says.
 ///
@@ -55,11 +54,15 @@ impl fmt::Display for Site {
     }
 }
 
-/// A file, a line, a column and a text.
-type Key = (&'static str, u32, u32, &'static str);
+/// A place that calls a function, and the next one in its chain.
+struct Caller {
+    site: Site,
+    next: StaticRef<Caller>,
+}
 
-/// The sites of places that call a function.
-static CALLERS: OnceLock<Mutex<HashMap<Key, &'static Site>>> = OnceLock::new();
+/// The sites of places that call a function, in chains that are only added to. No lock: a child of `fork`
+/// might find it held by a thread that it does not have.
+static CALLERS: [StaticRef<Caller>; 256] = [const { StaticRef::new() }; 256];
 
 /// Places that a thread has at hand.
 const KNOWN_PLACES: usize = 64;
@@ -71,7 +74,10 @@ thread_local! {
     static KNOWN: [Known; KNOWN_PLACES] = const { [const { Cell::new(None) }; KNOWN_PLACES] };
 }
 
-static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
+/// The sites by their rows, which are numbered from 1. No lock, for the same reason. The last row is for those
+/// that found the table full.
+static SITES: [StaticRef<Site>; MAX_SITES as usize - 2] =
+    [const { StaticRef::new() }; MAX_SITES as usize - 2];
 
 impl Site {
     /// A site, for the macro to put into a `static`.
@@ -104,7 +110,7 @@ impl Site {
 
     /// The site of a function called at `place`, made at its first call and kept for ever.
     ///
-    /// Each thread keeps those it met last at hand: a call that does not block takes no lock.
+    /// Each thread keeps those it met last at hand.
     pub(crate) fn at(place: &'static Location<'static>, text: &'static str) -> &'static Site {
         // Locations are some words long each, and stand side by side.
         let nth = (ptr::from_ref(place).addr() >> 4) % KNOWN_PLACES;
@@ -121,12 +127,25 @@ impl Site {
 
     #[cold]
     fn find(place: &'static Location<'static>, text: &'static str) -> &'static Site {
-        let key = (place.file(), place.line(), place.column(), text);
-        CALLERS
-            .get_or_init(Mutex::default)
-            .lock()
-            .entry(key)
-            .or_insert_with(|| Box::leak(Box::new(Site::new(key.0, key.1, key.2, text))))
+        let (file, line, column) = (place.file(), place.line(), place.column());
+        let mut made = None;
+        let mut link = &CALLERS[line as usize % CALLERS.len()];
+        loop {
+            let caller = link.get().unwrap_or_else(|| {
+                // Another thread may come first, with this site or another: then ours is tried at the
+                // next link, or left behind.
+                link.get_or_set(made.get_or_insert_with(|| {
+                    let site = Site::new(file, line, column, text);
+                    &*Box::leak(Box::new(Caller { site, next: StaticRef::new() }))
+                }))
+            });
+            let site = &caller.site;
+            if (site.line, site.column) == (line, column) && (site.text, site.file) == (text, file)
+            {
+                return site;
+            }
+            link = &caller.next;
+        }
     }
 
     /// A call was done by asking: on the calling thread, which is none of ours, without waiting.
@@ -151,23 +170,16 @@ impl Site {
 
     #[cold]
     fn register(&'static self) -> u32 {
-        let mut sites = SITES.lock();
-        let known = self.id.load(Ordering::Relaxed);
-        if known != 0 {
-            return known;
-        }
-        // The last row is for those that found the table full.
-        let id = (sites.len() as u32 + 1).min(MAX_SITES - 1);
-        if id < MAX_SITES - 1 {
-            sites.push(self);
-        }
+        // From the first row, so that all who register it find the same.
+        let row = SITES.iter().position(|row| ptr::eq(row.get_or_set(self), self));
+        let id = row.map_or(MAX_SITES - 1, |row| row as u32 + 1);
         self.id.store(id, Ordering::Relaxed);
         id
     }
 
     /// All sites that were called inside a runtime, or asked outside, by their row.
     pub(crate) fn all() -> Vec<&'static Site> {
-        SITES.lock().clone()
+        SITES.iter().map_while(StaticRef::get).collect()
     }
 
     /// What its calls are known to do: from nothing on record to a core that is nearly always lost,
@@ -267,18 +279,23 @@ impl CallCounts {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn here() -> &'static Site {
-        Site::at(Location::caller(), "a call")
-    }
-
     #[test]
-    fn a_place_that_is_known_is_found_without_a_lock() {
-        let find = || here();
-        let site = find();
-        let _held = CALLERS.get().expect("a place is known").lock();
-        // With a lock this would wait for ever.
-        assert!(ptr::eq(find(), site));
+    fn a_place_is_one_site_with_one_row_whoever_comes_first() {
+        for round in 0..100 {
+            let all = std::sync::Barrier::new(4);
+            let text: &'static str = format!("a call of round {round}").leak();
+            let find = || {
+                all.wait();
+                let site = Site::at(Location::caller(), text);
+                (ptr::from_ref(site).addr(), site.id())
+            };
+            let found = std::thread::scope(|scope| {
+                let threads = [(); 4].map(|()| scope.spawn(find));
+                threads.map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(found, [found[0]; 4]);
+            assert!(Site::all().iter().any(|site| ptr::from_ref(*site).addr() == found[0].0));
+        }
     }
 
     #[test]
