@@ -19,6 +19,8 @@ const CAP: usize = 4;
 /// Runs `case` on runtimes of one core, under each detector, and demands that each is whole
 /// afterwards.
 fn each(case: fn(&Runtime)) {
+    // No backtraces: to find their lines takes so long that a panic is a hog.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     for detector in detectors() {
         within(LIMIT, move || {
             let mut builder = Builder::new_multi_thread();
