@@ -84,7 +84,7 @@ impl<T: Admit> Order<T> {
     pub(super) fn mark(&mut self, marker: Marker) {
         let is_met = self.is_met(marker);
         match self.held.back_mut() {
-            None if is_met && !cfg!(threadlet_break = "aio-met") => {}
+            None if is_met => {}
             // Two in a row are the stronger of them.
             Some(HeldBack::Marker(last)) => {
                 if marker == Marker::Barrier {
@@ -146,8 +146,8 @@ impl<T: Admit> Order<T> {
 
     fn is_met(&self, marker: Marker) -> bool {
         match marker {
-            Marker::Barrier => self.running == 0 || cfg!(threadlet_break = "aio-barrier"),
-            Marker::Fence => self.writes == 0 || cfg!(threadlet_break = "aio-fence"),
+            Marker::Barrier => self.running == 0,
+            Marker::Fence => self.writes == 0,
         }
     }
 

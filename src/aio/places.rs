@@ -58,7 +58,7 @@ impl Places {
     /// Whoever had the ticket does not wait any more.
     pub(super) fn leave(&mut self, ticket: Ticket) -> Leaves {
         match self.line.leave(ticket) {
-            Left::Granted if !cfg!(threadlet_break = "aio-place") => Leaves::Next(self.give_back()),
+            Left::Granted => Leaves::Next(self.give_back()),
             left => Leaves::Own(left),
         }
     }
@@ -135,7 +135,7 @@ impl Ages {
 
     /// Whether all of the first age have ended.
     fn is_over(&self) -> bool {
-        self.ages[0].open == 0 || cfg!(threadlet_break = "aio-drain")
+        self.ages[0].open == 0
     }
 
     /// Waits for all that has begun. `None`: all of it has ended.

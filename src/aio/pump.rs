@@ -419,7 +419,7 @@ impl Drop for Runner {
             if self.starting {
                 state.starting -= 1;
             }
-            if cfg!(threadlet_break = "pump-last-look") { Call::Nobody } else { state.call() }
+            state.call()
         };
         match call {
             // The global runtime took nobody.

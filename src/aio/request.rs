@@ -98,7 +98,7 @@ impl<B> Admit for Request<B> {
     fn admit(&self) -> bool {
         match &mut self.slot.lock().stage {
             Stage::Waiting { admitted, .. } => {
-                *admitted = !cfg!(threadlet_break = "aio-admit");
+                *admitted = true;
                 true
             }
             _ => false,
@@ -127,10 +127,6 @@ impl<B: Send> Work for Request<B> {
         // round.
         let mut state = self.queue.state();
         let effects = state.ended(self.write, self.age);
-        if cfg!(threadlet_break = "aio-both-locks") {
-            drop(state);
-            state = self.queue.state();
-        }
         let mut slot = self.slot.lock();
         slot.stage = Stage::Ended(result, buf);
         let waker = slot.waker.take();
@@ -229,10 +225,6 @@ impl<B> Request<B> {
         if let Stage::Ended(..) | Stage::Taken = slot.stage {
             return Poll::Ready(());
         }
-        if cfg!(threadlet_break = "aio-waker") {
-            drop(slot);
-            slot = self.slot.lock();
-        }
         let old = slot.waker.replace(waker);
         // Not under the lock: dropping a waker is foreign code.
         drop(slot);
@@ -246,9 +238,7 @@ impl<B> Request<B> {
         drop(self.cancel(false));
         let waker = self.slot.lock().waker.take();
         drop(waker);
-        if !cfg!(threadlet_break = "aio-abandon") {
-            drop(self.take());
-        }
+        drop(self.take());
     }
 
     /// The result, if it is there.

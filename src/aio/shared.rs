@@ -140,7 +140,7 @@ impl State {
 
     /// An operation was cancelled; `admitted`: after it had counted as running.
     pub(super) fn cancelled(&mut self, write: bool, age: u64, admitted: bool) -> Effects {
-        if admitted && !cfg!(threadlet_break = "aio-admitted") {
+        if admitted {
             self.order.ended(write);
         } else {
             self.order.died();

@@ -116,7 +116,7 @@ impl Group {
             while state.running < state.limit {
                 let Some(waker) = state.line.grant() else { break };
                 // The place is the waiter's from here on, though it has not run yet.
-                state.running += usize::from(!cfg!(threadlet_break = "group-passes"));
+                state.running += 1;
                 wakers.push(waker);
             }
             result
@@ -164,8 +164,7 @@ pub struct Place<'g>(Option<&'g Group>);
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            let leaks = usize::from(cfg!(threadlet_break = "group-leaks"));
-            group.change(|state| state.running -= 1 - leaks);
+            group.change(|state| state.running -= 1);
         }
     }
 }

@@ -202,7 +202,7 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
 
 /// Whether the call runs the ordinary way though its site hands over first.
 fn is_sample(nth: u64) -> bool {
-    nth.is_multiple_of(SAMPLE) && !cfg!(threadlet_break = "never-samples")
+    nth.is_multiple_of(SAMPLE)
 }
 
 fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {

@@ -129,11 +129,7 @@ impl<'a> Thread<'a> {
     pub(crate) fn adopt(&self, index: usize) -> HeldCore<'a> {
         fail_point!("adopt");
         let word = self.shared.pool.word(index);
-        let core = self.take(index, word, word.adopt(self.id));
-        if cfg!(threadlet_break = "lifo-slot") {
-            std::mem::forget(core.seat.lifo.take());
-        }
-        core
+        self.take(index, word, word.adopt(self.id))
     }
 
     /// Claims an idle core, whose seat the caller took off the idle list.
@@ -219,11 +215,6 @@ impl<'a> Thread<'a> {
     /// code of the runtime's own: what is to be left with the core goes elsewhere.
     #[inline]
     pub(super) fn core_in_hand(&self) -> Option<InHand<'_, 'a>> {
-        if cfg!(threadlet_break = "push-while-lent") {
-            let had = self.core.had.get()?;
-            let core = Some(HeldCore::new(had.index, had.seat));
-            return Some(InHand { thread: self, core });
-        }
         fail_point!("reclaim to push");
         let core = Some(self.reclaim()?);
         Some(InHand { thread: self, core })
@@ -266,9 +257,6 @@ impl Drop for InHand<'_, '_> {
     fn drop(&mut self) {
         fail_point!("pushed");
         let Some(core) = self.core.take() else { return };
-        if cfg!(threadlet_break = "push-while-lent") {
-            return mem::forget(core);
-        }
         self.thread.lend(core);
     }
 }

@@ -115,8 +115,7 @@ impl Cursor {
             }
             if let Some(Landed { data, result }) = self.landed.take() {
                 match result {
-                    Ok(n)
-                        if !starts_with(bufs, &data[..n]) && !cfg!(threadlet_break = "landed") => {}
+                    Ok(n) if !starts_with(bufs, &data[..n]) => {}
                     result => return Poll::Ready(result),
                 }
             }
@@ -281,7 +280,7 @@ impl Cursor {
     /// stays for the next read.
     fn give_back(&mut self, file: &OpenFile) -> io::Result<()> {
         let unread = (self.unread.len() - self.had) as i64;
-        if unread > 0 && !cfg!(threadlet_break = "give-back") {
+        if unread > 0 {
             match file.get().seek(SeekFrom::Current(-unread)) {
                 Ok(_) => self.discard_unread(),
                 Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {}

@@ -23,15 +23,23 @@ pub(crate) use self::loom::*;
 pub(crate) use self::std::*;
 pub(crate) use padded::Padded;
 pub(crate) use quietly::quietly;
-
-/// An ordering; or `Relaxed` in the build that proves that a test fails without it.
-macro_rules! weakened {
-    ($name:tt, $ordering:expr) => {
-        if cfg!(threadlet_break = $name) { Ordering::Relaxed } else { $ordering }
-    };
-}
 #[cfg(not(threadlet_loom))]
 pub(crate) use static_ref::StaticRef;
-pub(crate) use weakened;
 #[cfg(not(threadlet_loom))]
 pub(crate) use yes_or_no::YesOrNo;
+
+/// An ordering that a proof relies on: as it stands. In the copy of the sources that `.ci/sabotage`
+/// breaks it can be weakened by its name, and a test must fail then.
+macro_rules! weakened {
+    ($name:literal, $ordering:expr) => {
+        $ordering
+    };
+}
+
+/// A full fence that a proof relies on. In that copy it can be left out.
+macro_rules! full_fence {
+    ($name:literal) => {
+        $crate::primitive::fence($crate::primitive::Ordering::SeqCst)
+    };
+}
+pub(crate) use {full_fence, weakened};

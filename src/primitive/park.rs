@@ -77,10 +77,6 @@ impl Parker {
     fn fall_asleep(&self, how: u32) -> bool {
         // Ordering: Acquire on failure, for what the waker published; the success needs nothing of
         // its own: what the sleeper announced is fenced by the idle protocol.
-        if cfg!(threadlet_break = "token") {
-            self.state.store(how, Ordering::Relaxed);
-            return true;
-        }
         match self.state.compare_exchange(EMPTY, how, Ordering::Acquire, Ordering::Acquire) {
             Ok(_) => true,
             Err(token) => {

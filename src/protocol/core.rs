@@ -1,7 +1,7 @@
 //! The word of a core: who may run a seat's tasks, decided by one atomic.
 #![doc = include_str!("../../docs/internals/handoff.md")]
 
-use crate::primitive::{AtomicU32, AtomicU64, Ordering, Padded, fence, weakened};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering, Padded, full_fence, weakened};
 
 /// A thread's place in the runtime's slot table.
 pub(crate) type SlotId = u32;
@@ -70,9 +70,6 @@ impl Word {
 
     /// The word that follows this one: the number always grows.
     fn next(self, state: State, slot: SlotId) -> Self {
-        if cfg!(threadlet_break = "number") {
-            return Word::new(state, slot, self.number());
-        }
         Word::new(state, slot, self.number().wrapping_add(1) & ((1 << NUMBER_BITS) - 1))
     }
 }
@@ -121,8 +118,7 @@ impl Suspicion {
         self.0.fetch_or(who as u32, Ordering::Relaxed);
         // The thief's side of the proof: the bit before it, the observation behind it. Partner: the
         // context switch that brings the observed thread back, which is a fence of the kernel's.
-        #[cfg(not(threadlet_break = "suspicion-fence"))]
-        fence(Ordering::SeqCst);
+        full_fence!("suspicion-fence");
     }
 
     /// By that thief, when it is done: the core was taken, or is not to be.
@@ -136,7 +132,6 @@ impl Suspicion {
     #[inline]
     fn is_none(&self) -> bool {
         self.0.load(weakened!("suspicion-relaxed", Ordering::Acquire)) == 0
-            || cfg!(threadlet_break = "suspicion-ignored")
     }
 }
 
@@ -177,10 +172,6 @@ impl CoreWord {
     pub(crate) fn reclaim(&self, lent: Word) -> Result<Word, Lost> {
         debug_assert_eq!(lent.state(), State::Lent);
         let held = lent.next(State::Held, lent.slot());
-        if cfg!(threadlet_break = "reclaim-stores") {
-            self.0.store(held.0, Ordering::Release);
-            return Ok(held);
-        }
         // Ordering: Relaxed. Who sees HELD does nothing, and the next `lend` publishes again.
         self.swap(lent, held, Ordering::Relaxed).map_err(|_| Lost)
     }
@@ -205,10 +196,6 @@ impl CoreWord {
         // be stale. One of a later region cannot come before it has begun.
         suspicion.settle(Suspect::Stalled);
         let next = lent.next(State::Lent, lent.slot());
-        if cfg!(threadlet_break = "bump-stores") {
-            self.0.store(next.0, Ordering::Release);
-            return Ok(next);
-        }
         // Ordering: Relaxed. A swap continues the release sequence of `lend`; and that a thief which sees
         // the new number does not see the thread asleep in the region before, is the fence of `raise`.
         self.swap(lent, next, Ordering::Relaxed).map_err(|_| Lost)
@@ -225,7 +212,7 @@ impl CoreWord {
         if seen.state() != State::Lent {
             return Err(Stale);
         }
-        if seen.slot() != observed && !cfg!(threadlet_break = "slot") {
+        if seen.slot() != observed {
             return Err(Stale);
         }
         // Ordering: Relaxed. The thief touches nothing that belongs to the core; its swap continues

@@ -2,7 +2,7 @@
 #![doc = include_str!("../../docs/internals/idle.md")]
 
 use super::core::SlotId;
-use crate::primitive::{AtomicUsize, Mutex, Ordering, fence};
+use crate::primitive::{AtomicUsize, Mutex, Ordering, full_fence};
 
 const SEARCHING_BITS: u32 = usize::BITS / 2;
 const ONE_AWAKE: usize = 1 << SEARCHING_BITS;
@@ -62,8 +62,7 @@ impl Idle {
     #[must_use]
     pub(crate) fn notify(&self) -> Option<Sleeper> {
         // Fence A of the proof: the push before it, the counts after it. Partner: fence B.
-        #[cfg(not(threadlet_break = "idle-fence-a"))]
-        fence(Ordering::SeqCst);
+        full_fence!("idle-fence-a");
         if self.nobody_needed() { None } else { self.wake_one() }
     }
 
@@ -109,13 +108,12 @@ impl Idle {
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
         let before = self.counts.fetch_sub(1, Ordering::Relaxed);
-        if before % ONE_AWAKE != 1 || cfg!(threadlet_break = "end-search") {
+        if before % ONE_AWAKE != 1 {
             return false;
         }
         // Fence C of the proof: the counts before it, the look at the queues after it. Partner: fence
         // A.
-        #[cfg(not(threadlet_break = "idle-fence-c"))]
-        fence(Ordering::SeqCst);
+        full_fence!("idle-fence-c");
         true
     }
 
@@ -130,8 +128,7 @@ impl Idle {
         drop(sleepers);
         // Fence B of the proof: the counts before it, the look at the queues after it. Partner:
         // fence A.
-        #[cfg(not(threadlet_break = "idle-fence-b"))]
-        fence(Ordering::SeqCst);
+        full_fence!("idle-fence-b");
     }
 
     /// A sleeper is awake, for whatever reason: the list says which, and no longer holds it.
@@ -143,7 +140,7 @@ impl Idle {
             return Roused::Itself;
         }
         match sleepers.robbed.iter().position(|robbed| *robbed == slot) {
-            Some(nth) if !cfg!(threadlet_break = "claim-mark") => {
+            Some(nth) => {
                 sleepers.robbed.swap_remove(nth);
                 Roused::Claimed
             }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::primitive::park::Parker;
-use crate::primitive::{AtomicBool, Ordering, fence};
+use crate::primitive::{AtomicBool, Ordering, full_fence};
 
 /// The monitor's sleep.
 #[derive(Debug)]
@@ -31,8 +31,7 @@ impl MonitorSleep {
 
     /// W2 and W3, by a seat that has woken.
     pub(crate) fn seat_woke(&self) {
-        #[cfg(not(threadlet_break = "monitor-fence-w"))]
-        fence(Ordering::SeqCst);
+        full_fence!("monitor-fence-w");
         if self.asleep.load(Ordering::Relaxed) {
             self.ring();
         }
@@ -46,8 +45,7 @@ impl MonitorSleep {
     /// V1 to V3, by the monitor: until it is rung, unless `quiet` is no longer so.
     pub(crate) fn sleep_while(&self, quiet: impl FnOnce() -> bool) {
         self.asleep.store(true, Ordering::Relaxed);
-        #[cfg(not(threadlet_break = "monitor-fence-v"))]
-        fence(Ordering::SeqCst);
+        full_fence!("monitor-fence-v");
         if quiet() {
             self.parker.park(None);
         }

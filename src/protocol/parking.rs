@@ -54,7 +54,7 @@
 
 use std::time::Duration;
 
-use crate::primitive::{AtomicU32, Ordering, Sleep, fence, weakened};
+use crate::primitive::{AtomicU32, Ordering, Sleep, full_fence, weakened};
 
 const IDLE: u32 = 0;
 const ON_FUTEX: u32 = 1;
@@ -119,8 +119,7 @@ impl Parking {
             return Begin::Skip;
         }
         // Ordering: D2, pairs with T2 in `is_waiting`.
-        #[cfg(not(threadlet_break = "driver-fence-d"))]
-        fence(Ordering::SeqCst);
+        full_fence!("driver-fence-d");
         Begin::Wait
     }
 
@@ -154,17 +153,13 @@ impl Parking {
     /// R1, which is `publish`, and R2. What `notify` leaves to be done is the caller's.
     pub(crate) fn bring_poller(&self, publish: impl FnOnce()) -> Notify {
         publish();
-        if cfg!(threadlet_break = "driver-untold") {
-            return Notify::Nothing;
-        }
         self.notify()
     }
 
     /// T2 and T3.
     pub(crate) fn is_waiting(&self) -> bool {
         // Ordering: T2, pairs with D2 in `begin`; the load itself needs nothing more.
-        #[cfg(not(threadlet_break = "driver-fence-t"))]
-        fence(Ordering::SeqCst);
+        full_fence!("driver-fence-t");
         matches!(self.state.load(Ordering::Relaxed), ON_FUTEX | IN_POLLER)
     }
 }

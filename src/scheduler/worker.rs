@@ -236,7 +236,7 @@ impl<'t, 'a> Worker<'t, 'a> {
         shared.idle.announce(index, thread.id, driver.is_some(), searching);
         // The second look of the idle protocol, behind its fence B.
         fail_point!("second look");
-        let work = shared.any_work() && !cfg!(threadlet_break = "second-look");
+        let work = shared.any_work();
         let awake = work || shared.is_shutdown() || root.is_some_and(Root::is_woken);
         match driver.filter(|_| !awake) {
             Some(mut driver) => {
@@ -295,7 +295,7 @@ fn own_task(core: &HeldCore<'_>) -> Option<Runnable> {
     let seat = core.seat();
     // Ordering: Relaxed, here and below; only the holder of the core touches it.
     let streak = seat.lifo_streak.load(Ordering::Relaxed);
-    if streak < LIFO_STREAK || cfg!(threadlet_break = "lifo-streak") {
+    if streak < LIFO_STREAK {
         if let Some(task) = seat.lifo.take() {
             seat.lifo_streak.store(streak + 1, Ordering::Relaxed);
             return Some(task);

@@ -185,9 +185,6 @@ impl Shared {
     /// Puts a task into the injector and wakes a seat for it.
     pub(crate) fn inject(&self, task: Runnable) {
         self.injector.push(task);
-        if cfg!(threadlet_break = "injector-wake") {
-            return;
-        }
         // Its fence stands between the push and the look at the flag below.
         self.notify();
         if self.is_shutdown() {

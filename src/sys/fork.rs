@@ -65,7 +65,7 @@ impl<T: Default + Sync + 'static> PerFork<T> {
         loop {
             // SAFETY: null, or made below, and never freed once it was in place.
             if let Some((of, value)) = unsafe { place.as_ref() } {
-                if *of == forks || cfg!(threadlet_break = "fork-lock") {
+                if *of == forks {
                     return value;
                 }
             }

@@ -14,13 +14,13 @@ use crate::sys::file::{self as sys, Stat};
 
 /// Whether anything may be asked in this process (rule 1).
 pub fn may_ask() -> bool {
-    probe::no_seccomp_filter() || cfg!(threadlet_break = "ask-filtered")
+    probe::no_seccomp_filter()
 }
 
 /// Whether no file reaches as far as that offset. The highest such offset means "at the position"
 /// to the calls by which is asked, so nothing is asked there: the plain forms have an error for it.
 fn is_beyond(at: Option<u64>) -> bool {
-    at.is_some_and(|at| i64::try_from(at).is_err()) && !cfg!(threadlet_break = "ask-offset")
+    at.is_some_and(|at| i64::try_from(at).is_err())
 }
 
 /// Reads without waiting; see the rules of the module.
@@ -41,11 +41,7 @@ fn end_of(mut file: &File, at: Option<u64>) -> Answer<usize> {
     let Ok(position) = at.map_or_else(|| file.stream_position(), Ok) else {
         return Answer::WouldBlock;
     };
-    if is_end(file.as_fd(), position) || cfg!(threadlet_break = "ask-zero") {
-        Answer::Done(Ok(0))
-    } else {
-        Answer::WouldBlock
-    }
+    if is_end(file.as_fd(), position) { Answer::Done(Ok(0)) } else { Answer::WouldBlock }
 }
 
 /// Whether no bytes at this position mean the end of the file (rule 3).
@@ -127,8 +123,7 @@ pub(super) fn open(path: &Path, flags: libc::c_int) -> Answer<File> {
 }
 
 fn is_plain(fd: BorrowedFd<'_>) -> bool {
-    let any = cfg!(threadlet_break = "ask-fifo");
-    sys::stat_known(fd).is_ok_and(|stat| is_regular(stat) || is_directory(stat) || any)
+    sys::stat_known(fd).is_ok_and(|stat| is_regular(stat) || is_directory(stat))
 }
 
 fn with_path(path: &Path, ask: impl FnOnce(&CStr) -> Answer<File>) -> Answer<File> {

@@ -209,8 +209,7 @@ impl OpenFile {
 /// begins at it all the same. (Empty ones alone would be answered by 0, which means something
 /// else.)
 fn span(bufs: &[impl Deref<Target = [u8]>], max: usize) -> Range<usize> {
-    let any = cfg!(threadlet_break = "empty-buffers");
-    let start = bufs.iter().position(|buf| !buf.is_empty() || any).unwrap_or(bufs.len());
+    let start = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(bufs.len());
     let mut room = Some(max);
     let fits = bufs[start..].iter().take(libc::UIO_MAXIOV as usize).take_while(|buf| {
         room = room.and_then(|room| room.checked_sub(buf.len()));

@@ -190,7 +190,7 @@ impl<T: Send + 'static> Call<T> {
 impl<T: Send + 'static> Drop for Call<T> {
     fn drop(&mut self) {
         let Some(action) = self.action.take() else { return };
-        if action.must_run && !cfg!(threadlet_break = "write-refused") {
+        if action.must_run {
             // A runtime that is shut down drops what is queued, with panics caught and dropped.
             if let Ok(runtime) = catch_unwind(global) {
                 let (shared, place) = (self.shared.clone(), self.place);

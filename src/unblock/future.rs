@@ -84,9 +84,6 @@ impl<T> Future for Unblocked<T> {
 
 impl<T> Drop for Unblocked<T> {
     fn drop(&mut self) {
-        if cfg!(threadlet_break = "unblock-detach") {
-            return;
-        }
         self.0.abort();
     }
 }

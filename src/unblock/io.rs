@@ -145,9 +145,7 @@ fn drain<T: Write>(shared: &Shared<T>, io: &mut T) {
             std::mem::swap(&mut bytes, &mut output.bytes);
         }
         // There is room again.
-        if !cfg!(threadlet_break = "room-unsaid") {
-            shared.waker.wake();
-        }
+        shared.waker.wake();
         if let Err(error) = io.write_all(&bytes) {
             let mut output = shared.output.lock();
             output.stop();
@@ -311,7 +309,6 @@ impl<T: Seek + Send + 'static> AsyncSeek for Unblock<T> {
             // `T` is ahead of the one who asks. What saturates is before the start of any file.
             let ahead = i64::try_from(self.buffer().len()).unwrap_or(i64::MAX);
             let to = match pos {
-                _ if cfg!(threadlet_break = "seek-ahead") => pos,
                 SeekFrom::Current(by) => SeekFrom::Current(by.saturating_sub(ahead)),
                 other => other,
             };

@@ -204,27 +204,19 @@ impl Pool {
         }
         state.stalled.retain(|old| old.seat != claim.seat);
         state.stalled_total += 1;
-        if !cfg!(threadlet_break = "stalled") {
-            state.stalled.push_back(claim);
-        }
+        state.stalled.push_back(claim);
     }
 
     /// Retakes `claim` if a permit and a spare are at hand; moves nothing otherwise.
     fn attempt(&self, state: &mut State, claim: Claim, todo: &mut Todo) -> Retake {
         let word = self.word(claim.seat);
-        let closed = state.closed && !cfg!(threadlet_break = "closed");
-        if word.load() != claim.seen || closed {
+        if word.load() != claim.seen || state.closed {
             return Retake::Stale;
         }
-        let permit = state.free() > 0 || cfg!(threadlet_break = "cap");
-        let ordinary = permit
-            && (claim.cause != Cause::Rescued
-                || state.rescued() < state.rescue_cap
-                || cfg!(threadlet_break = "rescue-cap"));
-        let emergency = !cfg!(threadlet_break = "no-emergency")
-            && !ordinary
-            && !state.emergency()
-            && self.is_last_running(state, claim.seat);
+        let permit = state.free() > 0;
+        let ordinary =
+            permit && (claim.cause != Cause::Rescued || state.rescued() < state.rescue_cap);
+        let emergency = !ordinary && !state.emergency() && self.is_last_running(state, claim.seat);
         if !ordinary && !emergency {
             return Retake::NoPermit;
         }
@@ -305,10 +297,6 @@ impl Pool {
     }
 
     fn take_off(state: &mut State, slot: SlotId) -> bool {
-        if cfg!(threadlet_break = "retire-blindly") {
-            state.spares.retain(|spare| *spare != slot);
-            return true;
-        }
         let Some(nth) = state.spares.iter().position(|spare| *spare == slot) else {
             return false;
         };
@@ -321,9 +309,6 @@ impl Pool {
         // Stalled cores that lack nothing but a spare keep a permit each: one given to the gate might
         // wait, with its task, for the very core that is stalled.
         let mut reserved = 0;
-        if cfg!(threadlet_break = "gate-first") {
-            self.grant(state, reserved, todo);
-        }
         for _ in 0..state.stalled.len() {
             let Some(claim) = state.stalled.pop_front() else { break };
             let answer = self.attempt(state, claim, todo);
@@ -448,7 +433,7 @@ impl State {
         let (_, holding) = self.holdings.swap_remove(nth);
         if holding.emergency {
             self.returned += 1;
-        } else if !cfg!(threadlet_break = "leak-permit") {
+        } else {
             self.in_use -= 1;
             self.returned += 1;
         }

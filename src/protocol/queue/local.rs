@@ -73,7 +73,7 @@ impl<T: Item> LocalQueue<T> {
         let tail = self.tail.load(Ordering::Relaxed);
         // Ordering: Acquire. Partner: the Release of `take`; the slot has been read by then.
         let head = self.head.load(Ordering::Acquire);
-        if tail - head >= CAPACITY + u64::from(cfg!(threadlet_break = "queue-full")) {
+        if tail - head >= CAPACITY {
             return Err(item);
         }
         self.slot(tail).store(item.into_raw().as_ptr(), Ordering::Relaxed);
@@ -139,10 +139,6 @@ impl<T: Item> LocalQueue<T> {
             // in `push`); Acquire on failure as for the first load.
             match self.head.compare_exchange(head, head + len, Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) if cfg!(threadlet_break = "copy-late") => {
-                    copy(0, self.slot(head).load(Ordering::Relaxed));
-                    return len;
-                }
                 Ok(_) => return len,
                 Err(now) => head = now,
             }
