@@ -125,8 +125,9 @@ const IN_PASSING: &[libc::c_long] = &[
     libc::SYS_epoll_pwait,
 ];
 
-/// In a child: under a filter that kills at any system call but those `allowed`, one that writes and one
-/// that ends the process, the worker runs its regions, writes that it is alive, and ends the process.
+/// In a child: under a filter that kills at any system call but those `allowed`, one that writes
+/// and one that ends the process, the worker runs its regions, writes that it is alive, and ends
+/// the process.
 fn behind_a_filter(allowed: &[libc::c_long], run: impl Future<Output = ()> + Send + 'static) {
     let detector = match std::env::var("THREADLET_DETECTOR").unwrap().as_str() {
         "perf" => Detector::Perf,

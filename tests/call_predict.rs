@@ -20,8 +20,8 @@ fn one_core(detector: threadlet::runtime::Detector) -> Runtime {
     build(Builder::new_multi_thread().worker_threads(1).hog_after(hour), detector)
 }
 
-/// `calls` calls of one site, which blocks while `blocks` says so, and computes for `work` otherwise.
-/// Each begins with a core.
+/// `calls` calls of one site, which blocks while `blocks` says so, and computes for `work`
+/// otherwise. Each begins with a core.
 async fn calls(site: &'static Site, calls: usize, blocks: &AtomicBool, work: Duration) {
     for _ in 0..calls {
         run_at(site, Pass::Free, || {
@@ -101,8 +101,8 @@ fn a_site_that_changes_its_habit_is_found_out_both_ways() {
     }
 }
 
-/// The story: the same, and its calls compute instead. Handed over first, such a call takes as long as
-/// a block would; only one that keeps its core shows that its thread did not sleep.
+/// The story: the same, and its calls compute instead. Handed over first, such a call takes as long
+/// as a block would; only one that keeps its core shows that its thread did not sleep.
 #[test]
 fn a_site_that_computes_instead_is_found_out() {
     for detector in detectors() {

@@ -1,5 +1,6 @@
 //! What this repository is built from: licences, sources, banned and doubled crates by `deny.toml`,
-//! as cargo-deny reads it, but with nothing to install (that takes minutes); and what the pages say.
+//! as cargo-deny reads it, but with nothing to install (that takes minutes); and what the pages
+//! say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -16,8 +16,8 @@ use support::{child, foreign_block_on, in_time, is_child, os, passes, wait_until
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Says yes in a process of the calling test's own, without a detector whatever the environment says; runs
-/// it elsewhere, and says no.
+/// Says yes in a process of the calling test's own, without a detector whatever the environment
+/// says; runs it elsewhere, and says no.
 fn alone() -> bool {
     if !is_child() {
         passes(LIMIT, child().env("THREADLET_DETECTOR", "off"));

@@ -1,5 +1,5 @@
-//! tokio's I/O traits on our types, in a program of tokio's: `tokio::fs` and `tokio::net` replaced, and
-//! nothing else.
+//! tokio's I/O traits on our types, in a program of tokio's: `tokio::fs` and `tokio::net` replaced,
+//! and nothing else.
 
 use std::io::SeekFrom;
 

@@ -1,4 +1,5 @@
-//! What only the whole runtime can show; `.ci/sabotage` breaks a line for each and wants it to fail.
+//! What only the whole runtime can show; `.ci/sabotage` breaks a line for each and wants it to
+//! fail.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

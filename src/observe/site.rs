@@ -15,8 +15,9 @@ use crate::primitive::StaticRef;
 /// [`spawn_blocking`](crate::task::spawn_blocking) use the place they are called from.
 ///
 /// A site learns: one whose calls nearly always block (more than three in four, of those that are
-/// watched) has its core handed over *before* the call, which saves the time to notice; one call in 32
-/// runs the ordinary way all the same, so that a site whose calls have ceased to block is found out.
+/// watched) has its core handed over *before* the call, which saves the time to notice; one call in
+/// 32 runs the ordinary way all the same, so that a site whose calls have ceased to block is found
+/// out.
 pub struct Site {
     file: &'static str,
     line: u32,
@@ -60,8 +61,8 @@ struct Caller {
     next: StaticRef<Caller>,
 }
 
-/// The sites of places that call a function, in chains that are only added to. No lock: a child of `fork`
-/// might find it held by a thread that it does not have.
+/// The sites of places that call a function, in chains that are only added to. No lock: a child of
+/// `fork` might find it held by a thread that it does not have.
 static CALLERS: [StaticRef<Caller>; 256] = [const { StaticRef::new() }; 256];
 
 /// Places that a thread has at hand.
@@ -74,8 +75,8 @@ thread_local! {
     static KNOWN: [Known; KNOWN_PLACES] = const { [const { Cell::new(None) }; KNOWN_PLACES] };
 }
 
-/// The sites by their rows, which are numbered from 1. No lock, for the same reason. The last row is for those
-/// that found the table full.
+/// The sites by their rows, which are numbered from 1. No lock, for the same reason. The last row
+/// is for those that found the table full.
 static SITES: [StaticRef<Site>; MAX_SITES as usize - 2] =
     [const { StaticRef::new() }; MAX_SITES as usize - 2];
 
@@ -132,8 +133,8 @@ impl Site {
         let mut link = &CALLERS[line as usize % CALLERS.len()];
         loop {
             let caller = link.get().unwrap_or_else(|| {
-                // Another thread may come first, with this site or another: then ours is tried at the
-                // next link, or left behind.
+                // Another thread may come first, with this site or another: then ours is tried at
+                // the next link, or left behind.
                 link.get_or_set(made.get_or_insert_with(|| {
                     let site = Site::new(file, line, column, text);
                     &*Box::leak(Box::new(Caller { site, next: StaticRef::new() }))
@@ -215,7 +216,8 @@ impl Site {
 /// (J. E. Smith, "A study of branch prediction strategies", 1981).
 ///
 /// A call that loses its core counts 1 up, to [`CERTAIN`]; one that does not counts [`DISMAY`]
-/// down. So the counter rises only at a site of which more than three calls in four lose their core.
+/// down. So the counter rises only at a site of which more than three calls in four lose their
+/// core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Habit {
     /// Nothing is on record: the common case, in which a call that keeps its core writes nothing.

@@ -1,6 +1,7 @@
 //! What the macros accept and what they refuse, with the words the user reads.
 //!
-//! After a change of a message: `TRYBUILD=overwrite cargo test --test api_macros`, and read the diff.
+//! After a change of a message: `TRYBUILD=overwrite cargo test --test api_macros`, and read the
+//! diff.
 
 #[test]
 fn attributes() {

@@ -223,7 +223,8 @@ fn polled_and_then_cancelled() {
     });
 }
 
-/// Its buffer goes at once, and not when its turn comes in the line: that is under the queue's lock.
+/// Its buffer goes at once, and not when its turn comes in the line: that is under the queue's
+/// lock.
 #[test]
 fn cancelled_and_then_detached() {
     struct Asks(Queue, Arc<AtomicUsize>);

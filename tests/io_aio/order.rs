@@ -190,8 +190,8 @@ fn fences_hold() {
 
 const SIZE: u64 = 64 * 1024;
 
-/// Operations whose order counts, with only as many markers as that takes: what is read, and what is
-/// in the file at the end, is what one after the other would have given.
+/// Operations whose order counts, with only as many markers as that takes: what is read, and what
+/// is in the file at the end, is what one after the other would have given.
 struct Replay {
     file: Vec<u8>,
     /// Since the last barrier.

@@ -121,8 +121,8 @@ fn abandon_a_read(file: &mut File, path: &std::path::Path, length: usize) -> boo
     false
 }
 
-/// The story: a write is dropped, then waited for by something else, and made once more. It is another
-/// one by then: to count it as the first would leave its bytes nowhere.
+/// The story: a write is dropped, then waited for by something else, and made once more. It is
+/// another one by then: to count it as the first would leave its bytes nowhere.
 #[test]
 fn a_write_that_was_waited_for_is_not_the_next_one() {
     within(LIMIT, || {

@@ -54,7 +54,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Bytes that tell where they are: no two pages are alike for a long time, the period being a prime.
+/// Bytes that tell where they are: no two pages are alike for a long time, the period being a
+/// prime.
 fn pattern(length: usize) -> Vec<u8> {
     let period: Vec<u8> =
         (0..65_521_u32).map(|n| n.wrapping_mul(0x9E37_79B9).to_be_bytes()[0]).collect();

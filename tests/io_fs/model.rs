@@ -1,8 +1,9 @@
 //! Random steps at a file's position, some of them dropped after their first poll, beside a model
 //! that knows what the file must be. Those that are dropped have several buffers.
 //!
-//! A cancelled write may have happened or not; but one that was pending has moved to another thread,
-//! and there it happens, unless it was still waiting for the call dropped before it. So the model is exact.
+//! A cancelled write may have happened or not; but one that was pending has moved to another
+//! thread, and there it happens, unless it was still waiting for the call dropped before it. So the
+//! model is exact.
 
 use std::io::{IoSlice, IoSliceMut, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -164,8 +164,8 @@ fn a_handle_may_be_polled_by_reference_and_again() {
     });
 }
 
-/// A task that yields lets each of the others have a turn: a yield goes to the end of the queue, not
-/// into the LIFO slot.
+/// A task that yields lets each of the others have a turn: a yield goes to the end of the queue,
+/// not into the LIFO slot.
 #[test]
 fn a_yield_is_fair() {
     let runtime = Builder::new_current_thread().build().unwrap();

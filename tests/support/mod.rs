@@ -127,9 +127,9 @@ impl Barrier {
     }
 }
 
-/// `threadlet!(call())` at a site of which nothing is known: the calls before it return at once, and
-/// whatever the site had learnt from earlier tests is forgotten. So the core is handed over because
-/// `call` was seen to block, and not because calls of the site always do.
+/// `threadlet!(call())` at a site of which nothing is known: the calls before it return at once,
+/// and whatever the site had learnt from earlier tests is forgotten. So the core is handed over
+/// because `call` was seen to block, and not because calls of the site always do.
 pub(crate) async fn unpredicted<T>(call: impl FnOnce() -> T) -> T {
     let (mut call, mut returned) = (Some(call), None);
     for left in (0..8).rev() {

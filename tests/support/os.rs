@@ -77,7 +77,8 @@ pub(crate) fn tid() -> i32 {
 /// How long a thread may run before others have their turn, as the kernel says since Linux 6.12; 0
 /// before that.
 pub(crate) fn slice_of(tid: i32) -> u64 {
-    // The first version of the kernel's `sched_attr`, in words: the seventh and eighth are the slice.
+    // The first version of the kernel's `sched_attr`, in words: the seventh and eighth are the
+    // slice.
     let mut attr = [0_u32; 12];
     let size = size_of_val(&attr);
     // SAFETY: the words are ours to write, for the size given.

@@ -1,8 +1,8 @@
-//! Tests that need a process of their own: they count its threads or descriptors, lower its limits, fork, or
-//! run behind a filter.
+//! Tests that need a process of their own: they count its threads or descriptors, lower its limits,
+//! fork, or run behind a filter.
 //!
-//! Under `cargo test` the tests of a binary are threads of one process. There such a test runs its program
-//! once more, for itself alone, and its code is the same on both sides:
+//! Under `cargo test` the tests of a binary are threads of one process. There such a test runs its
+//! program once more, for itself alone, and its code is the same on both sides:
 //!
 //! ```ignore
 //! #[test]
@@ -36,8 +36,8 @@ fn test_name() -> String {
     name.expect("asked on the thread of a test").to_owned()
 }
 
-/// Says yes where nothing but the calling test runs in this process. Elsewhere runs it in a process of its
-/// own, for at most `limit`, demands that it passes there, and says no.
+/// Says yes where nothing but the calling test runs in this process. Elsewhere runs it in a process
+/// of its own, for at most `limit`, demands that it passes there, and says no.
 ///
 /// `cargo nextest` gives each test a process, and bounds its time by itself.
 #[must_use]

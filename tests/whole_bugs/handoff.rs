@@ -194,8 +194,8 @@ fn callers_blocked_at_the_cap_do_not_keep_the_task_they_wait_for_from_running() 
     }
 }
 
-/// tokio issue 4296. A file was written to and dropped, without a flush, and read again: the data was
-/// still on its way, in a buffer and on another thread. A write that returned has been written.
+/// tokio issue 4296. A file was written to and dropped, without a flush, and read again: the data
+/// was still on its way, in a buffer and on another thread. A write that returned has been written.
 #[test]
 fn what_was_written_and_dropped_is_there() {
     let path = std::env::temp_dir().join(format!("threadlet-bugs-{}", std::process::id()));

@@ -1,5 +1,5 @@
-//! What other runtimes got wrong and a hand-off must not bring back, one named test each, which tells
-//! the story; and, in `own_*`, what this one got wrong once.
+//! What other runtimes got wrong and a hand-off must not bring back, one named test each, which
+//! tells the story; and, in `own_*`, what this one got wrong once.
 
 mod handoff;
 mod own_scheduling;

@@ -138,8 +138,8 @@ fn compute(time: Duration, mut each: impl FnMut()) {
     }
 }
 
-/// Each task that a computation spawns changes the word of its core, and so does each short call: to
-/// a monitor that compares words it looked like many short polls.
+/// Each task that a computation spawns changes the word of its core, and so does each short call:
+/// to a monitor that compares words it looked like many short polls.
 #[test]
 fn a_computation_that_spawns_or_makes_calls_is_a_hog_too() {
     const LONG: Duration = Duration::from_secs(1);
@@ -223,8 +223,8 @@ fn the_monitor_keeps_few_files_open() {
     });
 }
 
-/// Handles of threads were forgotten in order, and the first ones never ended: each spare that retired
-/// left its stack behind.
+/// Handles of threads were forgotten in order, and the first ones never ended: each spare that
+/// retired left its stack behind.
 #[test]
 fn spares_that_retire_leave_no_stack_behind() {
     // Alone, because other tests have threads as well.

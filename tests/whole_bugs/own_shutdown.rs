@@ -202,8 +202,8 @@ fn a_thread_local_of_a_spare_may_drop_its_runtime() {
     });
 }
 
-/// Each task wakes the next when it is dropped: as deep a stack as there were tasks, where no thread
-/// of the runtime was left (or had come) to do it.
+/// Each task wakes the next when it is dropped: as deep a stack as there were tasks, where no
+/// thread of the runtime was left (or had come) to do it.
 #[test]
 fn a_chain_of_tasks_is_dropped_one_after_the_other() {
     if !alone(LIMIT) {
@@ -292,7 +292,8 @@ fn code_before(until: Instant, child: i32) -> Option<i32> {
             return Some(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 });
         }
         if Instant::now() > until {
-            // SAFETY: takes two numbers; the child has not been waited for, so it is still this one.
+            // SAFETY: takes two numbers; the child has not been waited for, so it is still this
+            // one.
             unsafe { libc::kill(child, libc::SIGKILL) };
             // SAFETY: `status` is there to be written.
             unsafe { libc::waitpid(child, &mut status, 0) };
@@ -386,16 +387,16 @@ fn a_child_does_not_write_the_timeline() {
     runtime.block_on(writer).unwrap();
 }
 
-/// A child forked while another thread started the global runtime found its lock held, by nobody: its
-/// own first use of a global runtime never returned.
+/// A child forked while another thread started the global runtime found its lock held, by nobody:
+/// its own first use of a global runtime never returned.
 #[test]
 fn a_child_forked_while_the_global_runtime_starts_has_its_own() {
     if !alone(2 * LIMIT) {
         return;
     }
-    // Each round is a process that has not started one yet. A start takes some hundred microseconds, or,
-    // with perf, a millisecond and more, of which the forks are to hit some part: that they do is demanded
-    // as well.
+    // Each round is a process that has not started one yet. A start takes some hundred
+    // microseconds, or, with perf, a millisecond and more, of which the forks are to hit some part:
+    // that they do is demanded as well.
     let mut hits = 0;
     for round in 0..600 {
         let starts = match fork() {

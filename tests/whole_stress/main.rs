@@ -3,12 +3,13 @@
 //!
 //! The stories behind it are those of `tests/whole_bugs`; here nobody says in advance which one is
 //! told. Each round builds a runtime with random limits and lets tasks compute, yield, sleep, read,
-//! block (marked, unmarked, announced), spawn, join, abort and talk through sockets. Then it counts.
+//! block (marked, unmarked, announced), spawn, join, abort and talk through sockets. Then it
+//! counts.
 //!
 //! The seed is printed. `THREADLET_SEED` repeats a run (its decisions, not the scheduler's),
 //! `THREADLET_STRESS_SECONDS` makes it longer, and `RUSTFLAGS='--cfg threadlet_fail'` widens the
-//! races. A round that does not end in half a minute prints what it knows and aborts the process; with
-//! `THREADLET_STRESS_STAY` set it stays as it is instead, for a debugger.
+//! races. A round that does not end in half a minute prints what it knows and aborts the process;
+//! with `THREADLET_STRESS_STAY` set it stays as it is instead, for a debugger.
 
 mod steps;
 

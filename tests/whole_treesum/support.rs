@@ -22,8 +22,8 @@ pub(crate) fn treesum() -> &'static Path {
         let test = std::env::current_exe().unwrap();
         let profile = test.parent().and_then(Path::parent).unwrap();
         let example = profile.join("examples/treesum");
-        // `cargo test` has built it, but `cargo test --test whole_treesum` has not. A cargo that may not
-        // write there is no failure if it is there.
+        // `cargo test` has built it, but `cargo test --test whole_treesum` has not. A cargo that
+        // may not write there is no failure if it is there.
         if let Some(cargo) = std::env::var_os("CARGO") {
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--package", "threadlet", "--example", "treesum"]);
