@@ -62,10 +62,11 @@
 //!   is a plain call, and nobody takes anything over: all tasks go on as it is, and only the root
 //!   future waits. If it should not wait, spawn the call.
 //! * In a *current-thread* runtime ([`block_on`], [`#[threadlet::test]`](macro@test)) the root
-//!   future is guarded: while it is in a call that blocks, the tasks go on, on another thread. But
-//!   until then they share its thread. If a task's call blocks on it, other tasks go on elsewhere,
-//!   and the root future waits until that call has returned, because it cannot go to another
-//!   thread.
+//!   future is guarded: while it is in a call that blocks, the tasks go on, on another thread. They
+//!   share its thread only until the first of them makes a call through [`threadlet!`],
+//!   [`task::spawn_blocking`] or [`fs`]: before that call is made, all tasks go to another thread, for
+//!   good, and the root future has this one to itself. What blocks without that ([`run`], or a call
+//!   that says nothing) holds up the root future once; then the tasks have gone, too.
 //!
 //! # What ends a call
 //!

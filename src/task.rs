@@ -39,10 +39,14 @@ where
     F::Output: Send + 'static,
 {
     let place = Location::caller();
-    context::with_shared(|shared| match shared {
-        Some(shared) => crate::scheduler::spawn::spawn(shared, future, place),
+    let spawned = context::with_shared(|shared| {
+        shared.map(|shared| crate::scheduler::spawn::spawn(shared, future, place))
+    });
+    // Not in the closure, which would hide the caller's place from the panic.
+    match spawned {
+        Some(handle) => handle,
         None => panic!("{}", crate::runtime::NO_RUNTIME),
-    })
+    }
 }
 
 /// Runs a closure that may block or compute for long, as a task of its own.
@@ -54,8 +58,8 @@ where
 /// tasks. Outside a runtime it goes to a global one, which is started at the first such call and
 /// lives as long as the process.
 ///
-/// In a current-thread runtime the closure may start on the thread that polls the future of
-/// `block_on`, which then waits until it has returned: it must not wait for that future.
+/// In a current-thread runtime the closure never runs on the thread that polls the future of
+/// `block_on`, so it may wait for what that future does; and it runs though nobody is in `block_on`.
 ///
 /// # Cancel safety
 ///

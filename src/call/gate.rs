@@ -22,6 +22,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -208,7 +209,8 @@ impl Future for Gate {
                 && !self.options.will_block
                 && !spent
                 && thread.shared.pool.free() > 0
-                && !thread.is_coreless();
+                && !thread.is_coreless()
+                && !thread.is_task_at_home();
             if ordinary {
                 thread.budget.spend();
                 return Poll::Ready(Ok(Pass::Free));
@@ -235,6 +237,11 @@ impl Gate {
         spent: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Pass, Saturated>> {
+        if must_leave_home(thread) {
+            thread.ask_to_leave_home();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(waiting) = self.waiting.take() {
             return self.poll_waiting(waiting, cx);
         }
@@ -300,6 +307,14 @@ impl Gate {
             }
         }
     }
+}
+
+/// Whether the call may not be made on this thread, because a root future waits for it. Where no thread
+/// can be had, it is made here all the same.
+fn must_leave_home(thread: &Thread<'_>) -> bool {
+    thread.is_task_at_home()
+        && !thread.shared.is_shutdown()
+        && thread.shared.counters.spawn_failures.load(Ordering::Relaxed) == 0
 }
 
 fn blocked_recently(shared: &Shared, site: &'static Site) -> bool {

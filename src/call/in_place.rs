@@ -7,6 +7,7 @@ use super::gate::{Options, Pass, Saturated, gate};
 use super::region::run_at;
 use crate::context;
 use crate::observe::site::Site;
+use crate::scheduler::spare;
 use crate::scheduler::spawn::spawn;
 use crate::shared::Shared;
 use crate::spawned::JoinHandle;
@@ -48,5 +49,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn(shared, in_place(Site::at(place, text), f), place)
+    let handle = spawn(shared, in_place(Site::at(place, text), f), place);
+    // In a current-thread runtime that nobody is in there is no thread yet to make the call.
+    spare::start_at_home(shared);
+    handle
 }

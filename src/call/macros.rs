@@ -147,24 +147,24 @@ macro_rules! __threadlet {
         ::core::compile_error!("threadlet!: `will_block` stands twice")
     };
     (@call [$will:ident $cap:ident $how:ident ()] $body:expr $(,)?) => {{
-        static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
-        $crate::__threadlet!(@run $how SITE options $body)
+        $crate::__threadlet!(@run $how __THREADLET_SITE options $body)
     }};
     // A place in the group first, kept until the call has returned.
     (@call [$will:ident $cap:ident plain ($group:expr)] $body:expr $(,)?) => {{
-        static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
         // Only a call that asked for it is refused.
-        let _place = $crate::__private::enter(&SITE, $group, options).await.ok();
-        $crate::__threadlet!(@run plain SITE options $body)
+        let _place = $crate::__private::enter(&__THREADLET_SITE, $group, options).await.ok();
+        $crate::__threadlet!(@run plain __THREADLET_SITE options $body)
     }};
     (@call [$will:ident $cap:ident result ($group:expr)] $body:expr $(,)?) => {{
-        static SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
-        match $crate::__private::enter(&SITE, $group, options).await {
+        match $crate::__private::enter(&__THREADLET_SITE, $group, options).await {
             ::core::result::Result::Ok(_place) => {
-                $crate::__threadlet!(@run result SITE options $body)
+                $crate::__threadlet!(@run result __THREADLET_SITE options $body)
             }
             ::core::result::Result::Err(saturated) => ::core::result::Result::Err(saturated),
         }

@@ -1,6 +1,7 @@
 //! What becomes of all this in a child of `fork`.
 
-use super::{entered, thread};
+use super::thread;
+use crate::shared::entered;
 use crate::sys;
 
 /// How many forks lie between the first process and this one, since runtimes are built.

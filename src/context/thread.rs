@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::Budget;
-use super::core::CoreCell;
+use super::core::{CoreCell, HeldCore};
 use super::ring::ThreadRing;
 use crate::observe::site::Site;
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
 use crate::protocol::core::SlotId;
-use crate::protocol::pool::Holding;
+use crate::protocol::pool::{Claim, Holding};
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
 use crate::spawned::Runnable;
@@ -45,7 +45,9 @@ pub(crate) struct Thread<'a> {
     /// How long the task may go on. Spent by the gate, refilled by each poll, renewed here.
     pub(crate) budget: Budget,
     /// The task it polls again at once. Put there when the task yields, taken by the worker.
-    again: Again,
+    again: RefCell<Option<Runnable>>,
+    /// Whether a root future waits for this thread. Set by the worker, and by tasks at the gate.
+    home: Cell<Home>,
     /// Its ring. Opened and armed by what `context::ring` tells.
     pub(crate) ring: ThreadRing<'a>,
     /// There is a timeline: no call is so common that it goes unseen. Never changes.
@@ -69,12 +71,16 @@ pub(crate) struct Polling {
     pub(crate) called_coreless: Cell<bool>,
 }
 
-/// A task that goes on where it is; see [`Thread::go_on_here`].
-#[derive(Debug, Default)]
-struct Again {
-    /// Nobody but tasks waits for this thread.
-    allowed: Cell<bool>,
-    task: RefCell<Option<Runnable>>,
+/// Whether a root future waits for a thread, beside its tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Home {
+    /// Nobody but tasks.
+    #[default]
+    No,
+    /// A root, which is polled between them.
+    Yes,
+    /// The same, and a task is about to make a call: the core is to go elsewhere before.
+    Leaving,
 }
 
 /// What a child of `fork` has to know.
@@ -96,7 +102,8 @@ impl<'a> Thread<'a> {
             permit: Cell::new(None),
             poll: Polling::default(),
             budget: Budget::default(),
-            again: Again::default(),
+            again: RefCell::new(None),
+            home: Cell::new(Home::No),
             ring: ThreadRing::new(shared, id),
             traced: shared.trace.is_some(),
             family: Family { forgotten: Cell::new(false), outer: Cell::new(ptr::null()) },
@@ -129,9 +136,50 @@ impl<'a> Thread<'a> {
         self.family.forgotten.get()
     }
 
-    /// By the worker: whether a task may go on on this thread. Not where a root future waits for it.
-    pub(crate) fn allow_again(&self, allowed: bool) {
-        self.again.allowed.set(allowed);
+    /// By the worker: whether a root future waits for this thread, too.
+    pub(crate) fn set_home(&self, is_home: bool) {
+        self.home.set(if is_home { Home::Yes } else { Home::No });
+    }
+
+    /// Whether what is polled is a task with the core of a thread that a root future waits for: no call
+    /// is made here.
+    #[inline]
+    pub(crate) fn is_task_at_home(&self) -> bool {
+        self.home.get() != Home::No && self.poll.of_task.get() && !self.is_coreless()
+    }
+
+    /// By a task that is about to make a call at home: it is not made here.
+    pub(crate) fn ask_to_leave_home(&self) {
+        self.home.set(Home::Leaving);
+    }
+
+    /// By the worker: whether a task has asked.
+    pub(crate) fn is_asked_to_leave(&self) -> bool {
+        let asked = self.home.get() == Home::Leaving;
+        if asked {
+            self.home.set(Home::Yes);
+        }
+        asked
+    }
+
+    /// Gives the core to a spare, and goes on without. The core comes back if there is no spare yet, or
+    /// the runtime ends.
+    pub(crate) fn give_away(&self, core: HeldCore<'a>) -> Option<HeldCore<'a>> {
+        self.lend(core);
+        let (seat, seen) = self.lent()?;
+        let claim = Claim { seat, seen, observed: self.id, cause: Cause::Predicted };
+        let done = self.shared.ask_pool(|pool, todo| {
+            let done = pool.give_away(claim, todo);
+            if done {
+                self.lose();
+            }
+            done
+        });
+        if done {
+            self.release_permit();
+            return None;
+        }
+        self.reclaim()
     }
 
     /// A task yields on this thread, which has lost the core, after a call: the thread holds on to
@@ -144,25 +192,25 @@ impl<'a> Thread<'a> {
     pub(super) fn go_on_here(&self, task: Runnable) -> Option<Runnable> {
         let may_go_on = self.is_coreless()
             && self.poll.called_coreless.get()
-            && self.again.allowed.get()
+            && self.home.get() == Home::No
             && !self.budget.is_spent()
             && !self.shared.pool.anyone_behind();
         if !may_go_on {
             return Some(task);
         }
-        *self.again.task.borrow_mut() = Some(task);
+        *self.again.borrow_mut() = Some(task);
         None
     }
 
     /// The task that goes on here.
     pub(crate) fn take_again(&self) -> Option<Runnable> {
-        self.again.task.borrow_mut().take()
+        self.again.borrow_mut().take()
     }
 
     /// The budget is spent, at the gate: a task whose calls still block, and leave their CPU by
     /// that, may go on without a core.
     pub(crate) fn renew_budget(&self) -> bool {
-        if !self.is_coreless() || self.shared.pool.anyone_behind() || !self.again.allowed.get() {
+        if !self.is_coreless() || self.shared.pool.anyone_behind() || self.home.get() != Home::No {
             return false;
         }
         let Some(renewals) = self.budget.renew() else { return false };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, ready};
 
 use mio::Interest;
@@ -19,6 +20,10 @@ pub(crate) struct Evented<S: Source> {
     key: usize,
     handle: Handle,
 }
+
+// A panic in a waker, or in an operation, leaves a source as it was.
+impl<S: Source> UnwindSafe for Evented<S> {}
+impl<S: Source> RefUnwindSafe for Evented<S> {}
 
 impl<S: Source> Evented<S> {
     /// Registers `source` with the driver behind `handle`.

@@ -68,25 +68,19 @@ impl Timers {
         deadline: Instant,
         waker: &Waker,
     ) -> Result<(TimerKey, Inserted), Gone> {
-        self.insert_owned(deadline, waker.clone())
-    }
-
-    fn insert_owned(&self, deadline: Instant, waker: Waker) -> Result<(TimerKey, Inserted), Gone> {
+        // A clone, and the drop of one that is refused, are foreign code: not under the lock.
+        let waker = waker.clone();
         let mut queue = self.queue.lock();
         if queue.shut_down {
-            // The arguments outlive the guard: the waker is dropped after the unlock.
+            drop(queue);
+            drop(waker);
             return Err(Gone);
         }
-        let id = queue.next_id;
-        queue.next_id += 1;
-        let before = queue.entries.insert((deadline, id), waker);
-        debug_assert!(before.is_none(), "timer ids are unique");
-        let first = queue.first() == Some((deadline, id));
-        if first {
+        let inserted = queue.insert(deadline, waker);
+        if inserted.1 == Inserted::First {
             self.publish(&queue);
         }
-        let place = if first { Inserted::First } else { Inserted::Behind };
-        Ok((TimerKey { deadline, id }, place))
+        Ok(inserted)
     }
 
     /// Replaces the waker. False if the timer has fired (or was shut down) meanwhile.
@@ -114,9 +108,17 @@ impl Timers {
     }
 
     /// Moves the timer to another deadline, with its waker. `None` if it has fired.
+    ///
+    /// Under one lock: a shutdown between the removal and the insertion would find no waker to wake.
     pub(super) fn reset(&self, key: &TimerKey, deadline: Instant) -> Option<(TimerKey, Inserted)> {
-        let waker = self.remove(key)?;
-        self.insert_owned(deadline, waker).ok()
+        let mut queue = self.queue.lock();
+        let was_first = queue.first() == Some((key.deadline, key.id));
+        let waker = queue.entries.remove(&(key.deadline, key.id))?;
+        let inserted = queue.insert(deadline, waker);
+        if was_first || inserted.1 == Inserted::First {
+            self.publish(&queue);
+        }
+        Some(inserted)
     }
 
     /// Moves the wakers of all timers due at `now` into `ready`, the earliest first.
@@ -185,6 +187,16 @@ impl Timers {
 }
 
 impl Queue {
+    fn insert(&mut self, deadline: Instant, waker: Waker) -> (TimerKey, Inserted) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let before = self.entries.insert((deadline, id), waker);
+        debug_assert!(before.is_none(), "timer ids are unique");
+        let is_first = self.first() == Some((deadline, id));
+        let place = if is_first { Inserted::First } else { Inserted::Behind };
+        (TimerKey { deadline, id }, place)
+    }
+
     fn first(&self) -> Option<(Instant, u64)> {
         self.entries.first_key_value().map(|(key, _)| *key)
     }

@@ -34,7 +34,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
                     return at_home(shared, id, future);
                 }
                 // No room for one more thread, for now.
-                go_home(shared);
+                shared.go_home();
                 std::thread::sleep(Duration::from_millis(1));
             }
             if let Some(output) = poll_beside(shared, future.as_mut()) {
@@ -205,15 +205,6 @@ fn leave(thread: &Thread<'_>) {
     let _ = thread.slot.parker.park(Some(Duration::ZERO));
     shared.slots.release(thread.id);
     if shared.pool.word(0).load().slot() == NO_SLOT {
-        go_home(shared);
+        shared.go_home();
     }
-}
-
-/// The core of a current-thread runtime waits for a thread: whoever is in `block_on` may take it.
-fn go_home(shared: &Shared) {
-    let beside = shared.beside.lock();
-    shared.at_home.store(true, Ordering::Release);
-    // All of them: one that is just leaving would not pass it on. They are `Unpark`s, and no foreign
-    // code.
-    beside.iter().for_each(Waker::wake_by_ref);
 }

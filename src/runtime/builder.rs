@@ -87,12 +87,13 @@ impl Builder {
     }
 
     /// A *current-thread* runtime: it has one core, at first on the thread in
-    /// [`Runtime::block_on`], and tasks run while somebody is there. When that thread blocks in a
-    /// region the core moves to a spare thread, as in the other flavour, and stays with the spares
-    /// from then on; that is why tasks are `Send` here too.
+    /// [`Runtime::block_on`], and tasks run while somebody is there. Before a task makes its first
+    /// call through [`threadlet!`](crate::threadlet), [`spawn_blocking`](crate::task::spawn_blocking)
+    /// or [`fs`](crate::fs), or when that thread blocks, the core moves to a spare thread, and stays
+    /// with the spares from then on; that is why tasks are `Send` here too.
     ///
-    /// The future in `block_on` cannot move. While a task's call blocks on its thread, it waits for
-    /// that call; with [`new_multi_thread`](Self::new_multi_thread) and one worker it does not.
+    /// So the future in `block_on` waits for no task's call. A block that nobody announced, or one in
+    /// [`run`](crate::run), holds it up while it lasts, once in the life of the runtime.
     ///
     /// # Examples
     ///

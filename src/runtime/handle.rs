@@ -10,7 +10,7 @@ use super::metrics::{self, Blocked, Metrics, SiteStats};
 use super::{NO_RUNTIME, Report, block_on};
 use crate::call::in_place::spawn_region;
 use crate::context;
-use crate::shared::Shared;
+use crate::shared::{Shared, entered};
 use crate::spawned::JoinHandle;
 
 /// A reference to a runtime, cheap to clone. It does not keep the runtime running: after its
@@ -179,19 +179,29 @@ impl std::error::Error for TryCurrentError {}
 #[derive(Debug)]
 #[must_use = "the runtime is left again when the guard is dropped"]
 pub struct EnterGuard<'a> {
+    _entry: Entry,
+    // Bound to the handle; but a runtime that is shut down while the guard lives is no fault, so what
+    // is dropped names no lifetime.
+    handle: PhantomData<&'a Handle>,
+}
+
+/// An entry of this thread, undone when it is dropped.
+#[derive(Debug)]
+struct Entry {
     name: u64,
-    // Bound to the handle, and to this thread.
-    runtime: PhantomData<(&'a Handle, *const ())>,
+    // Not to be sent to another thread; it may be looked at from there.
+    thread: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
 
 impl EnterGuard<'_> {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        EnterGuard { name: context::enter(shared), runtime: PhantomData }
+        let entry = Entry { name: entered::enter(shared), thread: PhantomData };
+        EnterGuard { _entry: entry, handle: PhantomData }
     }
 }
 
-impl Drop for EnterGuard<'_> {
+impl Drop for Entry {
     fn drop(&mut self) {
-        context::leave(self.name);
+        entered::leave(self.name);
     }
 }

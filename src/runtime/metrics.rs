@@ -224,7 +224,7 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
             (false, true) => "monitor",
             (false, false) => "off",
         },
-        detector_reason: detection.reason.as_ref().or(shared.sentinel_failure.get()).cloned(),
+        detector_reason: shared.detector_reason(),
         regions: shared.slots.iter().map(|(_, slot)| slot.counts.total()).sum(),
         handoffs_blocked: blocked,
         handoffs_hog: hog,

@@ -91,9 +91,9 @@ impl Runtime {
     ///
     /// In a multi-thread runtime the calling thread is no worker: an in-place call in `future`
     /// itself is a plain call (spawn what is to be guarded). In a current-thread runtime it is the
-    /// one worker there is, if no other thread has its core, and runs the tasks as well; a task
-    /// that blocks on it holds up `future`. On a worker thread the wait counts as a call that
-    /// blocks.
+    /// one worker there is, if no other thread has its core, and runs the tasks as well, until one
+    /// of them makes a call: see [`Builder::new_current_thread`]. On a worker thread the wait counts
+    /// as a call that blocks.
     ///
     /// # Panics
     ///
@@ -323,9 +323,16 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
     let trace = trace.map(Trace::create).transpose()?;
     let (driver, driver_handle) = driver::new();
     let detection = choose(detector);
-    let shared = Arc::new(Shared::new(config, detection, driver, driver_handle, trace));
+    let shared = Arc::new_cyclic(|me| {
+        Shared::new(me.clone(), config, detection, driver, driver_handle, trace)
+    });
     let runtime = Runtime { handle: Handle { shared }, patience: None };
     let shared = &runtime.handle.shared;
+    if shared.detection.monitor {
+        if let Err(error) = sys::stat::ThreadStat::open(sys::thread::tid()) {
+            shared.note_unreadable(&error);
+        }
+    }
     if !shared.config.current_thread {
         for seat in 0..shared.config.workers {
             let slot = shared.slots.allocate().expect("bounded by the builder");

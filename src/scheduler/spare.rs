@@ -39,6 +39,25 @@ pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
     started
 }
 
+/// In a current-thread runtime whose core waits for a thread: a thread of its own takes it, for good.
+pub(crate) fn start_at_home(shared: &Arc<Shared>) {
+    if !shared.config.current_thread || shared.is_shutdown() {
+        return;
+    }
+    // Ordering: as in `block_on`, which takes the core from home the same way.
+    if !shared.at_home.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let started = shared.slots.allocate().is_some_and(|slot| {
+        shared.pool.word(0).assign(slot);
+        start(shared, slot, false).is_ok()
+    });
+    if !started {
+        shared.counters.spawn_failures.fetch_add(1, Ordering::Relaxed);
+        shared.go_home();
+    }
+}
+
 fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(sys::thread::tid(), Ordering::Relaxed);

@@ -25,6 +25,9 @@ const CLOCK: u32 = 8;
 /// As how many polls a change of the thread counts towards the next such look.
 const TURN: u32 = 10;
 
+/// How long a thread that is to leave its core to a spare waits for that spare at a time.
+const NO_SPARE_YET: Duration = Duration::from_micros(50);
+
 /// How many tasks in a row may come from the LIFO slot, before the queue has its turn.
 const LIFO_STREAK: u32 = 3;
 
@@ -44,7 +47,7 @@ pub(crate) trait Root {
 /// down. Afterwards the thread has no core.
 pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<&mut dyn Root>) {
     thread.shared.wake_monitor();
-    thread.allow_again(root.is_none());
+    thread.set_home(root.is_some());
     let (mut worker, core) = Worker::begin(thread, core);
     let mut held = core;
     while let Some(core) = held.take() {
@@ -64,8 +67,12 @@ pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<
             }
         };
         held = core.and_then(|core| worker.run_next(core, root.as_deref()));
+        if thread.is_asked_to_leave() {
+            held = held.and_then(|core| worker.leave_home(core));
+        }
     }
     worker.end_search();
+    thread.set_home(false);
     if let Some(core) = held {
         // The core goes back to nobody; what is queued stays with its seat.
         thread.ring.disarm();
@@ -113,18 +120,31 @@ impl<'t, 'a> Worker<'t, 'a> {
         in_poll(self.thread, Some(core), || root.poll())
     }
 
+    /// A task is about to make a call, and a root waits for this thread: the core and its tasks go to a
+    /// spare, and the root stays. It comes back if there is no spare yet.
+    fn leave_home(&mut self, core: HeldCore<'a>) -> Option<HeldCore<'a>> {
+        self.end_search();
+        let core = self.thread.give_away(core)?;
+        // The monitor makes one, or finds out that it cannot.
+        self.thread.slot.parker.park(Some(NO_SPARE_YET));
+        Some(core)
+    }
+
     /// The next task, or sleep if there is none.
     fn run_next(&mut self, core: HeldCore<'a>, root: Option<&dyn Root>) -> Option<HeldCore<'a>> {
         let seat = core.seat();
         let tick = seat.tick.load(Ordering::Relaxed).wrapping_add(1);
         seat.tick.store(tick, Ordering::Relaxed);
         let regular = tick.is_multiple_of(INTERVAL);
-        let core = if regular || self.is_drive_due(&core, tick) {
-            self.drive(core, Instant::now())?
+        let core = if self.thread.shared.due.len() > 0 {
+            self.end_search();
+            self.wake_due(Some(core))?
         } else {
             core
         };
-        match self.next_task(&core, regular) {
+        let looks = regular || self.is_drive_due(&core, tick);
+        let core = if looks { self.drive(core, Instant::now())? } else { core };
+        match self.next_task(&core, looks) {
             Some(task) => {
                 self.end_search();
                 self.thread.ring.open_if_wanted();
@@ -134,8 +154,10 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
     }
 
-    fn next_task(&mut self, core: &HeldCore<'_>, regular: bool) -> Option<Runnable> {
-        let first = if regular { self.thread.shared.injector.pop() } else { None };
+    /// `looks`: it is time for what waits in the injector, too. A share of it, and not one task: others
+    /// may have put many there since the last look, and wait for each.
+    fn next_task(&mut self, core: &HeldCore<'_>, looks: bool) -> Option<Runnable> {
+        let first = if looks { injected(self.thread, core) } else { None };
         first
             .or_else(|| own_task(core))
             .or_else(|| injected(self.thread, core))
@@ -219,8 +241,26 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
         // Should one of them block, nobody is to count on this seat's search.
         self.end_search();
-        let wake = || ready.into_iter().for_each(|waker| quietly(|| waker.wake()));
-        in_poll(self.thread, core, wake).0
+        let mut ready = ready.into_iter();
+        if ready.len() == 1 {
+            let wake = || ready.for_each(|waker| quietly(|| waker.wake()));
+            return in_poll(self.thread, core, wake).0;
+        }
+        let first = ready.next();
+        // The others wait where everybody finds them: this one may block.
+        self.thread.shared.wake_soon(ready);
+        let wake = || first.into_iter().for_each(|waker| quietly(|| waker.wake()));
+        let core = in_poll(self.thread, core, wake).0;
+        self.wake_due(core)
+    }
+
+    /// Calls the wakers that are due, one by one, until there are none or the core is gone.
+    fn wake_due(&mut self, mut core: Option<HeldCore<'a>>) -> Option<HeldCore<'a>> {
+        while core.is_some() {
+            let Some(waker) = self.thread.shared.due.pop() else { break };
+            core = in_poll(self.thread, core, || quietly(|| waker.wake())).0;
+        }
+        core
     }
 
     /// Sleeps with the core until something happens; in the driver, if nobody else is there.

@@ -3,14 +3,15 @@
 
 use std::cell::Cell;
 use std::ptr;
+use std::sync::Arc;
 
-use super::Shared;
+use super::{Shared, entered};
 use crate::primitive::quietly;
 
 /// A task came into the injector after the flag went up. The threads that are still there drop it;
 /// if there are none, the caller does.
 #[cold]
-pub(crate) fn came_late(shared: &Shared) {
+pub(crate) fn came_late(shared: &Arc<Shared>) {
     if shared.threads.runners() == 0 {
         drop_tasks(shared);
     }
@@ -24,18 +25,24 @@ thread_local! {
 /// Drops what is queued, and what that puts into the queues in turn. (Called again from the drop of
 /// a task it does nothing: the loop that drops that task finds what has been queued. Otherwise a
 /// chain of tasks that wake each other when they are dropped would need as deep a stack.)
-pub(crate) fn drop_tasks(shared: &Shared) {
+pub(crate) fn drop_tasks(shared: &Arc<Shared>) {
     let before = DROPPING.get();
-    if ptr::eq(before, shared) {
+    if ptr::eq(before, &**shared) {
         return;
     }
-    DROPPING.set(shared);
+    DROPPING.set(&**shared);
+    // A destructor of a task may use its runtime: what it spawns is cancelled at once.
+    let entry = entered::enter(shared.clone());
     drop_all(shared);
+    entered::leave(entry);
     DROPPING.set(before);
 }
 
 fn drop_all(shared: &Shared) {
     loop {
+        while let Some(waker) = shared.due.pop() {
+            quietly(|| waker.wake());
+        }
         let injected = shared.injector.pop();
         let task = injected.or_else(|| {
             shared.seats.iter().find_map(|seat| seat.lifo.take().or_else(|| seat.queue.pop()))

@@ -4,18 +4,21 @@
 //! |---|---|
 //! | `slot` | a thread's place in the table: what others may know and do about it |
 //! | `threads` | how many threads there are, and waiting until there are none |
+//! | `entered` | which runtimes have been entered on a thread |
 //! | `leftover` | what becomes of tasks that are queued when the runtime ends |
 //! | this one | the data of one runtime |
 
+pub(crate) mod entered;
 pub(crate) mod leftover;
 pub(crate) mod slot;
 pub(crate) mod threads;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -106,11 +109,14 @@ pub(crate) struct Counters {
 
 /// One runtime.
 pub(crate) struct Shared {
+    me: Weak<Shared>,
     pub(crate) config: Config,
     pub(crate) detection: Detection,
     pub(crate) pool: Pool,
     pub(crate) seats: Box<[Padded<Seat>]>,
     pub(crate) injector: Injector<Runnable>,
+    /// Wakers that are due, for whoever has a core.
+    pub(crate) due: Injector<Waker>,
     pub(crate) idle: Idle,
     pub(crate) owned: Owned,
     pub(crate) driver: Mutex<Driver>,
@@ -128,18 +134,27 @@ pub(crate) struct Shared {
     pub(crate) edges: OnceLock<Arc<Edges>>,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
+    /// Why the monitor could not read the state of a thread, the first time.
+    unreadable: OnceLock<String>,
     pub(crate) monitor_sleep: MonitorSleep,
     /// In a current-thread runtime: that core waits for a thread to come into `block_on`.
     pub(crate) at_home: AtomicBool,
     /// Threads in `block_on` beside the one that has that core: to be told when it has gone home.
     pub(crate) beside: Mutex<Vec<Waker>>,
+    /// The timer slack of whoever built it, which its threads have, too; in nanoseconds.
+    timer_slack: u64,
     /// How many forks lay between the first process and this one when it was built.
     forks: usize,
     shutdown: AtomicBool,
 }
 
+// A panic leaves a runtime as it was: no user code runs under its locks.
+impl UnwindSafe for Shared {}
+impl RefUnwindSafe for Shared {}
+
 impl Shared {
     pub(crate) fn new(
+        me: Weak<Shared>,
         config: Config,
         detection: Detection,
         driver: Driver,
@@ -157,9 +172,11 @@ impl Shared {
             })
         };
         Shared {
+            me,
             pool: Pool::new(config.workers, config.max_async_threads, config.min_spares),
             seats: (0..config.workers).map(|_| seat()).collect(),
             injector: Injector::new(),
+            due: Injector::new(),
             idle: Idle::new(config.workers),
             owned: Owned::new(),
             driver: Mutex::new(driver),
@@ -172,9 +189,11 @@ impl Shared {
             may_tune_threads: crate::detect::probe::no_seccomp_filter(),
             edges: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
+            unreadable: OnceLock::new(),
             monitor_sleep: MonitorSleep::new(),
             at_home: AtomicBool::new(config.current_thread),
             beside: Mutex::new(Vec::new()),
+            timer_slack: crate::sys::thread::timer_slack(),
             forks: crate::sys::fork::forks(),
             shutdown: AtomicBool::new(false),
             config,
@@ -185,11 +204,26 @@ impl Shared {
     /// Puts a task into the injector and wakes a seat for it.
     pub(crate) fn inject(&self, task: Runnable) {
         self.injector.push(task);
+        self.announce_work();
+    }
+
+    /// After a push into what all seats share: somebody looks after it.
+    fn announce_work(&self) {
         // Its fence stands between the push and the look at the flag below.
         self.notify();
         if self.is_shutdown() {
-            leftover::came_late(self);
+            if let Some(shared) = self.me.upgrade() {
+                leftover::came_late(&shared);
+            }
         }
+    }
+
+    /// Has a thread with a core call wakers. They are foreign code, which may block: not on a thread that
+    /// others count on, such as the monitor or a spare that is on the list; and one that blocks holds up
+    /// none of those behind it, because they wait here and not with the thread that is stuck.
+    pub(crate) fn wake_soon(&self, wakers: impl ExactSizeIterator<Item = Waker>) {
+        self.due.push_batch(wakers);
+        self.announce_work();
     }
 
     /// After a push: wakes a sleeping seat, if one is needed.
@@ -220,9 +254,11 @@ impl Shared {
         (0..self.seats.len()).all(|seat| self.pool.word(seat).load().state() == State::Idle)
     }
 
-    /// Whether any queue holds a task.
+    /// Whether any queue holds a task, or a waker is due.
     pub(crate) fn any_work(&self) -> bool {
-        self.injector.len() > 0 || self.seats.iter().any(|seat| seat.queue.len() > 0)
+        self.injector.len() > 0
+            || self.due.len() > 0
+            || self.seats.iter().any(|seat| seat.queue.len() > 0)
     }
 
     /// A thief's claim; returns what became of it.
@@ -265,16 +301,33 @@ impl Shared {
         if todo.want_spare {
             self.ring_monitor();
         }
-        // Foreign code, on a thread that has permits and cores to look after: last, and the hook behind
-        // the wakers, whose tasks hold permits already.
-        for waker in todo.granted {
-            crate::primitive::quietly(|| waker.wake());
+        if !todo.granted.is_empty() {
+            self.wake_soon(todo.granted.into_iter());
         }
+        // Foreign code, on a thread that has permits and cores to look after: last.
         if let Some(hook) = &self.config.on_handoff {
             for (_, claim) in &todo.handed {
                 crate::primitive::quietly(|| hook(claim.cause));
             }
         }
+    }
+
+    /// The monitor cannot read the state of a thread.
+    pub(crate) fn note_unreadable(&self, error: &io::Error) {
+        self.unreadable.get_or_init(|| {
+            format!(
+                "the state of a thread cannot be read in /proc/self/task ({error}): that it is blocked \
+                 is told by its CPU clock, some milliseconds later"
+            )
+        });
+    }
+
+    /// Why blocked threads are not found in a better way, in words.
+    pub(crate) fn detector_reason(&self) -> Option<String> {
+        let reasons =
+            [self.detection.reason.as_ref(), self.sentinel_failure.get(), self.unreadable.get()];
+        let text = reasons.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
+        (!text.is_empty()).then_some(text)
     }
 
     /// Has the monitor look at once.
@@ -285,6 +338,15 @@ impl Shared {
     /// A seat has woken: the monitor, if it sleeps, must watch it.
     pub(crate) fn wake_monitor(&self) {
         self.monitor_sleep.seat_woke();
+    }
+
+    /// The core of a current-thread runtime waits for a thread: whoever is in `block_on` may take it.
+    pub(crate) fn go_home(&self) {
+        let beside = self.beside.lock();
+        self.at_home.store(true, Ordering::Release);
+        // All of them: one that is just leaving would not pass it on. They are wakers of `block_on`, and
+        // no foreign code.
+        beside.iter().for_each(Waker::wake_by_ref);
     }
 
     /// Whether this is a copy in a child of `fork`.

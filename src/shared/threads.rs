@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::leftover::drop_tasks;
+use crate::sys::thread::set_timer_slack;
 
 /// What a thread is to its runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ impl Shared {
         let mine = self.clone();
         let spawned = builder.spawn(move || {
             let _vital = Vital::begin();
+            // Whoever starts a thread may have another: the monitor has, and starts the spares.
+            set_timer_slack(mine.timer_slack);
             body(&mine);
             mine.thread_ends(role);
         });
@@ -58,7 +61,7 @@ impl Shared {
         }
     }
 
-    fn thread_ends(&self, role: Role) {
+    fn thread_ends(self: &Arc<Self>, role: Role) {
         let runs_tasks = role == Role::Runner;
         if runs_tasks && self.is_shutdown() {
             // Before this thread is counted out, so that whoever waits for the threads finds the tasks
@@ -68,7 +71,7 @@ impl Shared {
         self.count_out(role);
     }
 
-    fn count_out(&self, role: Role) {
+    fn count_out(self: &Arc<Self>, role: Role) {
         if self.threads.ended(role) && self.is_shutdown() {
             drop_tasks(self);
         }
@@ -91,6 +94,15 @@ struct State {
     handles: Vec<JoinHandle<()>>,
 }
 
+impl State {
+    /// Threads that have ended are forgotten when another starts or ends, so that their stacks go, too.
+    /// Not joined: a thread that has returned may still run destructors of thread-locals, which are the
+    /// user's.
+    fn forget_ended(&mut self) {
+        self.handles.retain(|handle| !handle.is_finished());
+    }
+}
+
 impl Threads {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,12 +117,10 @@ impl Threads {
         }
     }
 
-    /// The thread has been spawned. Those that have ended since are forgotten on the way, so that
-    /// their stacks go, too. Not joined: a thread that has returned may still run destructors of
-    /// thread-locals, which are the user's.
+    /// The thread has been spawned.
     fn started(&self, role: Role, handle: JoinHandle<()>) {
         let mut state = self.lock();
-        state.handles.retain(|handle| !handle.is_finished());
+        state.forget_ended();
         if role != Role::Unwaited {
             state.handles.push(handle);
         }
@@ -125,6 +135,7 @@ impl Threads {
         let mut state = self.lock();
         state.live -= 1;
         state.runners -= usize::from(runner);
+        state.forget_ended();
         self.changed.notify_all();
         runner && state.runners == 0
     }

@@ -65,13 +65,37 @@ impl<F: Future, L: Life> Caught<F, L> {
 
     /// Drops the future. Returns what that panicked with.
     fn finish(self: Pin<&mut Self>) -> Option<Payload> {
-        let mut this = self.project();
-        let panicked = catch_unwind(AssertUnwindSafe(|| this.future.set(None))).err();
+        let this = self.project();
+        let panicked = drop_future(this.future);
         if let Some(life) = this.life.take() {
             life.end();
         }
         panicked
     }
+
+    /// Polls the future, and drops it while a panic of that poll unwinds: a lock that it holds is
+    /// poisoned then, as it would be without us.
+    fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        struct DropIt<'f, F>(Option<Pin<&'f mut Option<F>>>);
+        impl<F> Drop for DropIt<'_, F> {
+            fn drop(&mut self) {
+                if let Some(future) = self.0.take() {
+                    // Of two panics the first is the cause.
+                    quietly(|| drop(drop_future(future)));
+                }
+            }
+        }
+        let mut guard = DropIt(Some(self.project().future));
+        let future = guard.0.as_mut().and_then(|future| future.as_mut().as_pin_mut());
+        let poll = future.expect("a task is not polled after its end").poll(cx);
+        guard.0 = None;
+        poll
+    }
+}
+
+/// Returns what the drop panicked with.
+fn drop_future<F>(mut future: Pin<&mut Option<F>>) -> Option<Payload> {
+    catch_unwind(AssertUnwindSafe(|| future.set(None))).err()
 }
 
 impl<F: Future, L: Life> Future for Caught<F, L> {
@@ -87,9 +111,8 @@ impl<F: Future, L: Life> Future for Caught<F, L> {
             let panicked = self.finish();
             return Poll::Ready(Outcome(panicked.map(Err)));
         }
-        let future = self.as_mut().project().future.as_pin_mut();
-        let future = future.expect("a task is not polled after its end");
-        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        let poll = AssertUnwindSafe(|| self.as_mut().poll_future(cx));
+        let result = match catch_unwind(poll) {
             Ok(poll) => Ok(ready!(poll)),
             Err(payload) => Err(payload),
         };

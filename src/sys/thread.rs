@@ -32,6 +32,13 @@ pub(crate) fn set_timer_slack(ns: u64) {
     let _hint = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong, 0, 0, 0) };
 }
 
+/// The calling thread's timer slack, in nanoseconds; 0 if the kernel does not say.
+pub(crate) fn timer_slack() -> u64 {
+    // SAFETY: no memory is involved.
+    let slack = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, 0, 0, 0, 0) };
+    u64::try_from(slack).unwrap_or(0)
+}
+
 /// How often the calling thread has gone to sleep: what the kernel calls voluntary context
 /// switches. Being preempted does not count, and neither does `sched_yield`.
 pub(crate) fn sleeps() -> u64 {

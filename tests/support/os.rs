@@ -231,3 +231,9 @@ pub(crate) fn refuses_to_be_asked(file: &File) -> bool {
     let n = unsafe { libc::syscall(libc::SYS_preadv2, fd, &raw const iov, 1, 0, 0, nowait) };
     n < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EOPNOTSUPP)
 }
+
+/// The calling thread's timer slack, in nanoseconds.
+pub(crate) fn timer_slack() -> i32 {
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, 0, 0, 0, 0) }
+}

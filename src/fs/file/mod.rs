@@ -8,6 +8,7 @@ use std::fs::{Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 use std::task::Poll;
 
@@ -84,6 +85,10 @@ pub struct File {
     #[cfg_attr(not(feature = "tokio1"), allow(dead_code, reason = "only that trait begins one"))]
     pub(crate) seeks_to: Option<SeekFrom>,
 }
+
+// A panic leaves a file as it was: what is abandoned under its lock is settled by the next call.
+impl UnwindSafe for File {}
+impl RefUnwindSafe for File {}
 
 impl File {
     /// Opens a file to read it.

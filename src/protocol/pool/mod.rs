@@ -214,9 +214,12 @@ impl Pool {
             return Retake::Stale;
         }
         let permit = state.free() > 0;
-        let ordinary =
-            permit && (claim.cause != Cause::Rescued || state.rescued() < state.rescue_cap);
-        let emergency = !ordinary && !state.emergency() && self.is_last_running(state, claim.seat);
+        let within = claim.cause != Cause::Rescued || state.rescued() < state.rescue_cap;
+        let last = !(permit && within) && self.is_last_running(state, claim.seat);
+        // The bound on rescues keeps one popular lock from taking every permit. It is not to stop the
+        // last core while permits are free.
+        let ordinary = permit && (within || last);
+        let emergency = !ordinary && !state.emergency() && last;
         if !ordinary && !emergency {
             return Retake::NoPermit;
         }
@@ -358,6 +361,16 @@ impl Pool {
             self.remember(&mut state, claim);
         }
         self.serve(&mut state, todo);
+        done
+    }
+
+    /// The lender itself gives its core away and goes on without, not because it is about to block.
+    /// Nothing is remembered if there is no spare yet, or no permit. On success the thread holds a permit,
+    /// which it gives back at once.
+    pub(crate) fn give_away(&self, claim: Claim, todo: &mut Todo) -> bool {
+        let mut state = self.state.lock();
+        let done = self.attempt(&mut state, claim, todo) == Retake::Done;
+        self.publish(&state);
         done
     }
 

@@ -116,7 +116,8 @@ impl<'a> Watch<'a> {
             if !in_region {
                 // To be seen asleep once more, and soon: at the next look after such a pause it would be
                 // another poll.
-                let suspect = self.shared.config.rescue && self.states.is_asleep(word.slot(), slot);
+                let suspect = self.shared.config.rescue
+                    && self.states.is_asleep(self.shared, word.slot(), slot);
                 return if suspect || poll_known { Found::Suspect } else { Found::Nothing };
             }
         }
@@ -167,7 +168,7 @@ impl<'a> Watch<'a> {
             return None;
         }
         let cause = if in_region { Cause::Blocked } else { Cause::Rescued };
-        self.states.is_asleep(id, slot).then_some(cause)
+        self.states.is_asleep(self.shared, id, slot).then_some(cause)
     }
 
     /// Why the core should be taken, if the call has computed for `hog_after`, or the poll for the

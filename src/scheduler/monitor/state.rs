@@ -1,24 +1,44 @@
-//! Whether a thread sleeps: from its ring if that is armed, else from `/proc`.
+//! Whether a thread sleeps: from its ring if that is armed, else from `/proc`, else from its clock.
+//!
+//! `/proc` may be out of reach: no descriptor is left, it is not mounted, or it is another namespace's.
+//! Then a thread whose CPU clock stands still is taken to sleep. It may only be waiting for a CPU, so it
+//! has to stand still for long, and a hand-off may be wasted; but nobody waits for ever.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::detect::ring::Look;
 use crate::protocol::core::SlotId;
+use crate::shared::Shared;
 use crate::shared::slot::Slot;
 use crate::sys::stat::ThreadStat;
+use crate::sys::thread::cpu_time_of;
 
 /// How many states are kept open for the next look.
 const STATS_KEPT: usize = 64;
+
+/// For how long a thread's CPU clock stands still before the thread is taken to sleep.
+const STILL: Duration = Duration::from_millis(2);
 
 /// The states of the threads that were looked at, each by the slot and the number of its thread.
 #[derive(Default)]
 pub(super) struct States {
     stats: HashMap<SlotId, (i32, ThreadStat)>,
+    clocks: HashMap<SlotId, Clock>,
+}
+
+/// What the clock of a thread said.
+struct Clock {
+    tid: i32,
+    used: Duration,
+    /// Since when it says so.
+    since: Instant,
 }
 
 impl States {
-    pub(super) fn is_asleep(&mut self, id: SlotId, slot: &Slot) -> bool {
+    pub(super) fn is_asleep(&mut self, shared: &Shared, id: SlotId, slot: &Slot) -> bool {
         if slot.armed.load(Ordering::Relaxed) {
             let ring = slot.ring.lock().clone();
             match ring.map(|ring| ring.look()) {
@@ -28,22 +48,40 @@ impl States {
             }
         }
         let tid = slot.tid.load(Ordering::Relaxed);
+        match self.state(id, tid) {
+            Ok(letter) => letter != b'R',
+            Err(error) => {
+                shared.note_unreadable(&error);
+                self.stands_still(id, tid)
+            }
+        }
+    }
+
+    /// The letter of the thread's state.
+    fn state(&mut self, id: SlotId, tid: i32) -> io::Result<u8> {
         let known = self.stats.get(&id).is_some_and(|(of, _)| *of == tid);
         if !known {
             if self.stats.len() >= STATS_KEPT {
                 // Each is an open file. Those that are needed again are opened again.
                 self.stats.clear();
             }
-            match ThreadStat::open(tid) {
-                Ok(stat) => drop(self.stats.insert(id, (tid, stat))),
-                // Without `/proc` a block looks like a computation: it is a hog a little later.
-                Err(_) => return false,
-            }
+            self.stats.insert(id, (tid, ThreadStat::open(tid)?));
         }
         let state = self.stats[&id].1.state();
         if state.is_err() {
             self.stats.remove(&id);
         }
-        state.is_ok_and(|letter| letter != b'R')
+        state
+    }
+
+    fn stands_still(&mut self, id: SlotId, tid: i32) -> bool {
+        let now = Instant::now();
+        let Some(used) = cpu_time_of(tid) else { return false };
+        let fresh = Clock { tid, used, since: now };
+        let clock = self.clocks.entry(id).or_insert(fresh);
+        if clock.tid != tid || clock.used != used {
+            *clock = Clock { tid, used, since: now };
+        }
+        now.saturating_duration_since(clock.since) >= STILL
     }
 }
