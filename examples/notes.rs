@@ -1,4 +1,5 @@
-//! A TCP server that gives out the files of a folder: the program that `docs/guide/start.md` builds.
+//! A TCP server that gives out the files of a folder: the program that `docs/guide/start.md`
+//! builds.
 //!
 //! ```sh
 //! cargo run --example notes -- docs 127.0.0.1:7008   # the address may be left out
@@ -125,8 +126,8 @@ fn read_note(folder: &str, name: &str) -> io::Result<Vec<u8>> {
     std::fs::read(Path::new(folder).join(name))
 }
 
-/// Serves a folder of its own to a few clients, stops itself by a signal, and looks whether all went
-/// well.
+/// Serves a folder of its own to a few clients, stops itself by a signal, and looks whether all
+/// went well.
 async fn self_test() -> io::Result<()> {
     let folder = std::env::temp_dir().join(format!("threadlet-notes-{}", std::process::id()));
     std::fs::create_dir(&folder)?;

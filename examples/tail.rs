@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A task for each file looks every 100 ms, with the calls of the standard library. Nearly always
-//! there is nothing new, or what is new is in memory still, and looking is a plain call; a file on a
-//! disk that sleeps or on a server that is away holds up nobody else.
+//! there is nothing new, or what is new is in memory still, and looking is a plain call; a file on
+//! a disk that sleeps or on a server that is away holds up nobody else.
 //!
 //! A file is followed by descriptor: renamed, it is still the same; replaced by another, it is not
 //! noticed. Truncation is, unless more was written since than there was before.

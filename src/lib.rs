@@ -8,8 +8,8 @@
 //! async fn head(path: &str) -> std::io::Result<Vec<u8>> {
 //!     let file = threadlet!(std::fs::File::open(path))?;
 //!     let mut page = vec![0; 4096];
-//!     // Runs right here, and borrows. If it has to wait for the disk, this worker's other tasks go
-//!     // on, on a spare thread.
+//!     // Runs right here, and borrows. If it has to wait for the disk, this worker's other tasks
+//!     // go on, on a spare thread.
 //!     let n = threadlet!(file.read_at(&mut page, 0))?;
 //!     page.truncate(n);
 //!     Ok(page)
@@ -64,9 +64,9 @@
 //! * In a *current-thread* runtime ([`block_on`], [`#[threadlet::test]`](macro@test)) the root
 //!   future is guarded: while it is in a call that blocks, the tasks go on, on another thread. They
 //!   share its thread only until the first of them makes a call through [`threadlet!`],
-//!   [`task::spawn_blocking`] or [`fs`]: before that call is made, all tasks go to another thread, for
-//!   good, and the root future has this one to itself. What blocks without that ([`run`], or a call
-//!   that says nothing) holds up the root future once; then the tasks have gone, too.
+//!   [`task::spawn_blocking`] or [`fs`]: before that call is made, all tasks go to another thread,
+//!   for good, and the root future has this one to itself. What blocks without that ([`run`], or a
+//!   call that says nothing) holds up the root future once; then the tasks have gone, too.
 //!
 //! # What ends a call
 //!

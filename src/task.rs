@@ -59,7 +59,8 @@ where
 /// lives as long as the process.
 ///
 /// In a current-thread runtime the closure never runs on the thread that polls the future of
-/// `block_on`, so it may wait for what that future does; and it runs though nobody is in `block_on`.
+/// `block_on`, so it may wait for what that future does; and it runs though nobody is in
+/// `block_on`.
 ///
 /// # Cancel safety
 ///

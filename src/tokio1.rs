@@ -1,4 +1,5 @@
-//! The I/O traits of tokio 1, for whoever has `tokio::io::AsyncReadExt` in scope: the feature `tokio1`.
+//! The I/O traits of tokio 1, for whoever has `tokio::io::AsyncReadExt` in scope: the feature
+//! `tokio1`.
 //!
 //! Each is the futures-io trait of the same name, asked in tokio's words; the types and what they
 //! promise are the same. tokio's runtime is not needed for it, nor used.

@@ -64,7 +64,8 @@ fn a_destructor_at_shutdown_may_use_its_runtime() {
     }
 }
 
-/// A future whose poll panics is dropped while that panic unwinds: a lock that it holds is poisoned.
+/// A future whose poll panics is dropped while that panic unwinds: a lock that it holds is
+/// poisoned.
 #[test]
 fn a_future_that_panics_is_dropped_while_it_unwinds() {
     struct Watches(Arc<AtomicBool>);

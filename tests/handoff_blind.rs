@@ -10,8 +10,8 @@ use support::{PATIENCE, build, detectors, within};
 use threadlet::runtime::{Builder, Detector};
 use threadlet::threadlet;
 
-/// The story: a call waits for a task of its own core, and no descriptor is left to look at its thread.
-/// The look that failed was taken for "it runs", and the call waited for ever.
+/// The story: a call waits for a task of its own core, and no descriptor is left to look at its
+/// thread. The look that failed was taken for "it runs", and the call waited for ever.
 #[test]
 fn a_block_is_found_when_no_descriptor_is_left() {
     if !support::alone(3 * PATIENCE) {

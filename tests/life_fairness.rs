@@ -12,8 +12,8 @@ use support::{PATIENCE, wait_until, within};
 use threadlet::runtime::Builder;
 use threadlet::{task, threadlet, time};
 
-/// The story: two tasks compute for a millisecond in each poll, and yield. The shared queue was asked
-/// for one task every 61 polls, so twenty tasks from outside waited for more than a second.
+/// The story: two tasks compute for a millisecond in each poll, and yield. The shared queue was
+/// asked for one task every 61 polls, so twenty tasks from outside waited for more than a second.
 #[test]
 fn tasks_from_outside_have_their_turn_beside_long_polls() {
     let mut builder = Builder::new_multi_thread();
@@ -74,9 +74,9 @@ fn a_waker_that_blocks_holds_up_no_other_timer() {
     });
 }
 
-/// The story: a permit comes back, and the thread that gave it back, a spare already, calls the waker of
-/// the one that waits for it. The waker blocks until a task of the only core has run; that core was
-/// handed to this very spare.
+/// The story: a permit comes back, and the thread that gave it back, a spare already, calls the
+/// waker of the one that waits for it. The waker blocks until a task of the only core has run; that
+/// core was handed to this very spare.
 #[test]
 fn a_spare_calls_no_waker_that_blocks() {
     struct Rendezvous(mpsc::SyncSender<()>);

@@ -129,8 +129,8 @@ fn a_spawn_after_a_rescue_loses_no_task() {
 }
 
 /// The story: each task spawns its successor, into the LIFO slot, and then blocks, so that the core
-/// changes hands after each poll. A thread that counted for itself how many tasks it has taken from the
-/// slot would begin anew each time, and what stands in the queue would never run.
+/// changes hands after each poll. A thread that counted for itself how many tasks it has taken from
+/// the slot would begin anew each time, and what stands in the queue would never run.
 #[test]
 fn the_queue_has_its_turn_on_a_core_that_changes_hands() {
     static LINKS: AtomicUsize = AtomicUsize::new(0);

@@ -26,11 +26,11 @@
 //!
 //! # What cannot be read
 //!
-//! is named on standard error, counted, and left out of the digest and the list: what is unreadable,
-//! has vanished, or changed while it was read. Pipes, sockets and devices are named and counted as
-//! well, but never opened. A link that leads nowhere is named and counted; its text is in the
-//! digest all the same. Of a directory that cannot be read in full, what could be read is there, and so
-//! is its own record; if PATH itself is such a directory, that may be nothing.
+//! is named on standard error, counted, and left out of the digest and the list: what is
+//! unreadable, has vanished, or changed while it was read. Pipes, sockets and devices are named and
+//! counted as well, but never opened. A link that leads nowhere is named and counted; its text is
+//! in the digest all the same. Of a directory that cannot be read in full, what could be read is
+//! there, and so is its own record; if PATH itself is such a directory, that may be nothing.
 //!
 //! # Exit status
 //!
@@ -40,10 +40,11 @@
 //! # What is kept in memory
 //!
 //! Nothing grows with the size of the tree. The walk keeps the names not yet visited in each
-//! directory between PATH and where it is; sorting them by what follows next (a directory's contents
-//! under its name and a slash) makes it the order of whole paths. Beside that there are the entries
-//! in work, `--jobs` at most, with a buffer of up to 128 KiB for each file. (With a progress bar a
-//! second walk adds up the sizes; it keeps the directories it has seen and not yet visited.)
+//! directory between PATH and where it is; sorting them by what follows next (a directory's
+//! contents under its name and a slash) makes it the order of whole paths. Beside that there are
+//! the entries in work, `--jobs` at most, with a buffer of up to 128 KiB for each file. (With a
+//! progress bar a second walk adds up the sizes; it keeps the directories it has seen and not yet
+//! visited.)
 
 mod digest;
 mod file;

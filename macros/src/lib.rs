@@ -25,8 +25,8 @@ use entry::Kind;
 /// still blocked in a call does not keep the program from ending.
 ///
 /// The body is the *root future*. On a multi-thread runtime the thread that called `main` polls it
-/// and is no worker, so a blocking call in it disturbs no task: a `threadlet!` there is a plain call.
-/// What is to be guarded is spawned.
+/// and is no worker, so a blocking call in it disturbs no task: a `threadlet!` there is a plain
+/// call. What is to be guarded is spawned.
 ///
 /// # Options
 ///

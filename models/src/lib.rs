@@ -1,8 +1,8 @@
 //! Loom models: every order of every access, over the very modules that production runs.
 //!
 //! This package compiles the rooms `primitive` and `protocol` of threadlet, most of `aio`, and the
-//! answers of `syslet` a second time, with loom in place of the standard library's atomics and locks
-//! (`cfg(threadlet_loom)`, which the build script sets). Whatever they name beside each other
+//! answers of `syslet` a second time, with loom in place of the standard library's atomics and
+//! locks (`cfg(threadlet_loom)`, which the build script sets). Whatever they name beside each other
 //! stands here as a twin: so it is also the proof that these rooms stand on nothing else.
 //!
 //! Each model opens with the story of the bug it hunts, and `.ci/sabotage` names the broken line

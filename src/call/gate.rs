@@ -309,8 +309,8 @@ impl Gate {
     }
 }
 
-/// Whether the call may not be made on this thread, because a root future waits for it. Where no thread
-/// can be had, it is made here all the same.
+/// Whether the call may not be made on this thread, because a root future waits for it. Where no
+/// thread can be had, it is made here all the same.
 fn must_leave_home(thread: &Thread<'_>) -> bool {
     thread.is_task_at_home()
         && !thread.shared.is_shutdown()

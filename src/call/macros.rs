@@ -7,8 +7,8 @@ use std::panic::Location;
 /// For synchronous code deep in a call chain. In async code [`threadlet!`](crate::threadlet) is
 /// better: it can wait for its turn when too many threads are blocked already, where `run` goes
 /// ahead. Outside a runtime, on a thread of another runtime, in the future that `block_on` of a
-/// multi-thread runtime polls, or inside another such call it is a plain call, and it never panics for
-/// the flavour of the runtime.
+/// multi-thread runtime polls, or inside another such call it is a plain call, and it never panics
+/// for the flavour of the runtime.
 ///
 /// While `f` blocks, the task it is called in is stuck, with all that it polls (`join!`,
 /// `select!`, `timeout`); a call that has started cannot be cancelled.
@@ -33,9 +33,9 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
 /// (and lets other tasks run for once after 64 calls in one poll). References that the expression
 /// takes, and what it makes, never cross an await: a task that owns a `Cell` or a `Connection` uses
 /// `&Connection`s or a lock's guard inside of the expression, and is `Send` all the same. (What is
-/// borrowed or locked *before* does cross it, like any local variable.) The expression is the body of a
-/// closure: `return` and `?` end the expression, not the function around it, and `.await` in it is a
-/// compile error. More than one statement goes in braces.
+/// borrowed or locked *before* does cross it, like any local variable.) The expression is the body
+/// of a closure: `return` and `?` end the expression, not the function around it, and `.await` in
+/// it is a compile error. More than one statement goes in braces.
 ///
 /// Options stand before a semicolon, separated by commas:
 ///
@@ -47,18 +47,18 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
 /// | `or_fail` | never wait for a turn: with no permit free, or no place in the group, give `Err(`[`Saturated`](crate::Saturated)`)`, otherwise `Ok` of the expression's value |
 ///
 /// Outside a runtime, in another runtime's task, in the future that `block_on` of a multi-thread
-/// runtime polls (the body of [`#[threadlet::main]`](crate::main)), in a thread-local destructor, in a
-/// child of `fork` and inside another `threadlet!` it is a plain call. While the call blocks its own
-/// task is stuck, and with it the siblings in a `join!`, `select!` or `timeout`:
+/// runtime polls (the body of [`#[threadlet::main]`](crate::main)), in a thread-local destructor,
+/// in a child of `fork` and inside another `threadlet!` it is a plain call. While the call blocks
+/// its own task is stuck, and with it the siblings in a `join!`, `select!` or `timeout`:
 /// [`spawn_blocking`](crate::task::spawn_blocking) is for those. A call that has started cannot be
-/// cancelled: `timeout` and `abort` take effect at the next `.await` behind it that has to wait, and
-/// have none if there is no such.
+/// cancelled: `timeout` and `abort` take effect at the next `.await` behind it that has to wait,
+/// and have none if there is no such.
 ///
 /// # Cancel safety
 ///
 /// Dropped while it waits for its turn, the call has not been made. A call that was made has
-/// returned. Its turn, once it has come, is kept until the future is polled or dropped: do not leave
-/// one behind that is neither.
+/// returned. Its turn, once it has come, is kept until the future is polled or dropped: do not
+/// leave one behind that is neither.
 ///
 /// # Examples
 ///
@@ -88,7 +88,8 @@ macro_rules! threadlet {
     };
 }
 
-/// The parser behind [`threadlet!`]: reads options one by one into `[will_block at_cap result group]`.
+/// The parser behind [`threadlet!`]: reads options one by one into
+/// `[will_block at_cap result group]`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __threadlet {

@@ -2,9 +2,9 @@
 //!
 //! Every poll is lent, so a region has nothing to lend: at its entry the thread only writes down,
 //! in its own slot, *which* site it is in (that is what tells a marked call from an unmarked one);
-//! at its exit it looks at the word, and at whether a thief looks, to learn whether its core is still its
-//! own. What belongs to a site with a bad record (a hog, a waiter at the gate) hands its core over
-//! before the call instead of after.
+//! at its exit it looks at the word, and at whether a thief looks, to learn whether its core is
+//! still its own. What belongs to a site with a bad record (a hog, a waiter at the gate) hands its
+//! core over before the call instead of after.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ use crate::sys::thread::sleeps;
 /// A call that came back sooner than this after its core was taken had not really blocked.
 const WASTED: Duration = Duration::from_micros(5);
 
-/// One call in this many runs the ordinary way at a site that hands over first, so that the site can
-/// show that it has changed.
+/// One call in this many runs the ordinary way at a site that hands over first, so that the site
+/// can show that it has changed.
 const SAMPLE: u64 = 32;
 
 /// One call in this many is timed at a site that keeps its core: it may block for times too short
@@ -219,7 +219,8 @@ fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
         done
     });
     if !done {
-        // The call is about to block, and a task that was just woken may be in this core's LIFO slot.
+        // The call is about to block, and a task that was just woken may be in this core's LIFO
+        // slot.
         thread.shared.empty_lifo(seat);
     }
     done

@@ -15,8 +15,8 @@ const CORELESS: u32 = 128;
 /// last so many. (At 1 % of calls that block, one budget in four has none of them.)
 const LULLS: u32 = 4;
 
-/// What is left of a task's turn. The thread changes it at each call, each poll, and when it loses its
-/// core.
+/// What is left of a task's turn. The thread changes it at each call, each poll, and when it loses
+/// its core.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     /// Calls left.
@@ -59,8 +59,8 @@ impl Budget {
         self.renewals.set(0);
     }
 
-    /// A new budget for a task without a core, if its calls still block. Returns how many there were
-    /// since the core was lost.
+    /// A new budget for a task without a core, if its calls still block. Returns how many there
+    /// were since the core was lost.
     pub(super) fn renew(&self) -> Option<u32> {
         let now = sleeps();
         let slept = now.wrapping_sub(self.sleeps.replace(now));

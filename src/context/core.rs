@@ -1,14 +1,15 @@
 //! The core in the hands of a thread, and who may touch what belongs to it.
 //!
-//! A [`HeldCore`] stands for a core that this thread holds: what only a holder may do is a method of it.
-//! There is one for each time the core's word goes to `HELD`; it cannot be copied, nor sent to another
-//! thread, and lending the core or putting it to sleep takes it away. So a thread that has run foreign
-//! code, and may have lost its core meanwhile, has to look what it has now before it can push a task.
+//! A [`HeldCore`] stands for a core that this thread holds: what only a holder may do is a method
+//! of it. There is one for each time the core's word goes to `HELD`; it cannot be copied, nor sent
+//! to another thread, and lending the core or putting it to sleep takes it away. So a thread that
+//! has run foreign code, and may have lost its core meanwhile, has to look what it has now before
+//! it can push a task.
 //!
-//! It guards against forgetting, not against forging. What makes it true is that the edges of a core's
-//! word are taken in this file and nowhere else (but by the builder, for a first thread, and by the
-//! pool, which retakes), each for a core that is this thread's to take: retaken for it (`adopt`), or taken
-//! off the idle list or from home by the caller (`claim`).
+//! It guards against forgetting, not against forging. What makes it true is that the edges of a
+//! core's word are taken in this file and nowhere else (but by the builder, for a first thread, and
+//! by the pool, which retakes), each for a core that is this thread's to take: retaken for it
+//! (`adopt`), or taken off the idle list or from home by the caller (`claim`).
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -50,8 +51,9 @@ impl<'a> HeldCore<'a> {
     /// Appends a task to the seat's queue, or gives it back when the queue is full.
     #[inline]
     pub(crate) fn push(&self, task: Runnable) -> Result<(), Runnable> {
-        // SAFETY: this thread holds the core the queue belongs to, and so is its only producer: `self`
-        // exists only between an edge to `HELD` and the next edge from it, both by this thread.
+        // SAFETY: this thread holds the core the queue belongs to, and so is its only producer:
+        // `self` exists only between an edge to `HELD` and the next edge from it, both by this
+        // thread.
         unsafe { self.seat.queue.push(task) }
     }
 
@@ -86,8 +88,8 @@ impl Drop for HeldCore<'_> {
     }
 }
 
-/// What a thread knows of its core. The thread changes it by the edges of `docs/internals/handoff.md`,
-/// which are the methods of [`Thread`] below, and by nothing else.
+/// What a thread knows of its core. The thread changes it by the edges of
+/// `docs/internals/handoff.md`, which are the methods of [`Thread`] below, and by nothing else.
 #[derive(Debug)]
 pub(super) struct CoreCell<'a> {
     had: Cell<Option<Had<'a>>>,
@@ -210,9 +212,9 @@ impl<'a> Thread<'a> {
         }
     }
 
-    /// The lent core, in hand for as long as the answer lives, and lent again with a new number then.
-    /// No user code runs meanwhile. `None`: the thread has no core (any more), or holds it already, in
-    /// code of the runtime's own: what is to be left with the core goes elsewhere.
+    /// The lent core, in hand for as long as the answer lives, and lent again with a new number
+    /// then. No user code runs meanwhile. `None`: the thread has no core (any more), or holds it
+    /// already, in code of the runtime's own: what is to be left with the core goes elsewhere.
     #[inline]
     pub(super) fn core_in_hand(&self) -> Option<InHand<'_, 'a>> {
         fail_point!("reclaim to push");

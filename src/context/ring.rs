@@ -1,11 +1,11 @@
 //! A thread's ring: when it is opened, armed, disarmed and closed.
 //!
-//! A ring, the kernel's record of when its thread sleeps, costs nothing while the thread runs. Armed, it
-//! makes every sleep of the thread dearer; and opening, arming and disarming are system calls. So a
-//! thread has its ring armed only where a block is likely: it makes many calls without a sleep in
-//! between, or it is *warm*, which means that its calls have blocked of late. Two numbers tell: the
-//! *stretch*, how many calls the thread has made since it last slept, and the *heat*, from 0 to
-//! `HOTTEST`; from `WARM` on it is warm.
+//! A ring, the kernel's record of when its thread sleeps, costs nothing while the thread runs.
+//! Armed, it makes every sleep of the thread dearer; and opening, arming and disarming are system
+//! calls. So a thread has its ring armed only where a block is likely: it makes many calls without
+//! a sleep in between, or it is *warm*, which means that its calls have blocked of late. Two
+//! numbers tell: the *stretch*, how many calls the thread has made since it last slept, and the
+//! *heat*, from 0 to `HOTTEST`; from `WARM` on it is warm.
 //!
 //! | event | effect |
 //! |---|---|
@@ -22,8 +22,8 @@
 //! | the process is a child of `fork` | the ring is the parent's: forgotten, by stores alone |
 //!
 //! What is not armed is watched by the monitor. Calls that begin while the ring is armed are not
-//! counted, so a warm thread that wakes for one short call at a time arms its ring at the first, never
-//! comes to `STRETCH`, and cools with each sleep: soon it pays for no ring.
+//! counted, so a warm thread that wakes for one short call at a time arms its ring at the first,
+//! never comes to `STRETCH`, and cools with each sleep: soon it pays for no ring.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -154,9 +154,9 @@ impl<'a> ThreadRing<'a> {
         self.close();
     }
 
-    /// Between polls: opens the ring and shows it to the sentinel, if a call has asked for it. Not in a
-    /// poll: opening blocks for a moment, and would lose the core that is lent there. Refused, the thread
-    /// stays with the monitor.
+    /// Between polls: opens the ring and shows it to the sentinel, if a call has asked for it. Not
+    /// in a poll: opening blocks for a moment, and would lose the core that is lent there. Refused,
+    /// the thread stays with the monitor.
     #[inline]
     pub(crate) fn open_if_wanted(&self) {
         if self.state.get() == State::Wanted {
@@ -192,8 +192,8 @@ impl<'a> ThreadRing<'a> {
         State::Disarmed
     }
 
-    /// Takes the ring out of the slot and out of the sentinel's wait: the thread ends, or has had no
-    /// core for long.
+    /// Takes the ring out of the slot and out of the sentinel's wait: the thread ends, or has had
+    /// no core for long.
     pub(crate) fn close(&self) {
         if self.state.get() == State::Forgotten {
             return;

@@ -141,8 +141,8 @@ impl<'a> Thread<'a> {
         self.home.set(if is_home { Home::Yes } else { Home::No });
     }
 
-    /// Whether what is polled is a task with the core of a thread that a root future waits for: no call
-    /// is made here.
+    /// Whether what is polled is a task with the core of a thread that a root future waits for: no
+    /// call is made here.
     #[inline]
     pub(crate) fn is_task_at_home(&self) -> bool {
         self.home.get() != Home::No && self.poll.of_task.get() && !self.is_coreless()
@@ -162,8 +162,8 @@ impl<'a> Thread<'a> {
         asked
     }
 
-    /// Gives the core to a spare, and goes on without. The core comes back if there is no spare yet, or
-    /// the runtime ends.
+    /// Gives the core to a spare, and goes on without. The core comes back if there is no spare
+    /// yet, or the runtime ends.
     pub(crate) fn give_away(&self, core: HeldCore<'a>) -> Option<HeldCore<'a>> {
         self.lend(core);
         let (seat, seen) = self.lent()?;
@@ -184,8 +184,9 @@ impl<'a> Thread<'a> {
 
     /// A task yields on this thread, which has lost the core, after a call: the thread holds on to
     /// it, and polls it again as soon as this poll has returned, for as long as its budget lasts.
-    /// The others have a core and a thread to run on, so they lose nothing; by way of the queue, this
-    /// task would cost its next core a hand-off at its next call. Otherwise the task comes back.
+    /// The others have a core and a thread to run on, so they lose nothing; by way of the queue,
+    /// this task would cost its next core a hand-off at its next call. Otherwise the task comes
+    /// back.
     ///
     /// `async_task` hands over a task that was woken in its own poll as the last step of that poll,
     /// so between this and [`Thread::take_again`] no foreign code runs.
@@ -221,8 +222,8 @@ impl<'a> Thread<'a> {
         true
     }
 
-    /// In a child of `fork`: the core, the permit and the ring are the parent's, and a lock may be held
-    /// by a thread that was not copied. Only stores.
+    /// In a child of `fork`: the core, the permit and the ring are the parent's, and a lock may be
+    /// held by a thread that was not copied. Only stores.
     fn forget(&self) {
         self.family.forgotten.set(true);
         self.core.forget();
@@ -256,8 +257,8 @@ impl<'a> Thread<'a> {
         self.shared.with_events(id, |events| events.handed_over(Cause::Rescued, lasted, 0));
     }
 
-    /// This poll is better off without a core, though none of its calls may be seen to block: it takes
-    /// none when it comes back from the next.
+    /// This poll is better off without a core, though none of its calls may be seen to block: it
+    /// takes none when it comes back from the next.
     pub(crate) fn stay_coreless(&self) {
         self.poll.losses.set(self.poll.losses.get().max(2));
     }

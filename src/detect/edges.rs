@@ -31,8 +31,8 @@ impl Edges {
         Ok(edges)
     }
 
-    /// Watches a ring: that of the thread in `slot`, which is the `generation`-th there. `false`: the
-    /// kernel refused.
+    /// Watches a ring: that of the thread in `slot`, which is the `generation`-th there. `false`:
+    /// the kernel refused.
     pub(crate) fn add(&self, ring: &Ring, slot: SlotId, generation: u64) -> bool {
         let data = generation << SLOT_BITS | u64::from(slot);
         self.epoll.add(ring.fd(), data).is_ok()
@@ -44,8 +44,8 @@ impl Edges {
         let _ = self.epoll.del(ring.fd());
     }
 
-    /// Waits, and calls `f` for each edge, with the slot and the generation of its ring. `false`: there
-    /// is nothing to wait for any more.
+    /// Waits, and calls `f` for each edge, with the slot and the generation of its ring. `false`:
+    /// there is nothing to wait for any more.
     pub(crate) fn wait(&self, mut f: impl FnMut(SlotId, u64)) -> bool {
         let mut events = [Event::EMPTY; 32];
         let Ok(edges) = self.epoll.wait(&mut events, None) else { return false };

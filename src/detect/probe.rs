@@ -28,8 +28,8 @@ const EDGE_LIMIT: Duration = Duration::from_millis(250);
 
 /// Whether threads of this process can have perf rings; if not, why, and what would help.
 ///
-/// A child of `fork` keeps its parent's answer. If the parent was about to find it, the child does so
-/// itself.
+/// A child of `fork` keeps its parent's answer. If the parent was about to find it, the child does
+/// so itself.
 pub(crate) fn perf() -> &'static Result<(), String> {
     static ANSWER: StaticRef<Result<(), String>> = StaticRef::new();
     static ASKING: PerFork<Mutex<()>> = PerFork::new();

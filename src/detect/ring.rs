@@ -41,8 +41,8 @@
 //! The wake-up falls on OUT as long as `head` is a multiple of two records while the owner runs.
 //! Disabling and enabling the event keeps that, if the owner does it while it runs: between the two
 //! nothing is written, and nothing is counted as lost. *Pausing* the output does not: the kernel
-//! then writes a `LOST` record as long as three of ours. So there is no pause here. The owner asserts
-//! [`Ring::in_phase`] and reopens the ring if it ever fails.
+//! then writes a `LOST` record as long as three of ours. So there is no pause here. The owner
+//! asserts [`Ring::in_phase`] and reopens the ring if it ever fails.
 //!
 //! # Who may do what
 //!

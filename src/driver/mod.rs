@@ -1,23 +1,23 @@
 //! The driver: sockets and timers of one runtime.
 //!
-//! - [`Driver`] is exclusive: who holds it may turn it, that is wait for sockets, the earliest timer
-//!   and [`Handle::unpark`]. It belongs to nobody for long: the scheduler gives it to a worker that
-//!   goes idle, so some thread always has it while nothing else is to do.
+//! - [`Driver`] is exclusive: who holds it may turn it, that is wait for sockets, the earliest
+//!   timer and [`Handle::unpark`]. It belongs to nobody for long: the scheduler gives it to a
+//!   worker that goes idle, so some thread always has it while nothing else is to do.
 //! - [`Handle`] is shared: it registers sources and timers, unparks, and expires timers for workers
 //!   too busy to turn the driver.
 //!
-//! It waits in epoll, by way of mio, from the first source on, and then has three descriptors. Before
-//! that it has none, and waits on a futex: many a runtime never sees a socket.
+//! It waits in epoll, by way of mio, from the first source on, and then has three descriptors.
+//! Before that it has none, and waits on a futex: many a runtime never sees a socket.
 //!
 //! Turning calls no waker. It collects those that are due, and the thread wakes them after it has
 //! put the driver back: a task that blocks its thread never keeps the driver with it.
 //!
 //! Locks: the table of sources, the waiters of a source (taken under the former when an event is
-//! dispatched), a poller that no driver has taken yet (under the former as well), the timers. None is
-//! held while waiting and none while user code (a waker) runs.
+//! dispatched), a poller that no driver has taken yet (under the former as well), the timers. None
+//! is held while waiting and none while user code (a waker) runs.
 //!
-//! `protocol::parking` proves that no unpark, no earlier timer and no first source is slept through,
-//! `scheduled_io` that no readiness is lost.
+//! `protocol::parking` proves that no unpark, no earlier timer and no first source is slept
+//! through, `scheduled_io` that no readiness is lost.
 
 mod evented;
 mod scheduled_io;

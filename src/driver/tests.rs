@@ -74,8 +74,8 @@ fn unpark_wakes_a_parked_driver_every_time() {
             thread::spawn(move || {
                 let mut rounds = 0_u32;
                 while !stop.load(Ordering::Acquire) {
-                    // Publish only when the last piece was taken: each must be seen because of its own
-                    // unpark, not because of the next one's.
+                    // Publish only when the last piece was taken: each must be seen because of its
+                    // own unpark, not because of the next one's.
                     if std::mem::replace(&mut *work.lock().expect("no poison"), 1) == 0 {
                         handle.unpark();
                         rounds += 1;
@@ -293,8 +293,8 @@ fn shutdown_wakes_everything_and_refuses_the_rest() {
     });
 }
 
-/// The story: the driver sleeps on its futex, or is on its way there, when the first source comes. It
-/// must move into the poller, or it sleeps through what the source has to say.
+/// The story: the driver sleeps on its futex, or is on its way there, when the first source comes.
+/// It must move into the poller, or it sleeps through what the source has to say.
 #[test]
 fn the_first_source_is_heard_whenever_it_comes() {
     use std::io::Write as _;

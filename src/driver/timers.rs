@@ -109,7 +109,8 @@ impl Timers {
 
     /// Moves the timer to another deadline, with its waker. `None` if it has fired.
     ///
-    /// Under one lock: a shutdown between the removal and the insertion would find no waker to wake.
+    /// Under one lock: a shutdown between the removal and the insertion would find no waker to
+    /// wake.
     pub(super) fn reset(&self, key: &TimerKey, deadline: Instant) -> Option<(TimerKey, Inserted)> {
         let mut queue = self.queue.lock();
         let was_first = queue.first() == Some((key.deadline, key.id));

@@ -1,9 +1,9 @@
 //! A timeline of a runtime, written to a file: who has which core, what the threads call, hand-offs
 //! and waits.
 //!
-//! The form is the "Trace Event Format" that Chrome's tracing introduced (as an array of events whose
-//! closing bracket may be missing, so that what was written before a crash can be read). Perfetto
-//! opens it, and so does `chrome://tracing`.
+//! The form is the "Trace Event Format" that Chrome's tracing introduced (as an array of events
+//! whose closing bracket may be missing, so that what was written before a crash can be read).
+//! Perfetto opens it, and so does `chrome://tracing`.
 //!
 //! | track | events |
 //! |---|---|

@@ -90,8 +90,8 @@ pub(crate) struct Lost;
 #[must_use]
 pub(crate) struct Stale;
 
-/// Whether some thief observes a thread, or has and could not take its core yet: then a region of the
-/// thread may not end without a word. One bit for each who may.
+/// Whether some thief observes a thread, or has and could not take its core yet: then a region of
+/// the thread may not end without a word. One bit for each who may.
 #[derive(Debug)]
 pub(crate) struct Suspicion(AtomicU32);
 
@@ -123,8 +123,8 @@ impl Suspicion {
 
     /// By that thief, when it is done: the core was taken, or is not to be.
     pub(crate) fn settle(&self, who: Suspect) {
-        // Ordering: Release, so that a thread that sees no suspicion any more sees what has become of
-        // the word, and puts the loss down to this region and not to a later one. Partner: the
+        // Ordering: Release, so that a thread that sees no suspicion any more sees what has become
+        // of the word, and puts the loss down to this region and not to a later one. Partner: the
         // Acquire of `is_none`.
         self.0.fetch_and(!(who as u32), weakened!("settle-relaxed", Ordering::Release));
     }
@@ -192,12 +192,13 @@ impl CoreWord {
     #[cold]
     fn bump(&self, lent: Word, suspicion: &Suspicion) -> Result<Word, Lost> {
         debug_assert_eq!(lent.state(), State::Lent);
-        // Before the swap: a claim that is put on the list meanwhile is one of this region, and will
-        // be stale. One of a later region cannot come before it has begun.
+        // Before the swap: a claim that is put on the list meanwhile is one of this region, and
+        // will be stale. One of a later region cannot come before it has begun.
         suspicion.settle(Suspect::Stalled);
         let next = lent.next(State::Lent, lent.slot());
-        // Ordering: Relaxed. A swap continues the release sequence of `lend`; and that a thief which sees
-        // the new number does not see the thread asleep in the region before, is the fence of `raise`.
+        // Ordering: Relaxed. A swap continues the release sequence of `lend`; and that a thief
+        // which sees the new number does not see the thread asleep in the region before, is the
+        // fence of `raise`.
         self.swap(lent, next, Ordering::Relaxed).map_err(|_| Lost)
     }
 

@@ -111,8 +111,8 @@ impl Idle {
         if before % ONE_AWAKE != 1 {
             return false;
         }
-        // Fence C of the proof: the counts before it, the look at the queues after it. Partner: fence
-        // A.
+        // Fence C of the proof: the counts before it, the look at the queues after it. Partner:
+        // fence A.
         full_fence!("idle-fence-c");
         true
     }

@@ -90,13 +90,13 @@ fn poll_here<F: Future>(
     }
 }
 
-/// Polls beside the thread that has the core of a current-thread runtime. `None`: that thread has gone
-/// and has left the core at home. Somebody has to take it, to run the tasks, timers and sockets that
-/// the future may wait for.
+/// Polls beside the thread that has the core of a current-thread runtime. `None`: that thread has
+/// gone and has left the core at home. Somebody has to take it, to run the tasks, timers and
+/// sockets that the future may wait for.
 ///
-/// Who brings the core home says so and wakes those on the list, both under its lock. So either this
-/// thread is on the list by then, and is woken; or it comes to the list later, and sees the core at
-/// home.
+/// Who brings the core home says so and wakes those on the list, both under its lock. So either
+/// this thread is on the list by then, and is woken; or it comes to the list later, and sees the
+/// core at home.
 fn poll_beside<F: Future>(shared: &Arc<Shared>, future: Pin<&mut F>) -> Option<F::Output> {
     struct Listed<'a>(&'a Shared, &'a Waker);
     impl Drop for Listed<'_> {
@@ -161,7 +161,8 @@ impl<F: Future> Root for RootFuture<'_, F> {
     }
 }
 
-/// In a current-thread runtime, whose core waits for a thread: this one takes it, with the slot `id`.
+/// In a current-thread runtime, whose core waits for a thread: this one takes it, with the slot
+/// `id`.
 fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> F::Output {
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(crate::sys::thread::tid(), Ordering::Relaxed);

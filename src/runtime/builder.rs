@@ -88,12 +88,13 @@ impl Builder {
 
     /// A *current-thread* runtime: it has one core, at first on the thread in
     /// [`Runtime::block_on`], and tasks run while somebody is there. Before a task makes its first
-    /// call through [`threadlet!`](crate::threadlet), [`spawn_blocking`](crate::task::spawn_blocking)
-    /// or [`fs`](crate::fs), or when that thread blocks, the core moves to a spare thread, and stays
-    /// with the spares from then on; that is why tasks are `Send` here too.
+    /// call through [`threadlet!`](crate::threadlet),
+    /// [`spawn_blocking`](crate::task::spawn_blocking) or [`fs`](crate::fs), or when that thread
+    /// blocks, the core moves to a spare thread, and stays with the spares from then on; that is
+    /// why tasks are `Send` here too.
     ///
-    /// So the future in `block_on` waits for no task's call. A block that nobody announced, or one in
-    /// [`run`](crate::run), holds it up while it lasts, once in the life of the runtime.
+    /// So the future in `block_on` waits for no task's call. A block that nobody announced, or one
+    /// in [`run`](crate::run), holds it up while it lasts, once in the life of the runtime.
     ///
     /// # Examples
     ///

@@ -180,8 +180,8 @@ impl std::error::Error for TryCurrentError {}
 #[must_use = "the runtime is left again when the guard is dropped"]
 pub struct EnterGuard<'a> {
     _entry: Entry,
-    // Bound to the handle; but a runtime that is shut down while the guard lives is no fault, so what
-    // is dropped names no lifetime.
+    // Bound to the handle; but a runtime that is shut down while the guard lives is no fault, so
+    // what is dropped names no lifetime.
     handle: PhantomData<&'a Handle>,
 }
 

@@ -92,8 +92,8 @@ impl Runtime {
     /// In a multi-thread runtime the calling thread is no worker: an in-place call in `future`
     /// itself is a plain call (spawn what is to be guarded). In a current-thread runtime it is the
     /// one worker there is, if no other thread has its core, and runs the tasks as well, until one
-    /// of them makes a call: see [`Builder::new_current_thread`]. On a worker thread the wait counts
-    /// as a call that blocks.
+    /// of them makes a call: see [`Builder::new_current_thread`]. On a worker thread the wait
+    /// counts as a call that blocks.
     ///
     /// # Panics
     ///

@@ -39,7 +39,8 @@ pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
     started
 }
 
-/// In a current-thread runtime whose core waits for a thread: a thread of its own takes it, for good.
+/// In a current-thread runtime whose core waits for a thread: a thread of its own takes it, for
+/// good.
 pub(crate) fn start_at_home(shared: &Arc<Shared>) {
     if !shared.config.current_thread || shared.is_shutdown() {
         return;

@@ -92,8 +92,8 @@ struct Worker<'t, 'a> {
 }
 
 impl<'t, 'a> Worker<'t, 'a> {
-    /// A core that changes hands often would never get to its regular look at timers and I/O: a change
-    /// counts as several polls, and timers that are due have their turn at once.
+    /// A core that changes hands often would never get to its regular look at timers and I/O: a
+    /// change counts as several polls, and timers that are due have their turn at once.
     fn begin(thread: &'t Thread<'a>, core: HeldCore<'a>) -> (Self, Option<HeldCore<'a>>) {
         let seat = core.seat();
         let tick = seat.tick.load(Ordering::Relaxed);
@@ -120,8 +120,8 @@ impl<'t, 'a> Worker<'t, 'a> {
         in_poll(self.thread, Some(core), || root.poll())
     }
 
-    /// A task is about to make a call, and a root waits for this thread: the core and its tasks go to a
-    /// spare, and the root stays. It comes back if there is no spare yet.
+    /// A task is about to make a call, and a root waits for this thread: the core and its tasks go
+    /// to a spare, and the root stays. It comes back if there is no spare yet.
     fn leave_home(&mut self, core: HeldCore<'a>) -> Option<HeldCore<'a>> {
         self.end_search();
         let core = self.thread.give_away(core)?;
@@ -154,8 +154,8 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
     }
 
-    /// `looks`: it is time for what waits in the injector, too. A share of it, and not one task: others
-    /// may have put many there since the last look, and wait for each.
+    /// `looks`: it is time for what waits in the injector, too. A share of it, and not one task:
+    /// others may have put many there since the last look, and wait for each.
     fn next_task(&mut self, core: &HeldCore<'_>, looks: bool) -> Option<Runnable> {
         let first = if looks { injected(self.thread, core) } else { None };
         first
@@ -164,8 +164,8 @@ impl<'t, 'a> Worker<'t, 'a> {
             .or_else(|| self.steal(core))
     }
 
-    /// Whether timers and I/O may have waited for long: the monitor says so, or the clock does, which is
-    /// asked behind a poll that has made many calls, and every few polls.
+    /// Whether timers and I/O may have waited for long: the monitor says so, or the clock does,
+    /// which is asked behind a poll that has made many calls, and every few polls.
     fn is_drive_due(&self, core: &HeldCore<'_>, tick: u32) -> bool {
         let overdue = &core.seat().overdue;
         // Ordering: a hint, here and where it is set.
@@ -213,8 +213,8 @@ impl<'t, 'a> Worker<'t, 'a> {
         x
     }
 
-    /// The search is over. The last to search wakes another in its place: a push that saw it searching
-    /// has woken nobody.
+    /// The search is over. The last to search wakes another in its place: a push that saw it
+    /// searching has woken nobody.
     fn end_search(&mut self) {
         let shared = self.thread.shared;
         if std::mem::take(&mut self.searching) && shared.idle.end_search() && shared.any_work() {
@@ -320,8 +320,8 @@ impl<'t, 'a> Worker<'t, 'a> {
                 self.searching = true;
                 Some(thread.claim(index))
             }
-            // What the second look has found is left to another: the one that claimed the core is in
-            // the middle of a poll.
+            // What the second look has found is left to another: the one that claimed the core is
+            // in the middle of a poll.
             Roused::Claimed => {
                 shared.notify();
                 None
@@ -377,8 +377,8 @@ fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Opti
     core
 }
 
-/// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is the
-/// task's loss, not the worker's.
+/// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is
+/// the task's loss, not the worker's.
 fn run_quietly(task: Runnable) {
     quietly(|| {
         task.run();

@@ -44,8 +44,8 @@ pub(crate) fn forget_all() {
 /// The one entered last.
 pub(crate) fn last() -> Option<Arc<Shared>> {
     // In a thread-local destructor the list may be gone: then nothing is entered. The list is not
-    // borrowed any more when the answer is used: that may run a destructor of the user's, which enters a
-    // runtime.
+    // borrowed any more when the answer is used: that may run a destructor of the user's, which
+    // enters a runtime.
     let entered = ENTERED.try_with(|entered| {
         let entered = entered.borrow();
         entered.last().map(|(_, shared)| shared.clone())

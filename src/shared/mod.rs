@@ -81,9 +81,9 @@ pub(crate) struct Seat {
     /// Polls so far; written by the holder of its core. It belongs to the seat and not to the
     /// thread, whose turn may be over after one poll.
     pub(crate) tick: AtomicU32,
-    /// Tasks in a row that came from the LIFO slot; written by the holder of its core. It belongs to the
-    /// seat for the same reason: each of many short turns would begin with the LIFO slot, and what is in
-    /// the queue would wait for ever.
+    /// Tasks in a row that came from the LIFO slot; written by the holder of its core. It belongs
+    /// to the seat for the same reason: each of many short turns would begin with the LIFO slot,
+    /// and what is in the queue would wait for ever.
     pub(crate) lifo_streak: AtomicU32,
     /// The monitor asks for a look at timers and I/O behind the poll that runs.
     pub(crate) overdue: AtomicBool,
@@ -218,9 +218,10 @@ impl Shared {
         }
     }
 
-    /// Has a thread with a core call wakers. They are foreign code, which may block: not on a thread that
-    /// others count on, such as the monitor or a spare that is on the list; and one that blocks holds up
-    /// none of those behind it, because they wait here and not with the thread that is stuck.
+    /// Has a thread with a core call wakers. They are foreign code, which may block: not on a
+    /// thread that others count on, such as the monitor or a spare that is on the list; and one
+    /// that blocks holds up none of those behind it, because they wait here and not with the thread
+    /// that is stuck.
     pub(crate) fn wake_soon(&self, wakers: impl ExactSizeIterator<Item = Waker>) {
         self.due.push_batch(wakers);
         self.announce_work();
@@ -281,8 +282,8 @@ impl Shared {
         }
     }
 
-    /// Has the pool decide something, and then does what follows from that. The pool takes its lock in its
-    /// own methods; what `decide` does beside calling one is done without it.
+    /// Has the pool decide something, and then does what follows from that. The pool takes its lock
+    /// in its own methods; what `decide` does beside calling one is done without it.
     pub(crate) fn ask_pool<R>(&self, decide: impl FnOnce(&Pool, &mut Todo) -> R) -> R {
         let mut todo = Todo::default();
         let answer = decide(&self.pool, &mut todo);
@@ -340,12 +341,13 @@ impl Shared {
         self.monitor_sleep.seat_woke();
     }
 
-    /// The core of a current-thread runtime waits for a thread: whoever is in `block_on` may take it.
+    /// The core of a current-thread runtime waits for a thread: whoever is in `block_on` may take
+    /// it.
     pub(crate) fn go_home(&self) {
         let beside = self.beside.lock();
         self.at_home.store(true, Ordering::Release);
-        // All of them: one that is just leaving would not pass it on. They are wakers of `block_on`, and
-        // no foreign code.
+        // All of them: one that is just leaving would not pass it on. They are wakers of
+        // `block_on`, and no foreign code.
         beside.iter().for_each(Waker::wake_by_ref);
     }
 

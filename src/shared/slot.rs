@@ -13,9 +13,9 @@ use crate::primitive::{Mutex, Padded, StaticRef};
 use crate::protocol::core::{SlotId, Suspicion};
 use crate::sys::thread::set_slice;
 
-/// The time slice of a thread that lost its core as a hog. Many times the kernel's default: where one
-/// hog follows another on a CPU, a thread that wakes can be some milliseconds late, and that is to
-/// happen seldom. The longer, the later other hogs have their turn.
+/// The time slice of a thread that lost its core as a hog. Many times the kernel's default: where
+/// one hog follows another on a CPU, a thread that wakes can be some milliseconds late, and that is
+/// to happen seldom. The longer, the later other hogs have their turn.
 const HOG_SLICE: Duration = Duration::from_millis(50);
 
 /// No seat.

@@ -64,8 +64,8 @@ impl Shared {
     fn thread_ends(self: &Arc<Self>, role: Role) {
         let runs_tasks = role == Role::Runner;
         if runs_tasks && self.is_shutdown() {
-            // Before this thread is counted out, so that whoever waits for the threads finds the tasks
-            // gone; and again by the last one out, for what came in between.
+            // Before this thread is counted out, so that whoever waits for the threads finds the
+            // tasks gone; and again by the last one out, for what came in between.
             drop_tasks(self);
         }
         self.count_out(role);
@@ -95,9 +95,9 @@ struct State {
 }
 
 impl State {
-    /// Threads that have ended are forgotten when another starts or ends, so that their stacks go, too.
-    /// Not joined: a thread that has returned may still run destructors of thread-locals, which are the
-    /// user's.
+    /// Threads that have ended are forgotten when another starts or ends, so that their stacks go,
+    /// too. Not joined: a thread that has returned may still run destructors of thread-locals,
+    /// which are the user's.
     fn forget_ended(&mut self) {
         self.handles.retain(|handle| !handle.is_finished());
     }
@@ -174,7 +174,8 @@ thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this is a thread that some runtime has started; in a destructor of its thread-locals, too.
+/// Whether this is a thread that some runtime has started; in a destructor of its thread-locals,
+/// too.
 pub(crate) fn is_of_a_runtime() -> bool {
     OURS.get()
 }

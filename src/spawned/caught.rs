@@ -22,8 +22,8 @@ pub(crate) trait Life {
     fn end(self);
 }
 
-/// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached) does
-/// not unwind: a value whose `Drop` panics must not take a worker with it.
+/// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached)
+/// does not unwind: a value whose `Drop` panics must not take a worker with it.
 #[derive(Debug)]
 pub(crate) struct Outcome<T>(Option<Result<T, Payload>>);
 
@@ -102,10 +102,10 @@ impl<F: Future, L: Life> Future for Caught<F, L> {
     type Output = Outcome<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Here and not before the task is run: whoever stops a task says so first and wakes it then.
-        // While it is queued that wake does nothing, and a look from outside could still have come
-        // before the word. Here the task counts as running. Either the wake came before it began to
-        // run, and the word is seen; or it comes later, and the task will be polled again.
+        // Here and not before the task is run: whoever stops a task says so first and wakes it
+        // then. While it is queued that wake does nothing, and a look from outside could still have
+        // come before the word. Here the task counts as running. Either the wake came before it
+        // began to run, and the word is seen; or it comes later, and the task will be polled again.
         if self.life.as_ref().is_some_and(Life::is_over) {
             // That it was stopped is no reason to keep a panic from whoever waits for it.
             let panicked = self.finish();

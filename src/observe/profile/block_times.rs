@@ -1,7 +1,8 @@
 //! A histogram of times.
 //!
-//! Four buckets to each power of two, as in the histograms that log and divide ("HDR" ones, G. Tene):
-//! the error of a quantile is an eighth of its value at most, and a histogram is one small array.
+//! Four buckets to each power of two, as in the histograms that log and divide ("HDR" ones, G.
+//! Tene): the error of a quantile is an eighth of its value at most, and a histogram is one small
+//! array.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,9 +22,9 @@ const BUCKETS: usize = 1 + OCTAVES * PARTS;
 /// For how long the calls of a site blocked: a histogram.
 ///
 /// A time counts from the hand-off to the return of the call: what the detector needed to notice is
-/// not in it. (That of a call handed over first is the whole call, whether or not it blocks; so is that
-/// of one on a thread without a core.) Calls that keep their core are in none of it, those that blocked too briefly to be
-/// noticed included.
+/// not in it. (That of a call handed over first is the whole call, whether or not it blocks; so is
+/// that of one on a thread without a core.) Calls that keep their core are in none of it, those
+/// that blocked too briefly to be noticed included.
 #[derive(Clone)]
 pub struct BlockTimes {
     buckets: Box<[u32; BUCKETS]>,

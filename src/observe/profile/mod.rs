@@ -39,8 +39,8 @@ impl SiteEvents {
     }
 }
 
-/// For how long calls blocked on one thread while it had no core to lose. Under a load that blocks often
-/// these are nearly all, so each thread keeps its own.
+/// For how long calls blocked on one thread while it had no core to lose. Under a load that blocks
+/// often these are nearly all, so each thread keeps its own.
 #[derive(Debug)]
 pub(crate) struct Coreless(Mutex<Vec<(u32, BlockTimes)>>);
 

@@ -216,8 +216,8 @@ impl Pool {
         let permit = state.free() > 0;
         let within = claim.cause != Cause::Rescued || state.rescued() < state.rescue_cap;
         let last = !(permit && within) && self.is_last_running(state, claim.seat);
-        // The bound on rescues keeps one popular lock from taking every permit. It is not to stop the
-        // last core while permits are free.
+        // The bound on rescues keeps one popular lock from taking every permit. It is not to stop
+        // the last core while permits are free.
         let ordinary = permit && (within || last);
         let emergency = !ordinary && !state.emergency() && last;
         if !ordinary && !emergency {
@@ -309,8 +309,8 @@ impl Pool {
 
     /// Gives what is free to those that wait for it: stalled cores first, then the gate.
     fn serve(&self, state: &mut State, todo: &mut Todo) {
-        // Stalled cores that lack nothing but a spare keep a permit each: one given to the gate might
-        // wait, with its task, for the very core that is stalled.
+        // Stalled cores that lack nothing but a spare keep a permit each: one given to the gate
+        // might wait, with its task, for the very core that is stalled.
         let mut reserved = 0;
         for _ in 0..state.stalled.len() {
             let Some(claim) = state.stalled.pop_front() else { break };
@@ -339,9 +339,9 @@ impl Pool {
         self.serve(&mut state, todo);
     }
 
-    /// The lender itself hands its core over before the call, with the permit of `ticket` or, if
-    /// it has none, with one that is free. `false`: there was no permit, or no spare yet; the core
-    /// is still lent as it was, the ticket's permit is given back, and the claim is first in line for
+    /// The lender itself hands its core over before the call, with the permit of `ticket` or, if it
+    /// has none, with one that is free. `false`: there was no permit, or no spare yet; the core is
+    /// still lent as it was, the ticket's permit is given back, and the claim is first in line for
     /// what is missing.
     pub(crate) fn hand_over_first(
         &self,
@@ -365,8 +365,8 @@ impl Pool {
     }
 
     /// The lender itself gives its core away and goes on without, not because it is about to block.
-    /// Nothing is remembered if there is no spare yet, or no permit. On success the thread holds a permit,
-    /// which it gives back at once.
+    /// Nothing is remembered if there is no spare yet, or no permit. On success the thread holds a
+    /// permit, which it gives back at once.
     pub(crate) fn give_away(&self, claim: Claim, todo: &mut Todo) -> bool {
         let mut state = self.state.lock();
         let done = self.attempt(&mut state, claim, todo) == Retake::Done;
@@ -396,8 +396,8 @@ impl Pool {
     }
 
     /// Shutdown: no core is handed over from here on. Returns the spares, which are to be woken.
-    /// They stay on the list until each takes itself off ([`remove_spare`](Self::remove_spare)): one
-    /// that is not there any more has a core on its way to it, and must wait for that.
+    /// They stay on the list until each takes itself off ([`remove_spare`](Self::remove_spare)):
+    /// one that is not there any more has a core on its way to it, and must wait for that.
     pub(crate) fn close(&self) -> Vec<SlotId> {
         let mut state = self.state.lock();
         state.closed = true;

@@ -6,8 +6,8 @@
 //! thread's CPU clock would take a wait for a CPU for one.) The word is loaded before the state is
 //! read, and the retake compares with that same word: a thread that has moved on is never robbed.
 //! So the second look is for economy, not for safety; after a long pause, when a state costs little
-//! beside the wait for another look, the first one is enough for a region, and for a poll it is enough
-//! to look again soon.
+//! beside the wait for another look, the first one is enough for a region, and for a poll it is
+//! enough to look again soon.
 //!
 //! A computation need not leave the word alone: each task that it wakes or spawns changes it, and
 //! each call that ends. There the same call, or the same poll, on two looks is what counts.
@@ -86,8 +86,8 @@ impl<'a> Watch<'a> {
         if word.state() != State::Lent {
             looked.word = Some(word);
             if known && word.state() == State::Taken {
-                // Whoever retook the core has not woken the spare yet. The sentinel may have lost its
-                // CPU to others in between, for as long as they like.
+                // Whoever retook the core has not woken the spare yet. The sentinel may have lost
+                // its CPU to others in between, for as long as they like.
                 self.shared.unpark(self.shared.slots.get(word.slot()));
             }
             return Found::Nothing;
@@ -114,8 +114,8 @@ impl<'a> Watch<'a> {
                 return if poll_known { Found::Suspect } else { Found::Nothing };
             }
             if !in_region {
-                // To be seen asleep once more, and soon: at the next look after such a pause it would be
-                // another poll.
+                // To be seen asleep once more, and soon: at the next look after such a pause it
+                // would be another poll.
                 let suspect = self.shared.config.rescue
                     && self.states.is_asleep(self.shared, word.slot(), slot);
                 return if suspect || poll_known { Found::Suspect } else { Found::Nothing };

@@ -104,7 +104,8 @@ struct Monitor<'a> {
 
 impl Monitor<'_> {
     fn run(&mut self) {
-        // A runtime may live for less than it takes to make its spares. A block that finds none rings.
+        // A runtime may live for less than it takes to make its spares. A block that finds none
+        // rings.
         self.shared.monitor_sleep.sleep(FIRST_LOOK);
         while !self.shared.is_shutdown() {
             self.make_spares();
@@ -166,8 +167,8 @@ impl Monitor<'_> {
         }
     }
 
-    /// While cores are busy and a seat sleeps, the one that sleeps belongs into the driver. While all
-    /// are busy, with long polls perhaps, each looks at the driver behind the one it is in.
+    /// While cores are busy and a seat sleeps, the one that sleeps belongs into the driver. While
+    /// all are busy, with long polls perhaps, each looks at the driver behind the one it is in.
     fn watch_driver(&mut self) {
         if self.shared.idle.all_awake() {
             let now = Instant::now();

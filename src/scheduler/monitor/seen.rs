@@ -57,8 +57,8 @@ impl<K: PartialEq> Span<K> {
     }
 
     /// Whether it has lasted for `patience`, and its thread has used its CPU for the better part of
-    /// that. A thread that others keep from its CPU is no hog: what it waits for, a spare would have to
-    /// wait for as well.
+    /// that. A thread that others keep from its CPU is no hog: what it waits for, a spare would
+    /// have to wait for as well.
     pub(super) fn computes(&mut self, slot: &Slot, now: Instant, patience: Duration) -> bool {
         let Some(cpu) = cpu_time_of(slot.tid.load(Ordering::Relaxed)) else {
             return now.saturating_duration_since(self.since) >= patience;

@@ -1,8 +1,9 @@
 //! Whether a thread sleeps: from its ring if that is armed, else from `/proc`, else from its clock.
 //!
-//! `/proc` may be out of reach: no descriptor is left, it is not mounted, or it is another namespace's.
-//! Then a thread whose CPU clock stands still is taken to sleep. It may only be waiting for a CPU, so it
-//! has to stand still for long, and a hand-off may be wasted; but nobody waits for ever.
+//! `/proc` may be out of reach: no descriptor is left, it is not mounted, or it is another
+//! namespace's. Then a thread whose CPU clock stands still is taken to sleep. It may only be
+//! waiting for a CPU, so it has to stand still for long, and a hand-off may be wasted; but nobody
+//! waits for ever.
 
 use std::collections::HashMap;
 use std::io;

@@ -8,8 +8,9 @@
 //! module, in a `use` or anywhere else, in tests too. Comments and strings do not count. What the
 //! root shows of a module (`pub use`, an exported macro) is that module's.
 //!
-//! Not seen: what is reached by a method, by a macro that is in scope by its bare name or is given the word
-//! `crate`, by `extern crate self`, by `include!`, or by a `#[path]` that leads into another room.
+//! Not seen: what is reached by a method, by a macro that is in scope by its bare name or is given
+//! the word `crate`, by `extern crate self`, by `include!`, or by a `#[path]` that leads into
+//! another room.
 //!
 //! It is meant for several test binaries, by `#[path]`:
 //!
