@@ -13,9 +13,10 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::mem::{self, ManuallyDrop};
+use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use std::{mem, ptr};
 
 use super::thread::Thread;
 use crate::primitive::failpoint::fail_point;
@@ -218,7 +219,7 @@ impl<'a> Thread<'a> {
     #[inline]
     pub(super) fn core_in_hand(&self) -> Option<InHand<'_, 'a>> {
         fail_point!("reclaim to push");
-        let core = Some(self.reclaim()?);
+        let core = ManuallyDrop::new(self.reclaim()?);
         Some(InHand { thread: self, core })
     }
 
@@ -241,8 +242,8 @@ impl<'a> Thread<'a> {
 #[derive(Debug)]
 pub(super) struct InHand<'t, 'a> {
     thread: &'t Thread<'a>,
-    /// `None` once it is lent again.
-    core: Option<HeldCore<'a>>,
+    /// Lent again by this guard's drop, and by nothing else.
+    core: ManuallyDrop<HeldCore<'a>>,
 }
 
 impl<'a> std::ops::Deref for InHand<'_, 'a> {
@@ -250,7 +251,7 @@ impl<'a> std::ops::Deref for InHand<'_, 'a> {
 
     #[inline]
     fn deref(&self) -> &HeldCore<'a> {
-        self.core.as_ref().expect("it is taken in drop only")
+        &self.core
     }
 }
 
@@ -258,7 +259,6 @@ impl Drop for InHand<'_, '_> {
     #[inline]
     fn drop(&mut self) {
         fail_point!("pushed");
-        let Some(core) = self.core.take() else { return };
-        self.thread.lend(core);
+        self.thread.lend(HeldCore::new(self.core.index, self.core.seat));
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<
             }
         };
         held = core.and_then(|core| worker.run_next(core, root.as_deref()));
-        if thread.is_asked_to_leave() {
+        if root.is_some() && thread.is_asked_to_leave() {
             held = held.and_then(|core| worker.leave_home(core));
         }
     }
@@ -341,7 +341,9 @@ fn own_task(core: &HeldCore<'_>) -> Option<Runnable> {
             return Some(task);
         }
     }
-    seat.lifo_streak.store(0, Ordering::Relaxed);
+    if streak > 0 {
+        seat.lifo_streak.store(0, Ordering::Relaxed);
+    }
     seat.queue.pop().or_else(|| seat.lifo.take())
 }
 
