@@ -118,7 +118,6 @@ mod driver;
 
 mod observe;
 
-#[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
 mod spawned;
 
 mod shared;

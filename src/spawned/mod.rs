@@ -19,6 +19,7 @@ use crate::protocol::queue::Item;
 /// A task that is ready to be polled.
 pub(crate) type Runnable = async_task::Runnable<Arc<Header>>;
 
+#[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
 // SAFETY: `async_task` gives the value up for a pointer, and takes it back from the same.
 unsafe impl Item for Runnable {
     #[inline]
