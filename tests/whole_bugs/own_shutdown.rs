@@ -389,6 +389,10 @@ fn a_child_does_not_write_the_timeline() {
 
 /// A child forked while another thread started the global runtime found its lock held, by nobody:
 /// its own first use of a global runtime never returned.
+///
+/// The same was so for the table of sites. And the standard library has a lock of its own, which
+/// each thread takes as it starts: a child that is forked at that moment cannot start threads. That
+/// is rare, and nothing here can help it; such a failure is worth a second try.
 #[test]
 fn a_child_forked_while_the_global_runtime_starts_has_its_own() {
     if !alone(2 * LIMIT) {
