@@ -15,15 +15,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use futures::StreamExt;
 use futures::future::try_join_all;
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use threadlet::net::{TcpListener, TcpStream};
+use threadlet::threadlet;
 use threadlet::time::{self, Duration};
-use threadlet::{task, threadlet};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// A client that says nothing for so long is sent away.
 const IDLE: Duration = Duration::from_secs(60);
@@ -61,8 +60,10 @@ async fn listen(folder: &str, address: &str) -> io::Result<()> {
 
 /// Accepts clients until a signal comes, and then waits for those that are there.
 async fn run(listener: TcpListener, folder: &str) -> io::Result<()> {
+    // Waiting for a signal blocks, and no runtime is to wait for it at its end: a plain thread.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let mut signal = task::spawn_blocking(move || signals.forever().next());
+    let (tell, mut signal) = oneshot::channel();
+    std::thread::spawn(move || tell.send(signals.forever().next()));
     let (stop, stopped) = watch::channel(false);
     loop {
         let accepted = tokio::select! {
@@ -103,19 +104,29 @@ async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
-    let mut names = BufReader::new(reader).lines();
+    let mut reader = BufReader::new(reader);
+    let mut name = String::new();
     loop {
-        let name = tokio::select! {
-            name = time::timeout(IDLE, names.next()) => name,
+        name.clear();
+        let read = tokio::select! {
+            read = time::timeout(IDLE, reader.read_line(&mut name)) => read,
             _ = stopped.changed() => break,
         };
-        let Ok(Some(name)) = name else { break };
-        let name = name?;
+        // Silent for too long, or gone.
+        let Ok(length) = read else { break };
+        if length? == 0 {
+            break;
+        }
         let answer = threadlet!(read_note(&folder, name.trim()));
         let answer = answer.unwrap_or_else(|error| format!("{error}\n").into_bytes());
         writer.write_all(&answer).await?;
     }
-    writer.close().await
+    writer.close().await?;
+    // What is still unread would make the kernel send a reset, and the last answer be lost with it.
+    let mut sink = futures::io::sink();
+    let rest = futures::io::copy(reader, &mut sink);
+    let _ = time::timeout(Duration::from_secs(1), rest).await;
+    Ok(())
 }
 
 /// Reads a file of the folder. Nothing outside the folder can be named.

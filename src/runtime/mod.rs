@@ -95,6 +95,10 @@ impl Runtime {
     /// of them makes a call: see [`Builder::new_current_thread`]. On a worker thread the wait
     /// counts as a call that blocks.
     ///
+    /// It returns when `future` has ended; tasks that go on do so. Dropping the runtime then waits for
+    /// calls that have started, without a limit: see
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
+    ///
     /// # Panics
     ///
     /// If `future` does.
