@@ -135,9 +135,15 @@ fn what_is_in_memory_needs_no_thread() {
     assert_eq!(asked("fs::File::read_at"), Some(400), "{report}");
 
     // What is not in memory has threads of ours started.
-    evict(&path);
-    let read = tokio.block_on(tokio.spawn(fs::read(path.clone()))).unwrap().unwrap();
-    assert!(read == data);
+    // (Where the device is busy a page may be kept: more than one look.)
+    for _ in 0..20 {
+        evict(&path);
+        let read = tokio.block_on(tokio.spawn(fs::read(path.clone()))).unwrap().unwrap();
+        assert!(read == data);
+        if threads_of_ours() > 0 {
+            break;
+        }
+    }
     // But for a file system that keeps everything in memory, or a very fast device.
     if !support::skip("evicted") {
         assert!(threads_of_ours() > 0, "nothing had to be moved: name `evicted` in THREADLET_SKIP");
