@@ -146,3 +146,21 @@ fn nothing_is_lost_on_the_way_from_home() {
         assert_eq!(sum.load(Ordering::Relaxed), 900);
     });
 }
+
+/// The story: a thread is to take the core for a closure, and the system has none to give. The core was
+/// meant for it already, and whoever came into `block_on` next found it taken.
+#[test]
+fn a_thread_that_cannot_be_had_leaves_the_core_at_home() {
+    if !support::alone(PATIENCE) {
+        return;
+    }
+    support::os::become_nobody();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    support::wait_until("spares are there", || runtime.metrics().spares >= 2);
+    let limit = support::os::set_thread_limit(0);
+    let closure = runtime.spawn_blocking(|| 7);
+    assert!(runtime.metrics().thread_spawn_failures > 0, "no thread was to be had");
+    let answer = runtime.block_on(closure).unwrap();
+    support::os::set_thread_limit(limit);
+    assert_eq!(answer, 7);
+}

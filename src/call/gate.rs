@@ -310,11 +310,13 @@ impl Gate {
 }
 
 /// Whether the call may not be made on this thread, because a root future waits for it. Where no
-/// thread can be had, it is made here all the same.
+/// thread can be had, and none is spare, it is made here all the same.
 fn must_leave_home(thread: &Thread<'_>) -> bool {
     thread.is_task_at_home()
         && !thread.shared.is_shutdown()
-        && thread.shared.counters.spawn_failures.load(Ordering::Relaxed) == 0
+        // Ordering: a hint; it is asked again with the next call.
+        && (thread.shared.counters.spawn_failures.load(Ordering::Relaxed) == 0
+            || thread.shared.pool.counts().spares > 0)
 }
 
 fn blocked_recently(shared: &Shared, site: &'static Site) -> bool {

@@ -8,7 +8,7 @@ use super::worker;
 use crate::context::Thread;
 use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
-use crate::protocol::core::SlotId;
+use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::shared::Shared;
 use crate::shared::threads::Role;
 use crate::sys;
@@ -25,6 +25,11 @@ pub(crate) fn start(shared: &Arc<Shared>, slot: SlotId, coming: bool) -> io::Res
     let body = move |shared: &Arc<Shared>| main(shared, slot, coming);
     shared.start_thread(Role::Runner, "", stack_size, body).inspect_err(|_| {
         expected.fetch_sub(usize::from(coming), Ordering::Relaxed);
+        // A core that was meant for this thread is nobody's again, before the slot is another's.
+        if let Some(seat) = shared.pool.taken_for(slot) {
+            let word = shared.pool.word(seat);
+            word.park(word.adopt(slot), NO_SLOT);
+        }
         shared.slots.release(slot);
     })
 }
@@ -45,7 +50,8 @@ pub(crate) fn start_at_home(shared: &Arc<Shared>) {
     if !shared.config.current_thread || shared.is_shutdown() {
         return;
     }
-    // Ordering: as in `block_on`, which takes the core from home the same way.
+    // Ordering: AcqRel. Partner: the Release in `go_home`, and the swap in `block_on`: one of all who
+    // swap has the core.
     if !shared.at_home.swap(false, Ordering::AcqRel) {
         return;
     }

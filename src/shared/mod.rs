@@ -345,6 +345,8 @@ impl Shared {
     /// it.
     pub(crate) fn go_home(&self) {
         let beside = self.beside.lock();
+        // Ordering: Release, so that whoever takes the core sees what was done with it. Partners: the
+        // swaps in `block_on` and `start_at_home`.
         self.at_home.store(true, Ordering::Release);
         // All of them: one that is just leaving would not pass it on. They are wakers of
         // `block_on`, and no foreign code.
