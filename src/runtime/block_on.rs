@@ -17,6 +17,7 @@ use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
 use crate::shared::Shared;
 use crate::shared::leftover::drop_tasks;
+use crate::spawned::poll_with_ours;
 
 /// Polls `future` to its end on the calling thread.
 #[track_caller]
@@ -79,7 +80,7 @@ fn poll_here<F: Future>(
 ) -> Option<F::Output> {
     let mut cx = Context::from_waker(&parked.waker);
     loop {
-        let poll = || context::outside_task(|| future.as_mut().poll(&mut cx));
+        let poll = || context::outside_task(|| poll_with_ours(future.as_mut(), &mut cx));
         if let Poll::Ready(output) = context::in_root(poll) {
             return Some(output);
         }
@@ -151,7 +152,7 @@ impl<F: Future> Root for RootFuture<'_, F> {
 
     fn poll(&mut self) -> ControlFlow<()> {
         let mut cx = Context::from_waker(&self.waker);
-        let poll = AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx));
+        let poll = AssertUnwindSafe(|| poll_with_ours(self.future.as_mut(), &mut cx));
         self.output = match catch_unwind(poll) {
             Ok(Poll::Pending) => return ControlFlow::Continue(()),
             Ok(Poll::Ready(output)) => Some(Ok(output)),

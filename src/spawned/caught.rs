@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::awaiter::poll_with_ours;
 use crate::primitive::quietly;
 
 /// What a panic carries.
@@ -87,7 +88,9 @@ impl<F: Future, L: Life> Caught<F, L> {
         }
         let mut guard = DropIt(Some(self.project().future));
         let future = guard.0.as_mut().and_then(|future| future.as_mut().as_pin_mut());
-        let poll = future.expect("a task is not polled after its end").poll(cx);
+        let future = future.expect("a task is not polled after its end");
+        // The waker is the task's, by `async_task`.
+        let poll = poll_with_ours(future, cx);
         guard.0 = None;
         poll
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_task::FallibleTask;
 
+use super::awaiter::{Shell, is_ours};
 use super::caught::{Outcome, Payload};
 use super::header::{Header, Id};
 
@@ -43,6 +44,8 @@ pub struct JoinHandle<T> {
     // `None` only once the task was detached by `drop`.
     task: Option<FallibleTask<Outcome<T>, Arc<Header>>>,
     abort: AbortHandle,
+    // The waker of a stranger that waits for it.
+    stranger: Option<Arc<Shell>>,
 }
 
 impl<T> JoinHandle<T> {
@@ -51,7 +54,17 @@ impl<T> JoinHandle<T> {
         header: Arc<Header>,
         waker: Option<Waker>,
     ) -> Self {
-        JoinHandle { task: Some(task.fallible()), abort: AbortHandle { header, waker } }
+        let abort = AbortHandle { header, waker };
+        JoinHandle { task: Some(task.fallible()), abort, stranger: None }
+    }
+
+    /// The waker that `async_task` may have, in place of a stranger's.
+    #[cold]
+    fn shell_of(&mut self, waker: &Waker) -> Waker {
+        let known = self.stranger.take().filter(|shell| shell.is_of(waker));
+        let shell = known.unwrap_or_else(|| Shell::new(waker));
+        self.stranger = Some(shell.clone());
+        Waker::from(shell)
     }
 
     /// Stops the task at its next `.await`: it is not polled again, its future is dropped by the
@@ -96,8 +109,10 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let id = self.id();
+        let shell = if is_ours(cx.waker()) { None } else { Some(self.shell_of(cx.waker())) };
+        let mut cx = Context::from_waker(shell.as_ref().unwrap_or(cx.waker()));
         let task = self.task.as_mut().expect("only `drop` takes it");
-        Pin::new(task).poll(cx).map(|outcome| match outcome.and_then(Outcome::into_result) {
+        Pin::new(task).poll(&mut cx).map(|outcome| match outcome.and_then(Outcome::into_result) {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => {
                 Err(JoinError { id, why: Why::Panicked(std::sync::Mutex::new(Some(payload))) })

@@ -1,5 +1,6 @@
 //! Spawned tasks: a future on the heap with its header and its handles.
 
+mod awaiter;
 mod caught;
 mod header;
 mod join;
@@ -8,6 +9,7 @@ mod owned;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+pub(crate) use awaiter::poll_with_ours;
 pub(crate) use caught::{Caught, Life};
 pub(crate) use header::Header;
 pub use header::Id;

@@ -1,7 +1,10 @@
 //! Handles: detach, abort, join; yields.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -215,4 +218,83 @@ fn a_plain_thread_spawns_through_a_handle() {
         .collect();
     let sum: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
     assert_eq!(sum, 4 * (499 * 500 / 2) + 6);
+}
+
+/// A stranger's waker. It panics in each of its methods that is on: when it is called, when it is
+/// dropped.
+struct Panics {
+    in_wake: bool,
+    in_drop: bool,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.in_wake {
+            panic!("a waker that panics, on purpose");
+        }
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.in_drop {
+            panic!("a waker whose drop panics, on purpose");
+        }
+    }
+}
+
+/// How a task may end while a stranger waits for it.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Returns,
+    Panics,
+    IsAborted,
+    WithItsRuntime,
+}
+
+#[test]
+fn a_waker_that_panics_when_the_task_ends_harms_nobody() {
+    for end in [End::Returns, End::Panics, End::IsAborted, End::WithItsRuntime] {
+        for (in_wake, in_drop) in [(true, false), (false, true), (true, true)] {
+            let runtime = cores(2);
+            let calls = Arc::new(AtomicUsize::new(0));
+            let (go, wait) = oneshot::channel::<()>();
+            let mut task = runtime.spawn(async move {
+                let told = wait.await.is_ok();
+                assert!(told && !matches!(end, End::Panics), "on purpose");
+                7
+            });
+            let panics = Panics { in_wake, in_drop, calls: calls.clone() };
+            let waker = Waker::from(Arc::new(panics));
+            let poll = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+            assert!(poll.is_pending());
+            // Its last reference is the runtime's.
+            drop(waker);
+            let kept = match end {
+                End::Returns | End::Panics => go.send(()).err(),
+                End::IsAborted => {
+                    task.abort();
+                    Some(())
+                }
+                End::WithItsRuntime => {
+                    runtime.shutdown_timeout(LIMIT);
+                    wait_until("the waker was called", || calls.load(Ordering::Relaxed) > 0);
+                    continue;
+                }
+            };
+            assert_eq!(kept.is_some(), matches!(end, End::IsAborted));
+            wait_until("the waker was called", || calls.load(Ordering::Relaxed) > 0);
+            let result = in_time(&runtime, "the task has its result", task);
+            assert_eq!(result.ok(), matches!(end, End::Returns).then_some(7));
+            let other = in_time(&runtime, "others go on", runtime.spawn(async { 8 }));
+            assert_eq!(other.unwrap(), 8);
+        }
+    }
 }
