@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use super::thread::Thread;
 use crate::primitive::failpoint::fail_point;
-use crate::protocol::core::{CoreWord, Lost, SlotId, State, Word};
+use crate::protocol::core::{CoreWord, Lost, NO_SLOT, SlotId, State, Word};
 use crate::protocol::queue::LocalQueue;
 use crate::shared::Seat;
 use crate::spawned::Runnable;
@@ -139,7 +139,9 @@ impl<'a> Thread<'a> {
     pub(crate) fn claim(&self, index: usize) -> HeldCore<'a> {
         fail_point!("claim");
         let word = self.shared.pool.word(index);
-        self.take(index, word, word.claim(self.id))
+        let core = self.take(index, word, word.claim(self.id));
+        core.seat.wakes();
+        core
     }
 
     fn take(&self, index: usize, word: &'a CoreWord, held: Word) -> HeldCore<'a> {
@@ -159,6 +161,7 @@ impl<'a> Thread<'a> {
         let had = self.core.had.get();
         // A child that was forked in a signal handler, between two polls, has none.
         let Some(had) = had else { return mem::forget(core) };
+        had.seat.sleeps(slot != NO_SLOT);
         had.give_up(core);
         had.word.park(self.core.word.get(), slot);
         self.trace_core(had.index, None);

@@ -31,6 +31,7 @@ pub(crate) use self::evented::Evented;
 pub(crate) use self::scheduled_io::Direction;
 pub(crate) use self::timers::TimerKey;
 
+use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
@@ -59,8 +60,20 @@ pub(crate) struct Gone;
 
 /// What an I/O operation returns once the runtime is gone.
 fn gone() -> io::Error {
-    io::Error::other("the threadlet runtime that this socket belongs to has been shut down")
+    io::Error::other(RuntimeGone)
 }
+
+/// The error inside.
+#[derive(Debug)]
+pub(crate) struct RuntimeGone;
+
+impl fmt::Display for RuntimeGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the threadlet runtime that this socket belongs to has been shut down")
+    }
+}
+
+impl std::error::Error for RuntimeGone {}
 
 /// The exclusive half: whoever holds it may wait for events.
 #[derive(Debug)]

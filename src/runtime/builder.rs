@@ -64,7 +64,7 @@ pub struct Builder {
     detector: Detector,
     min_spares: Option<usize>,
     trace: Option<PathBuf>,
-    config: Config,
+    pub(super) config: Config,
 }
 
 impl Builder {
@@ -122,7 +122,9 @@ impl Builder {
                 workers: 1,
                 max_async_threads: 512,
                 min_spares: 0,
+                name: None,
                 thread_name: "threadlet".to_owned(),
+                thread_name_fn: None,
                 stack_size: None,
                 keep_alive: Duration::from_secs(10),
                 rescue: true,
@@ -130,6 +132,8 @@ impl Builder {
                 hog_after: Duration::from_millis(1),
                 on_thread_start: None,
                 on_thread_stop: None,
+                on_thread_park: None,
+                on_thread_unpark: None,
                 on_handoff: None,
             },
         }
@@ -171,9 +175,11 @@ impl Builder {
         self
     }
 
-    /// The name of the threads. Default: `threadlet`. The kernel shows its first 15 bytes.
+    /// The name of the threads; [`thread_name_fn`](Self::thread_name_fn) gives each its own.
+    /// Default: `threadlet`. The kernel shows its first 15 bytes.
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         self.config.thread_name = name.into();
+        self.config.thread_name_fn = None;
         self
     }
 

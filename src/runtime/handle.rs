@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::metrics::{self, Blocked, Metrics, SiteStats};
-use super::{NO_RUNTIME, Report, block_on};
+use super::{Id, NO_RUNTIME, Report, block_on};
 use crate::call::in_place::spawn_region;
 use crate::context;
 use crate::shared::{Shared, entered};
@@ -113,6 +113,35 @@ impl Handle {
         EnterGuard::new(self.shared.clone())
     }
 
+    /// Which kind of runtime it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::{Handle, RuntimeFlavor};
+    ///
+    /// threadlet::block_on(async {
+    ///     assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::CurrentThread);
+    /// });
+    /// ```
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        if self.shared.config.current_thread {
+            RuntimeFlavor::CurrentThread
+        } else {
+            RuntimeFlavor::MultiThread
+        }
+    }
+
+    /// The runtime's number.
+    pub fn id(&self) -> Id {
+        Id::new(self.shared.id)
+    }
+
+    /// The runtime's name, if it was given [one](super::Builder::name).
+    pub fn name(&self) -> Option<&str> {
+        self.shared.config.name.as_deref()
+    }
+
     /// Figures of the runtime.
     pub fn metrics(&self) -> Metrics {
         metrics::metrics(&self.shared)
@@ -163,9 +192,33 @@ impl Handle {
     }
 }
 
+/// Which kind a runtime is of, and of which builder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RuntimeFlavor {
+    /// That of [`Builder::new_current_thread`](super::Builder::new_current_thread).
+    CurrentThread,
+    /// That of [`Builder::new_multi_thread`](super::Builder::new_multi_thread).
+    MultiThread,
+}
+
 /// Outside a runtime there is no current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TryCurrentError(());
+
+impl TryCurrentError {
+    /// Always: the thread is in no runtime. (In the destructor of a thread-local it may be that it
+    /// was in one.)
+    pub fn is_missing_context(&self) -> bool {
+        true
+    }
+
+    /// Never: in the destructor of a thread-local no runtime is a missing one. For programs written
+    /// for tokio, which tells the two apart.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        false
+    }
+}
 
 impl fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Cause;
 use crate::observe::profile::{BlockTimes, SiteEvents};
 use crate::observe::site::Site;
-use crate::shared::Shared;
+use crate::shared::{Seat, Shared};
 use crate::spawned::Id;
 
 /// Figures of a runtime, taken one after the other while it runs.
@@ -25,6 +26,8 @@ use crate::spawned::Id;
 ///     println!("{} calls wait for a permit", metrics.gate_waiters);
 /// });
 /// ```
+///
+/// The fields are as of the call. The methods have tokio's names, and look again each time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -75,6 +78,76 @@ pub struct Metrics {
     pub injector_depth: usize,
     /// Tasks that a worker took from another's queue.
     pub steals: u64,
+    shared: Arc<Shared>,
+}
+
+impl Metrics {
+    /// How many workers there are, now as ever: [`workers`](Self::workers).
+    pub fn num_workers(&self) -> usize {
+        self.shared.seats.len()
+    }
+
+    /// Tasks that have not ended, now. A closure of
+    /// [`spawn_blocking`](crate::task::spawn_blocking) is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Handle;
+    ///
+    /// threadlet::block_on(async {
+    ///     let metrics = Handle::current().metrics();
+    ///     let task = threadlet::spawn(std::future::pending::<()>());
+    ///     assert_eq!((metrics.tasks_alive, metrics.num_alive_tasks()), (0, 1));
+    ///     task.abort();
+    /// });
+    /// ```
+    pub fn num_alive_tasks(&self) -> usize {
+        self.shared.owned.alive()
+    }
+
+    /// Tasks in the shared queue, now.
+    pub fn global_queue_depth(&self) -> usize {
+        self.shared.injector.len()
+    }
+
+    /// For how long a worker was awake, until it last went to sleep; whichever threads had its core
+    /// meanwhile. Workers are counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
+        Duration::from_nanos(self.seat(worker).awake.load(Ordering::Relaxed))
+    }
+
+    /// How often a worker has gone to sleep because there was nothing to run.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_park_count(&self, worker: usize) -> u64 {
+        self.worker_park_unpark_count(worker).div_ceil(2)
+    }
+
+    /// How often a worker has gone to sleep, and woken from that: odd while it sleeps.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_park_unpark_count(&self, worker: usize) -> u64 {
+        self.seat(worker).naps.load(Ordering::Relaxed)
+    }
+
+    #[track_caller]
+    fn seat(&self, worker: usize) -> &Seat {
+        let seats = &self.shared.seats;
+        assert!(worker < seats.len(), "there is no worker {worker}: there are {}", seats.len());
+        &seats[worker]
+    }
 }
 
 /// A thread that is blocked (or computes) in a call, with its core gone or stalled.
@@ -211,7 +284,7 @@ impl SiteStats {
     }
 }
 
-pub(crate) fn metrics(shared: &Shared) -> Metrics {
+pub(crate) fn metrics(shared: &Arc<Shared>) -> Metrics {
     let counters = &shared.counters;
     let pool = shared.pool.counts();
     let [blocked, hog, predicted, rescued] = Cause::ALL.map(|cause| pool.handoffs[cause as usize]);
@@ -245,6 +318,7 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
         tasks_alive: shared.owned.alive(),
         injector_depth: shared.injector.len(),
         steals: shared.seats.iter().map(|seat| seat.steals.load(Ordering::Relaxed)).sum(),
+        shared: shared.clone(),
     }
 }
 

@@ -15,7 +15,9 @@ mod block_on;
 mod builder;
 pub(crate) mod entry;
 mod handle;
+mod id;
 mod metrics;
+mod options;
 mod report;
 
 use std::future::Future;
@@ -26,7 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{Builder, Detector};
-pub use handle::{EnterGuard, Handle, TryCurrentError};
+pub use handle::{EnterGuard, Handle, RuntimeFlavor, TryCurrentError};
+pub use id::Id;
 pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
 
@@ -286,6 +289,27 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             runtime.expect("the runtime cannot be built").block_on(future)
         }
     }
+}
+
+/// Whether an error of a socket says that the runtime it belongs to has been shut down.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::net::TcpListener;
+/// use threadlet::runtime::{Runtime, is_rt_shutdown_err};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Runtime::new()?;
+/// let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+/// drop(runtime);
+/// let error = threadlet::block_on(listener.accept()).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// # Ok(())
+/// # }
+/// ```
+pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<driver::RuntimeGone>())
 }
 
 /// The runtime for calls from outside any: started once, and never shut down. A child of `fork` has

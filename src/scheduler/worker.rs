@@ -10,6 +10,7 @@ use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::NO_SLOT;
 use crate::protocol::idle::Roused;
+use crate::shared::Hook;
 use crate::spawned::Runnable;
 
 /// Every so many polls a worker looks at the injector, the timers and the I/O driver even though
@@ -79,6 +80,9 @@ pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<
         thread.park(core, NO_SLOT);
     }
 }
+
+/// What a thread has that does not sleep after all: its core, unless it was lost.
+type Awake<'a> = Option<HeldCore<'a>>;
 
 /// What a thread remembers from task to task while it has its core.
 struct Worker<'t, 'a> {
@@ -151,6 +155,19 @@ impl<'t, 'a> Worker<'t, 'a> {
                 run_task(self.thread, core, task)
             }
             None => self.sleep(core, root),
+        }
+    }
+
+    /// What the user wants called before a sleep. It may have spawned something, or have lost the
+    /// core.
+    #[cold]
+    fn before_sleep(&mut self, core: HeldCore<'a>, hook: &Hook) -> Result<HeldCore<'a>, Awake<'a>> {
+        // Should it block, nobody is to count on this seat's search.
+        self.end_search();
+        let (core, ()) = in_poll(self.thread, Some(core), || quietly(|| hook()));
+        match core {
+            Some(core) if core.seat().lifo.is_empty() => Ok(core),
+            core => Err(core),
         }
     }
 
@@ -266,6 +283,13 @@ impl<'t, 'a> Worker<'t, 'a> {
     /// Sleeps with the core until something happens; in the driver, if nobody else is there.
     fn sleep(&mut self, core: HeldCore<'a>, root: Option<&dyn Root>) -> Option<HeldCore<'a>> {
         let (thread, index) = (self.thread, core.index());
+        let core = match &thread.shared.config.on_thread_park {
+            None => core,
+            Some(hook) => match self.before_sleep(core, hook) {
+                Ok(core) => core,
+                Err(awake) => return awake,
+            },
+        };
         let (shared, slot) = (thread.shared, thread.slot);
         let mut ready = Vec::new();
         thread.ring.on_sleep();
@@ -300,6 +324,13 @@ impl<'t, 'a> Worker<'t, 'a> {
         if core.is_some() {
             shared.wake_monitor();
         }
+        let core = match &shared.config.on_thread_unpark {
+            Some(hook) if core.is_some() => {
+                self.end_search();
+                in_poll(thread, core, || quietly(|| hook())).0
+            }
+            _ => core,
+        };
         self.wake_all(core, ready)
     }
 

@@ -2,12 +2,14 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `config` | what the builder was told |
 //! | `slot` | a thread's place in the table: what others may know and do about it |
 //! | `threads` | how many threads there are, and waiting until there are none |
 //! | `entered` | which runtimes have been entered on a thread |
 //! | `leftover` | what becomes of tasks that are queued when the runtime ends |
 //! | this one | the data of one runtime |
 
+mod config;
 pub(crate) mod entered;
 pub(crate) mod leftover;
 pub(crate) mod slot;
@@ -16,12 +18,14 @@ pub(crate) mod threads;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::Instant;
 
+pub(crate) use self::config::{Config, Hook};
 use self::slot::{Slot, Slots};
 use self::threads::Threads;
 use crate::detect::edges::Edges;
@@ -29,38 +33,13 @@ use crate::driver::{self, Driver};
 use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
 use crate::primitive::park::Unparked;
-use crate::primitive::{Mutex, Padded};
-use crate::protocol::Cause;
+use crate::primitive::{Mutex, Padded, quietly};
 use crate::protocol::core::{State, Suspect};
 use crate::protocol::idle::{Idle, Sleeper};
 use crate::protocol::monitor_sleep::MonitorSleep;
 use crate::protocol::pool::{Claim, Pool, PoolCounts, Retake, Todo};
 use crate::protocol::queue::{Injector, Lifo, LocalQueue};
 use crate::spawned::{Owned, Runnable};
-
-/// A function that the user wants called.
-pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
-
-/// A function that the user wants called at each hand-off.
-pub(crate) type HandoffHook = Arc<dyn Fn(Cause) + Send + Sync>;
-
-/// What the builder was told.
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) current_thread: bool,
-    pub(crate) workers: usize,
-    pub(crate) max_async_threads: usize,
-    pub(crate) min_spares: usize,
-    pub(crate) thread_name: String,
-    pub(crate) stack_size: Option<usize>,
-    pub(crate) keep_alive: Duration,
-    pub(crate) rescue: bool,
-    pub(crate) rescue_after: Duration,
-    pub(crate) hog_after: Duration,
-    pub(crate) on_thread_start: Option<Hook>,
-    pub(crate) on_thread_stop: Option<Hook>,
-    pub(crate) on_handoff: Option<HandoffHook>,
-}
 
 /// How blocked threads are found, as it turned out at start.
 #[derive(Clone, Debug)]
@@ -89,6 +68,53 @@ pub(crate) struct Seat {
     pub(crate) overdue: AtomicBool,
     /// Tasks stolen by this seat; written by the holder of its core.
     pub(crate) steals: AtomicU64,
+    /// How often the seat went to sleep, and woke from that; written by the holder of its core.
+    pub(crate) naps: AtomicU64,
+    /// Since when it is awake, in nanoseconds since the runtime was built; the same.
+    awake_since: AtomicU64,
+    /// For how long it was awake before, in nanoseconds; the same.
+    pub(crate) awake: AtomicU64,
+    /// When the runtime was built.
+    born: Instant,
+}
+
+impl Seat {
+    fn new() -> Self {
+        Seat {
+            queue: LocalQueue::new(),
+            lifo: Lifo::new(),
+            tick: AtomicU32::new(0),
+            lifo_streak: AtomicU32::new(0),
+            overdue: AtomicBool::new(false),
+            steals: AtomicU64::new(0),
+            naps: AtomicU64::new(0),
+            awake_since: AtomicU64::new(0),
+            awake: AtomicU64::new(0),
+            born: Instant::now(),
+        }
+    }
+
+    /// By the holder of the core, before it is put to sleep: because there is nothing to run, or
+    /// because nobody is there to run it.
+    pub(crate) fn sleeps(&self, for_want_of_work: bool) {
+        let now = self.age();
+        let awake = now.saturating_sub(self.awake_since.load(Ordering::Relaxed));
+        self.awake.store(self.awake.load(Ordering::Relaxed) + awake, Ordering::Relaxed);
+        if for_want_of_work {
+            self.naps.store(self.naps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// By the holder of the core, which has slept.
+    pub(crate) fn wakes(&self) {
+        self.awake_since.store(self.age(), Ordering::Relaxed);
+        let naps = self.naps.load(Ordering::Relaxed);
+        self.naps.store(naps.next_multiple_of(2), Ordering::Relaxed);
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Counts that are touched seldom.
@@ -110,6 +136,8 @@ pub(crate) struct Counters {
 /// One runtime.
 pub(crate) struct Shared {
     me: Weak<Shared>,
+    /// The runtime's number.
+    pub(crate) id: NonZeroU64,
     pub(crate) config: Config,
     pub(crate) detection: Detection,
     pub(crate) pool: Pool,
@@ -148,6 +176,13 @@ pub(crate) struct Shared {
     shutdown: AtomicBool,
 }
 
+/// The next number for a runtime, or what is one to its tasks.
+pub(crate) fn next_id() -> NonZeroU64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    NonZeroU64::new(number).expect("2^64 runtimes are not reached")
+}
+
 // A panic leaves a runtime as it was: no user code runs under its locks.
 impl UnwindSafe for Shared {}
 impl RefUnwindSafe for Shared {}
@@ -161,20 +196,11 @@ impl Shared {
         driver_handle: driver::Handle,
         trace: Option<Trace>,
     ) -> Self {
-        let seat = || {
-            Padded(Seat {
-                queue: LocalQueue::new(),
-                lifo: Lifo::new(),
-                tick: AtomicU32::new(0),
-                lifo_streak: AtomicU32::new(0),
-                overdue: AtomicBool::new(false),
-                steals: AtomicU64::new(0),
-            })
-        };
         Shared {
             me,
+            id: next_id(),
             pool: Pool::new(config.workers, config.max_async_threads, config.min_spares),
-            seats: (0..config.workers).map(|_| seat()).collect(),
+            seats: (0..config.workers).map(|_| Padded(Seat::new())).collect(),
             injector: Injector::new(),
             due: Injector::new(),
             idle: Idle::new(config.workers),
@@ -308,7 +334,7 @@ impl Shared {
         // Foreign code, on a thread that has permits and cores to look after: last.
         if let Some(hook) = &self.config.on_handoff {
             for (_, claim) in &todo.handed {
-                crate::primitive::quietly(|| hook(claim.cause));
+                quietly(|| hook(claim.cause));
             }
         }
     }

@@ -34,7 +34,7 @@ impl Shared {
         stack_size: Option<usize>,
         body: impl FnOnce(&Arc<Shared>) + Send + 'static,
     ) -> io::Result<()> {
-        let name = format!("{}{suffix}", self.config.thread_name);
+        let name = format!("{}{suffix}", self.config.thread_name());
         let mut builder = std::thread::Builder::new().name(name);
         if let Some(size) = stack_size {
             builder = builder.stack_size(size);

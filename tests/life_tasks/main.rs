@@ -1,6 +1,7 @@
 //! Tasks, their handles, and the life of a runtime.
 
 mod handles;
+mod options;
 mod runtimes;
 mod shutdown;
 #[path = "../support/mod.rs"]

@@ -1,0 +1,52 @@
+//! What the builder was told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::primitive::quietly;
+use crate::protocol::Cause;
+
+/// A function that the user wants called.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// A function that names a thread.
+pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// A function that the user wants called at each hand-off.
+pub(crate) type HandoffHook = Arc<dyn Fn(Cause) + Send + Sync>;
+
+/// What the builder was told.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) current_thread: bool,
+    pub(crate) workers: usize,
+    pub(crate) max_async_threads: usize,
+    pub(crate) min_spares: usize,
+    /// The runtime's own name.
+    pub(crate) name: Option<String>,
+    /// The name of the threads, and of the runtime where it speaks of itself.
+    pub(crate) thread_name: String,
+    /// What names the threads instead.
+    pub(crate) thread_name_fn: Option<NameFn>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) keep_alive: Duration,
+    pub(crate) rescue: bool,
+    pub(crate) rescue_after: Duration,
+    pub(crate) hog_after: Duration,
+    pub(crate) on_thread_start: Option<Hook>,
+    pub(crate) on_thread_stop: Option<Hook>,
+    pub(crate) on_thread_park: Option<Hook>,
+    pub(crate) on_thread_unpark: Option<Hook>,
+    pub(crate) on_handoff: Option<HandoffHook>,
+}
+
+impl Config {
+    /// The name of the next thread. What names it is foreign code.
+    pub(super) fn thread_name(&self) -> String {
+        let Some(name) = &self.thread_name_fn else { return self.thread_name.clone() };
+        let mut answer = None;
+        quietly(|| answer = Some(name()));
+        let good = answer.filter(|name| !name.contains('\0'));
+        good.unwrap_or_else(|| "threadlet".to_owned())
+    }
+}
