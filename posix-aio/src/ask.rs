@@ -59,18 +59,24 @@ fn read(params: &Params) -> Asked {
         return Asked::Finished(Err(libc::EBADF));
     }
     let mut done = 0;
+    let mut has_position = true;
     let is_buffered = || sys::flags(fd).is_ok_and(|flags| flags & libc::O_DIRECT == 0);
     if is_askable(buffer, offset) && READS.may_ask(fd, is_buffered) {
         let began = sys::ticks();
         let asked = read_file(fd, buffer, offset, &mut done);
         READS.took_since(fd, began);
         match asked {
-            Some(Err(libc::ESPIPE)) | None => {}
+            Some(Err(libc::ESPIPE)) => has_position = false,
+            None => {}
             Some(outcome) => return Asked::Finished(outcome),
         }
     }
     with_target(fd, |target| match target.kind {
         Kind::Stream => read_stream(params, target),
+        // A file that the kernel makes up, and that is read like a stream.
+        Kind::File if !has_position => {
+            Asked::Left { target, order: Order::ReadLane, at: None, done: 0 }
+        }
         Kind::File | Kind::Device => {
             Asked::Left { target, order: Order::Free, at: Some(offset), done }
         }
@@ -125,8 +131,13 @@ fn write_file(params: &Params, target: Target, flags: c_int) -> Asked {
     let askable = !waits && is_askable(buffer, offset);
     if askable && WRITES.may_ask(fd, sys::file_size_is_unlimited) {
         let ask = |done| sys::write_nowait(fd, buffer, done, offset);
-        if let Some(outcome) = transfer(&WRITES, fd, buffer.len, &mut done, ask, |_| false) {
-            return Asked::Finished(outcome);
+        match transfer(&WRITES, fd, buffer.len, &mut done, ask, |_| false) {
+            // A file that the kernel makes up, and that is written like a stream.
+            Some(Err(libc::ESPIPE)) => {
+                return Asked::Left { target, order: Order::WriteLane, at: None, done: 0 };
+            }
+            None => {}
+            Some(outcome) => return Asked::Finished(outcome),
         }
     }
     // Writes to memory wait for each other in the kernel, on the file's own lock: then rather in

@@ -154,16 +154,16 @@ unsafe extern "C" fn aio_suspend(
 ) -> c_int {
     // SAFETY: as the caller's.
     let Some(list) = (unsafe { elements(list, count) }) else { return fail(libc::EINVAL) };
-    // SAFETY: as the caller's.
-    let timeout = unsafe { timeout.as_ref() };
-    if timeout.is_some_and(|t| t.tv_sec < 0 || !(0..1_000_000_000).contains(&t.tv_nsec)) {
-        return fail(libc::EINVAL);
-    }
     // SAFETY: as the caller's; nothing is started.
     let block = |cb: &*const Aiocb| unsafe { ControlBlock::new(cb.cast_mut()) };
     let blocks = || list.iter().filter_map(block);
     if blocks().next().is_none() || blocks().any(|cb| !is_pending(cb)) {
         return 0;
+    }
+    // SAFETY: as the caller's.
+    let timeout = unsafe { timeout.as_ref() };
+    if timeout.is_some_and(|t| t.tv_sec < 0 || !(0..1_000_000_000).contains(&t.tv_nsec)) {
+        return fail(libc::EINVAL);
     }
     let bits = blocks().fold(0, |bits, cb| bits | suspend::bit(cb.address()));
     let until = timeout.map(|timeout| sys::later(sys::now(), *timeout));

@@ -42,7 +42,11 @@ impl Process {
             sys::on_fork_in_child(forget);
         }
         let pid = std::process::id();
-        PROCESS.get_or_leak(Process { table: Table::new(), engine: Engine::default(), pid })
+        PROCESS.get_or_leak(Box::new(Process {
+            table: Table::new(),
+            engine: Engine::default(),
+            pid,
+        }))
     }
 }
 

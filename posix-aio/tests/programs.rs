@@ -86,6 +86,14 @@ fn preloaded(name: &str) {
     run(Command::new(compile(name, &[])).env("LD_PRELOAD", library()));
 }
 
+/// Without the library, and with it: the C library does what we are to do.
+#[track_caller]
+fn beside(name: &str, arguments: &[&str]) {
+    let program = compile(name, &[]);
+    run(Command::new(&program).args(arguments).env("BESIDE", "1"));
+    run(Command::new(&program).args(arguments).env("LD_PRELOAD", library()));
+}
+
 macro_rules! programs {
     ($($name:ident)*) => {$(
         #[test]
@@ -98,6 +106,11 @@ macro_rules! programs {
 programs! {
     layout arguments basics order cancel notify list suspend many threads full close nproc cached
     fork filter parallel numbers stuck interrupted
+}
+
+#[test]
+fn special() {
+    beside("special", &[]);
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub(crate) fn read_nowait(
     // them outlive the call. The kernel checks the rest, and refuses more than `IOV_MAX`. (Not
     // through the C library: an old one lacks the function.)
     let answer = unsafe {
-        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_mut_ptr(), bufs.len());
-        libc::syscall(libc::SYS_preadv2, fd, iov, count, low, high, libc::RWF_NOWAIT)
+        let (fd, iov, count) = (whole(fd.as_raw_fd()), bufs.as_mut_ptr(), bufs.len());
+        libc::syscall(libc::SYS_preadv2, fd, iov, count, low, high, whole(libc::RWF_NOWAIT))
     };
     check_long(answer).map(|n| n as usize)
 }
@@ -47,8 +47,8 @@ pub(crate) fn write_nowait(
     // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all
     // of them outlive the call.
     let answer = unsafe {
-        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_ptr(), bufs.len());
-        libc::syscall(libc::SYS_pwritev2, fd, iov, count, low, high, libc::RWF_NOWAIT)
+        let (fd, iov, count) = (whole(fd.as_raw_fd()), bufs.as_ptr(), bufs.len());
+        libc::syscall(libc::SYS_pwritev2, fd, iov, count, low, high, whole(libc::RWF_NOWAIT))
     };
     check_long(answer).map(|n| n as usize)
 }
@@ -63,7 +63,7 @@ pub(crate) fn read_vectored_at(
     // SAFETY: an `IoSliceMut` is an `iovec` whose buffer is ours to write for its length; all of
     // them outlive the call.
     let answer = unsafe {
-        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_mut_ptr(), bufs.len());
+        let (fd, iov, count) = (whole(fd.as_raw_fd()), bufs.as_mut_ptr(), bufs.len());
         libc::syscall(libc::SYS_preadv, fd, iov, count, low, high)
     };
     check_long(answer).map(|n| n as usize)
@@ -79,10 +79,16 @@ pub(crate) fn write_vectored_at(
     // SAFETY: an `IoSlice` is an `iovec`, whose buffer the kernel only reads, for its length; all
     // of them outlive the call.
     let answer = unsafe {
-        let (fd, iov, count) = (fd.as_raw_fd(), bufs.as_ptr(), bufs.len());
+        let (fd, iov, count) = (whole(fd.as_raw_fd()), bufs.as_ptr(), bufs.len());
         libc::syscall(libc::SYS_pwritev, fd, iov, count, low, high)
     };
     check_long(answer).map(|n| n as usize)
+}
+
+/// A number as `syscall` is to have it. It takes whole words from wherever its arguments come, the
+/// stack for one, where a number of half a word leaves the rest as it was.
+fn whole(number: libc::c_int) -> libc::c_long {
+    number.into()
 }
 
 /// An offset in the two words the kernel takes; with words of 64 bits it ignores the second.
@@ -100,8 +106,9 @@ pub(crate) fn open_cached(path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd
     how.resolve = libc::RESOLVE_CACHED;
     let (path, size) = (path.as_ptr(), size_of::<libc::open_how>());
     // SAFETY: the path ends with a zero; `how` is read for the size given; both outlive the call.
-    let answer =
-        unsafe { libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path, &raw const how, size) };
+    let answer = unsafe {
+        libc::syscall(libc::SYS_openat2, whole(libc::AT_FDCWD), path, &raw const how, size)
+    };
     let fd = check_long(answer)? as RawFd;
     // SAFETY: the kernel has just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -116,8 +123,8 @@ pub(crate) fn stat_known(fd: BorrowedFd<'_>) -> io::Result<Stat> {
     // SAFETY: the path is empty and ends with a zero; `known` is ours to write; both outlive the
     // call.
     let answer = unsafe {
-        let (fd, path, known) = (fd.as_raw_fd(), c"".as_ptr(), &raw mut known);
-        libc::syscall(libc::SYS_statx, fd, path, flags, wanted, known)
+        let (fd, path, known) = (whole(fd.as_raw_fd()), c"".as_ptr(), &raw mut known);
+        libc::syscall(libc::SYS_statx, fd, path, whole(flags), wanted as libc::c_long, known)
     };
     check_long(answer)?;
     if known.stx_mask & wanted != wanted {

@@ -68,8 +68,10 @@ pub(super) fn write(file: &File, bufs: &[IoSlice<'_>], at: Option<u64>) -> Answe
 pub fn judge(result: io::Result<usize>) -> Answer<usize> {
     match result.as_ref().err().and_then(io::Error::raw_os_error) {
         Some(libc::EAGAIN) => Answer::WouldBlock,
-        // The last two may mean the call itself: the plain form tells.
-        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EINVAL) => Answer::Unsupported,
+        // The last three may mean the call itself: the plain form tells.
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL) => {
+            Answer::Unsupported
+        }
         _ => Answer::Done(result),
     }
 }
@@ -165,7 +167,7 @@ mod tests {
     fn what_the_kernel_says() {
         let errno = |number| judge(Err(io::Error::from_raw_os_error(number)));
         assert!(matches!(errno(libc::EAGAIN), Answer::WouldBlock));
-        for refusal in [libc::EOPNOTSUPP, libc::ENOSYS, libc::EPERM] {
+        for refusal in [libc::EOPNOTSUPP, libc::ENOSYS, libc::EPERM, libc::EACCES] {
             assert!(matches!(errno(refusal), Answer::Unsupported), "{refusal}");
         }
         for error in [libc::EISDIR, libc::ENOSPC, libc::EBADF] {

@@ -34,8 +34,10 @@
 
 #define FAILS(call, error) CHECK((errno = 0, (call)) == -1 && errno == (error))
 
+/* Not where the C library's answer is looked at, beside ours. */
 static inline void check_library(void) {
     Dl_info info;
+    if (getenv("BESIDE") != NULL) return;
     CHECK(dladdr((void *)aio_read, &info) != 0);
     CHECK(strstr(info.dli_fname, "threadlet_aio") != NULL);
 }

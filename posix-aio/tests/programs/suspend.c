@@ -52,7 +52,12 @@ int main(void) {
     /* One that is finished is enough. */
     list[2] = &finished;
     CHECK(aio_suspend(list, 3, NULL) == 0);
+    /* Then nobody looks at the time. */
+    struct timespec bad = {0, 1000000000}, negative = {-1, 0};
+    CHECK(aio_suspend(list, 3, &bad) == 0 && aio_suspend(list, 3, &negative) == 0);
+    CHECK(aio_suspend(list, 1, &bad) == 0);
     list[2] = NULL;
+    FAILS(aio_suspend(list, 3, &bad), EINVAL);
 
     /* Finished meanwhile; without a limit and with one. */
     for (int i = 0; i < 2; i++) {
