@@ -36,6 +36,7 @@
 //! | [`runtime`] | to build one by hand ([`Builder`](runtime::Builder)), to hold one ([`Runtime`](runtime::Runtime), [`Handle`](runtime::Handle)), and to look into it ([`Metrics`](runtime::Metrics), [`Report`](runtime::Report)) |
 //! | [`time`] | [`sleep`](time::sleep()), [`timeout`](time::timeout()), [`interval`](time::interval()) |
 //! | [`net`] | TCP |
+//! | [`io`] | readiness of any descriptor |
 //! | [`fs`] | files by the names of `tokio::fs`, in any executor |
 //! | [`aio`] | many operations on files at once, freely ordered, with barriers |
 //! | [`unblock()`], [`Unblock`] | closures, readers, writers and iterators that block, in any executor |
@@ -137,6 +138,8 @@ pub mod task;
 pub mod time;
 
 pub mod net;
+
+pub mod io;
 
 pub mod fs;
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 use crate::Unblock;
 use crate::fs::File;
-use crate::net::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
+use crate::net::{TcpStream, tcp};
 
 macro_rules! read {
     ([$($generics:tt)*] $type:ty) => {
@@ -69,10 +69,10 @@ read!([] File);
 write!([] File, vectored: true);
 read!([] TcpStream);
 write!([] TcpStream, vectored: true);
-read!(['a] ReadHalf<'a>);
-write!(['a] WriteHalf<'a>, vectored: true);
-read!([] OwnedReadHalf);
-write!([] OwnedWriteHalf, vectored: true);
+read!(['a] tcp::ReadHalf<'a>);
+write!(['a] tcp::WriteHalf<'a>, vectored: true);
+read!([] tcp::OwnedReadHalf);
+write!([] tcp::OwnedWriteHalf, vectored: true);
 read!([T: io::Read + Send + 'static] Unblock<T>);
 write!([T: io::Write + Send + 'static] Unblock<T>, vectored: false);
 

@@ -1,15 +1,18 @@
 //! A mio source that is registered with a driver, and the operations on it.
+//!
+//! Reading and writing of all that is a stream of bytes (TCP, Unix, pipes) stand here and nowhere
+//! else.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, ready};
 
-use mio::Interest;
 use mio::event::Source;
 
 use super::Handle;
-use super::scheduled_io::{Direction, ScheduledIo};
+use super::ready::{Interest, Ready};
+use super::scheduled_io::{Direction, ReadyEvent, ScheduledIo};
 use crate::primitive::Arc;
 
 /// A registered source. Deregisters on drop, before the source is closed.
@@ -105,12 +108,153 @@ impl<S: Source> Evented<S> {
 
     /// Waits until the source may be ready.
     pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
-        self.io.ready(direction).await
+        self.io.ready(direction).await?;
+        Ok(())
+    }
+
+    /// Waits, in the direction's slot, until the source may be ready.
+    pub(crate) fn poll_ready(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.io.poll_ready(direction, cx)
+    }
+
+    /// Waits for states of the source by name, and tells them.
+    pub(crate) async fn ready_event(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        self.io.ready_states(interest).await
+    }
+
+    /// The same without those who tell no event.
+    pub(crate) async fn ready_states(&self, interest: Interest) -> io::Result<Ready> {
+        Ok(self.ready_event(interest).await?.ready)
+    }
+
+    /// The form of `ready_event` that waits in the direction's slot.
+    pub(crate) fn poll_event(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        self.io.poll_states(direction, cx)
+    }
+
+    /// Forgets the states of an event, but for the ends, unless there was another since.
+    pub(crate) fn clear_event(&self, event: ReadyEvent) {
+        self.io.clear_states(event.ready, event.seen());
+    }
+
+    /// Tries an operation of the user's once, if the source is what it needs.
+    pub(crate) fn try_user_io<R>(
+        &self,
+        interest: Interest,
+        op: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let event = self.io.states(interest)?;
+        if event.ready.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.judge(event, op())
+    }
+
+    /// Tries an operation of the user's each time that the source is what it needs, until it is
+    /// not refused.
+    pub(crate) async fn async_user_io<R>(
+        &self,
+        interest: Interest,
+        mut op: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let event = self.ready_event(interest).await?;
+            match self.judge(event, op()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// A `WouldBlock` of the user's is remembered.
+    fn judge<R>(&self, event: ReadyEvent, result: io::Result<R>) -> io::Result<R> {
+        if let Err(error) = &result {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.clear_event(event);
+            }
+        }
+        result
     }
 
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.io.waiting()
+    }
+}
+
+/// Reading bytes. An empty buffer is read into at once.
+impl<S: Source> Evented<S>
+where
+    for<'a> &'a S: Read,
+{
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.poll_io(Direction::Read, cx, |mut source| source.read(buf))
+    }
+
+    pub(crate) fn poll_read_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        self.poll_io(Direction::Read, cx, |mut source| source.read_vectored(bufs))
+    }
+
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.try_io(Direction::Read, |mut source| source.read(buf))
+    }
+
+    pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Ok(0);
+        }
+        self.try_io(Direction::Read, |mut source| source.read_vectored(bufs))
+    }
+}
+
+/// Writing bytes.
+impl<S: Source> Evented<S>
+where
+    for<'a> &'a S: Write,
+{
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(Direction::Write, cx, |mut source| source.write(buf))
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(Direction::Write, cx, |mut source| source.write_vectored(bufs))
+    }
+
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.try_io(Direction::Write, |mut source| source.write(buf))
+    }
+
+    pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_io(Direction::Write, |mut source| source.write_vectored(bufs))
     }
 }
 

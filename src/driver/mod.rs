@@ -20,6 +20,7 @@
 //! through, `scheduled_io` that no readiness is lost.
 
 mod evented;
+mod ready;
 mod scheduled_io;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,7 +29,8 @@ mod tests;
 mod timers;
 
 pub(crate) use self::evented::Evented;
-pub(crate) use self::scheduled_io::Direction;
+pub use self::ready::{Interest, Ready};
+pub(crate) use self::scheduled_io::{Direction, ReadyEvent};
 pub(crate) use self::timers::TimerKey;
 
 use std::fmt;
@@ -39,10 +41,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use self::scheduled_io::{Edges, ScheduledIo};
+use self::scheduled_io::ScheduledIo;
 use self::timers::{Inserted, Timers};
 use crate::primitive::{Arc, Mutex, quietly};
 use crate::protocol::parking::{Begin, Means, Notify, Parking};
@@ -211,12 +213,7 @@ impl Driver {
         for event in events {
             // No entry: the eventfd, or a source that was deregistered meanwhile.
             let Some(io) = sources.slab.get(event.token().0) else { continue };
-            let broken = event.is_error();
-            let edges = Edges {
-                read: event.is_readable() || event.is_read_closed() || broken,
-                write: event.is_writable() || event.is_write_closed() || broken,
-            };
-            io.record(edges, ready);
+            io.record(Ready::from_mio(event), ready);
         }
     }
 }
@@ -341,7 +338,7 @@ impl Handle {
             (sources.slab.insert(io.clone()), access)
         };
         // The place is filled before epoll knows the source: no event finds it empty.
-        if let Err(error) = access.registry.register(source, Token(key), interest) {
+        if let Err(error) = access.registry.register(source, Token(key), interest.to_mio()) {
             self.release(key);
             return Err(error);
         }

@@ -14,7 +14,11 @@
 //!
 //! Waiters: one slot for each direction for the `poll_` functions (the last task to poll is the one
 //! that is woken, as everywhere), and a list for the async functions, of which any number may wait.
-//! An event wakes all of its direction; those that find nothing wait again.
+//! An event wakes all that it concerns; those that find nothing wait again.
+//!
+//! Beside the two bits stand the states that the kernel told ([`Ready`]), for those who ask for
+//! them by name (`ready`, `AsyncFd`). The bit of a direction says "it is worth a try", and goes with
+//! a `WouldBlock` in any case; of the states, the two ends stay.
 
 use std::future::Future;
 use std::io;
@@ -24,6 +28,7 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 
 use super::gone;
+use super::ready::{Interest, Ready};
 use crate::primitive::{AtomicU64, Mutex, Ordering};
 
 /// Which half of a source an operation needs.
@@ -35,37 +40,68 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// A set of directions that became ready.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Edges {
-    pub(super) read: bool,
-    pub(super) write: bool,
-}
-
-const READABLE: u64 = 1;
-const WRITABLE: u64 = 1 << 1;
-const SHUT_DOWN: u64 = 1 << 2;
-const TICK: u64 = 1 << 8;
+/// Beside the states, whose bits are those of `Ready`: a try is worth it.
+const READ: u64 = 1 << 8;
+const WRITE: u64 = 1 << 9;
+const SHUT_DOWN: u64 = 1 << 10;
+const TICK: u64 = 1 << 16;
 
 impl Direction {
     fn bit(self) -> u64 {
         match self {
-            Self::Read => READABLE,
-            Self::Write => WRITABLE,
+            Self::Read => READ,
+            Self::Write => WRITE,
         }
     }
+
+    /// The state that goes with a `WouldBlock`.
+    fn state(self) -> Ready {
+        match self {
+            Self::Read => Ready::READABLE,
+            Self::Write => Ready::WRITABLE,
+        }
+    }
+
+    /// What one waits for who asks for the states of this direction.
+    pub(crate) fn interest(self) -> Interest {
+        match self {
+            Self::Read => Interest::READABLE,
+            Self::Write => Interest::WRITABLE,
+        }
+    }
+}
+
+/// The bits of an event. An error concerns both directions: a read or write fetches it.
+fn bits_of(event: Ready) -> u64 {
+    let read = event.is_readable() || event.is_error() || event.is_priority();
+    let write = event.is_writable() || event.is_error();
+    event.bits() | if read { READ } else { 0 } | if write { WRITE } else { 0 }
 }
 
 /// The word as it was before an operation's system call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen(u64);
 
+/// What a source was found to be, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadyEvent {
+    pub(crate) ready: Ready,
+    seen: Seen,
+}
+
 #[derive(Debug, Default)]
 struct Waiters {
     reader: Option<Waker>,
     writer: Option<Waker>,
     /// The waiters of the async functions; the waker is gone once it was woken.
-    list: Slab<(Direction, Option<Waker>)>,
+    list: Slab<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    /// The bits it waits for.
+    mask: u64,
+    waker: Option<Waker>,
 }
 
 impl Waiters {
@@ -76,11 +112,16 @@ impl Waiters {
         }
     }
 
-    fn take(&mut self, direction: Direction, ready: &mut Vec<Waker>) {
-        ready.extend(self.slot(direction).take());
-        for (_, (waits_for, waker)) in &mut self.list {
-            if *waits_for == direction {
-                ready.extend(waker.take());
+    fn take(&mut self, bits: u64, ready: &mut Vec<Waker>) {
+        if bits & READ != 0 {
+            ready.extend(self.reader.take());
+        }
+        if bits & WRITE != 0 {
+            ready.extend(self.writer.take());
+        }
+        for (_, waiter) in &mut self.list {
+            if waiter.mask & bits != 0 {
+                ready.extend(waiter.waker.take());
             }
         }
     }
@@ -109,12 +150,30 @@ impl ScheduledIo {
     /// The operation that noted `seen` found nothing to do: forget the readiness, unless an event
     /// arrived since.
     pub(super) fn clear(&self, direction: Direction, seen: Seen) {
+        self.forget(direction.bit() | direction.state().bits(), seen);
+    }
+
+    /// The same for states that were asked for by name. The ends stay.
+    pub(super) fn clear_states(&self, states: Ready, seen: Seen) {
+        let gone = states - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
+        let has = |state| !(gone & state).is_empty();
+        let read = if has(Ready::READABLE) { READ } else { 0 };
+        let write = if has(Ready::WRITABLE) { WRITE } else { 0 };
+        self.forget(gone.bits() | read | write, seen);
+    }
+
+    fn forget(&self, bits: u64, seen: Seen) {
         let _waiters = self.waiters.lock();
         // Ordering: all writes happen under the lock that is held.
         let word = self.word.load(Ordering::Relaxed);
         if word / TICK == seen.0 / TICK {
-            self.word.store(word & !direction.bit(), Ordering::Release);
+            self.word.store(word & !bits, Ordering::Release);
         }
+    }
+
+    /// What the source is now, of what an interest asks for.
+    pub(super) fn states(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        self.seen().map(|seen| ReadyEvent::of(seen.0, interest))
     }
 
     /// Ready if the source may be; otherwise leaves the waker in the direction's slot.
@@ -123,11 +182,31 @@ impl ScheduledIo {
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.poll_bits(direction, direction.bit(), cx).map_ok(drop)
+    }
+
+    /// The same by the states of the direction, which it tells.
+    pub(super) fn poll_states(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let interest = direction.interest();
+        let word = self.poll_bits(direction, interest.mask().bits(), cx);
+        word.map_ok(|word| ReadyEvent::of(word, interest))
+    }
+
+    fn poll_bits(
+        &self,
+        direction: Direction,
+        mask: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
         // Cloned before the lock is taken, and what it replaces dropped after: both may be user
         // code. (Locals are dropped in reverse order, so the guard goes first.)
         let mut waker = Some(cx.waker().clone());
         let mut waiters = self.waiters.lock();
-        if let Some(result) = self.check(direction) {
+        if let Some(result) = self.check(mask) {
             return Poll::Ready(result);
         }
         std::mem::swap(waiters.slot(direction), &mut waker);
@@ -135,29 +214,29 @@ impl ScheduledIo {
     }
 
     /// Waits in the list until the source may be ready.
-    pub(super) fn ready(&self, direction: Direction) -> Ready<'_> {
-        Ready { io: self, direction, key: None }
+    pub(super) fn ready(&self, direction: Direction) -> Wait<'_> {
+        Wait { io: self, mask: direction.bit(), key: None }
+    }
+
+    /// The same by the states that an interest asks for, which it tells.
+    pub(super) async fn ready_states(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        let word = Wait { io: self, mask: interest.mask().bits(), key: None }.await?;
+        Ok(ReadyEvent::of(word, interest))
     }
 
     /// An event: remembers it and takes the wakers it concerns.
-    pub(super) fn record(&self, edges: Edges, ready: &mut Vec<Waker>) {
-        let bits = if edges.read { READABLE } else { 0 } | if edges.write { WRITABLE } else { 0 };
+    pub(super) fn record(&self, event: Ready, ready: &mut Vec<Waker>) {
+        let bits = bits_of(event);
         let mut waiters = self.waiters.lock();
         self.advance(bits);
-        if edges.read {
-            waiters.take(Direction::Read, ready);
-        }
-        if edges.write {
-            waiters.take(Direction::Write, ready);
-        }
+        waiters.take(bits, ready);
     }
 
     /// The driver is gone: every operation fails from now on. Takes all wakers.
     pub(super) fn shut_down(&self, ready: &mut Vec<Waker>) {
         let mut waiters = self.waiters.lock();
         self.advance(SHUT_DOWN);
-        waiters.take(Direction::Read, ready);
-        waiters.take(Direction::Write, ready);
+        waiters.take(u64::MAX, ready);
     }
 
     /// Under the lock: sets bits and moves the tick.
@@ -167,14 +246,14 @@ impl ScheduledIo {
         self.word.store((word | bits).wrapping_add(TICK), Ordering::Release);
     }
 
-    /// Under the lock: what a waiter finds.
-    fn check(&self, direction: Direction) -> Option<io::Result<()>> {
+    /// Under the lock: what a waiter finds. The word, if there is something in it for him.
+    fn check(&self, mask: u64) -> Option<io::Result<u64>> {
         // Ordering: the lock orders it after the last write.
         let word = self.word.load(Ordering::Relaxed);
         if word & SHUT_DOWN != 0 {
             Some(Err(gone()))
-        } else if word & direction.bit() != 0 {
-            Some(Ok(()))
+        } else if word & mask != 0 {
+            Some(Ok(word))
         } else {
             None
         }
@@ -186,34 +265,52 @@ impl ScheduledIo {
     }
 }
 
+impl ReadyEvent {
+    fn of(word: u64, interest: Interest) -> Self {
+        ReadyEvent { ready: Ready::from_bits(word) & interest.mask(), seen: Seen(word) }
+    }
+
+    /// Of the same moment, with other states.
+    pub(crate) fn with(self, ready: Ready) -> Self {
+        ReadyEvent { ready, ..self }
+    }
+
+    pub(super) fn seen(self) -> Seen {
+        self.seen
+    }
+}
+
 /// Future of [`ScheduledIo::ready`]. Dropped early, it leaves nothing behind.
 #[derive(Debug)]
-pub(super) struct Ready<'a> {
+pub(super) struct Wait<'a> {
     io: &'a ScheduledIo,
-    direction: Direction,
+    mask: u64,
     key: Option<usize>,
 }
 
-impl Future for Ready<'_> {
-    type Output = io::Result<()>;
+impl Future for Wait<'_> {
+    type Output = io::Result<u64>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let io = self.io;
-        // As in `poll_ready`: no waker is cloned or dropped under the lock.
+        // As in `poll_bits`: no waker is cloned or dropped under the lock.
         let mut waker = Some(cx.waker().clone());
         let mut waiters = io.waiters.lock();
-        if let Some(result) = io.check(self.direction) {
+        if let Some(result) = io.check(self.mask) {
             return Poll::Ready(result);
         }
         match self.key {
-            Some(key) => std::mem::swap(&mut waiters.list[key].1, &mut waker),
-            None => self.key = Some(waiters.list.insert((self.direction, waker.take()))),
+            Some(key) => std::mem::swap(&mut waiters.list[key].waker, &mut waker),
+            None => {
+                let waiter = Waiter { mask: self.mask, waker: waker.take() };
+                self.key = Some(waiters.list.insert(waiter));
+            }
         }
         Poll::Pending
     }
 }
 
-impl Drop for Ready<'_> {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             // The guard is a temporary of this statement: the waker is dropped after it.
@@ -228,7 +325,7 @@ mod tests {
     use super::*;
     use crate::driver::testing::counter;
 
-    const READ: Edges = Edges { read: true, write: false };
+    const READ: Ready = Ready::READABLE;
 
     /// The race the tick is there for: the edge comes after the system call that found nothing, and
     /// before that is written down.
@@ -244,7 +341,7 @@ mod tests {
         io.clear(Direction::Read, seen);
         assert!(io.poll_ready(Direction::Read, &mut cx).is_ready(), "the edge was lost");
         // Without an edge in between the readiness goes, and the other direction's stays.
-        io.record(Edges { read: false, write: true }, &mut ready);
+        io.record(Ready::WRITABLE, &mut ready);
         io.clear(Direction::Read, io.seen().expect("alive"));
         assert!(io.poll_ready(Direction::Read, &mut cx).is_pending());
         assert!(io.poll_ready(Direction::Write, &mut cx).is_ready());
@@ -274,5 +371,37 @@ mod tests {
         assert_eq!(io.waiting(), 3);
         drop((list, writer));
         assert_eq!(io.waiting(), 0);
+    }
+
+    /// The states are told to those who ask for them by name, and only the ends outlive a
+    /// `WouldBlock`.
+    #[test]
+    fn states_are_remembered_and_cleared_by_name() {
+        let io = ScheduledIo::new();
+        let (woken, waker) = counter();
+        let mut cx = Context::from_waker(&waker);
+        let mut ready = Vec::new();
+        let mut urgent = Box::pin(io.ready_states(Interest::PRIORITY));
+        assert!(urgent.as_mut().poll(&mut cx).is_pending());
+        io.record(Ready::WRITABLE, &mut ready);
+        assert!(ready.is_empty(), "nobody waits for that");
+        io.record(Ready::PRIORITY | Ready::READABLE, &mut ready);
+        ready.drain(..).for_each(Waker::wake);
+        assert_eq!(woken.get(), 1);
+        let Poll::Ready(Ok(event)) = urgent.as_mut().poll(&mut cx) else { panic!("it is urgent") };
+        assert_eq!(event.ready, Ready::PRIORITY);
+        io.clear_states(event.ready, event.seen());
+        let left = io.states(Interest::PRIORITY | Interest::READABLE).expect("alive");
+        assert_eq!(left.ready, Ready::READABLE);
+        io.record(Ready::READ_CLOSED, &mut ready);
+        let event = io.states(Interest::READABLE).expect("alive");
+        io.clear_states(event.ready, event.seen());
+        let left = io.states(Interest::READABLE).expect("alive");
+        assert_eq!(left.ready, Ready::READ_CLOSED, "an end is for good");
+        assert!(io.poll_ready(Direction::Read, &mut cx).is_pending(), "but not worth a second try");
+        // What is older than an event clears nothing.
+        io.record(Ready::READABLE, &mut ready);
+        io.clear_states(Ready::READABLE, event.seen());
+        assert!(io.poll_states(Direction::Read, &mut cx).is_ready());
     }
 }

@@ -369,8 +369,7 @@ fn a_signal_is_no_error() {
     on_futex.expect("no error");
     assert!(start.elapsed() < Duration::from_secs(50));
     let (source, _other) = mio::net::UnixStream::pair().expect("a pair");
-    let _source =
-        Evented::with_handle(source, mio::Interest::READABLE, handle).expect("registered");
+    let _source = Evented::with_handle(source, Interest::READABLE, handle).expect("registered");
     // The first turn consumes what the registration left.
     driver.turn(None, &mut Vec::new()).expect("no error");
     under_signals(|| driver.turn(None, &mut Vec::new())).expect("no error");

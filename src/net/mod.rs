@@ -1,20 +1,19 @@
-//! TCP over the runtime's reactor.
+//! TCP, UDP, Unix sockets and pipes over the runtime's reactor.
 //!
-//! Sockets implement the `futures-io` traits. A socket belongs to the runtime in whose context it
-//! was made; once that has shut down its operations fail with an error that says so.
+//! The names are tokio's. What is a stream of bytes implements the traits of `futures-io`, and with
+//! the feature `tokio1` also tokio's. A socket belongs to the runtime in whose context it was made;
+//! once that has shut down its operations fail with an error that says so.
 //!
 //! An operation is tried at once, and only if it would block does the task wait for the reactor.
 
 mod addr;
-mod split;
-mod split_owned;
-mod tcp_listener;
-mod tcp_stream;
-#[cfg(test)]
-mod tests;
+mod buf;
+mod halves;
+mod methods;
+pub mod tcp;
 
-pub use self::addr::ToSocketAddrs;
-pub use self::split::{ReadHalf, WriteHalf};
-pub use self::split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
-pub use self::tcp_listener::{Incoming, TcpListener};
-pub use self::tcp_stream::TcpStream;
+pub use self::addr::{Target, ToSocketAddrs, lookup_host};
+pub use self::buf::PollBuf;
+pub use self::tcp::listener::{Incoming, TcpListener};
+pub use self::tcp::socket::TcpSocket;
+pub use self::tcp::stream::TcpStream;

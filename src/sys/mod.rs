@@ -5,6 +5,8 @@
 //! the standard library, not from `primitive`: the kernel is the partner here, and no model has
 //! one.
 
+#[cfg(feature = "tokio1")]
+pub(crate) mod buffer;
 #[cfg(any(test, feature = "raw"))]
 pub(crate) mod child;
 pub(crate) mod epoll;

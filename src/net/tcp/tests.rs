@@ -12,9 +12,12 @@ use futures::future::{join, join_all};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use futures::{Stream, StreamExt};
 
-use super::*;
-use crate::driver;
+use super::listener::TcpListener;
+use super::socket::TcpSocket;
+use super::stream::TcpStream;
+use super::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 use crate::driver::testing::{block_on, block_on_with, counter};
+use crate::driver::{self, Interest, Ready};
 use crate::time::{sleep, timeout};
 
 /// A connected pair.
@@ -305,7 +308,7 @@ fn from_std_and_back() {
         let mut buf = [0; 3];
         (&client).read_exact(&mut buf).await.expect("read");
         assert_eq!(&buf, b"std");
-        client.shutdown(Shutdown::Both).expect("connected");
+        client.shutdown_std(Shutdown::Both).expect("connected");
         assert_eq!(server.read(&mut buf).expect("the end"), 0);
         let listener = listener.into_std().expect("unregistered");
         assert_eq!(listener.local_addr().expect("bound"), address);
@@ -374,4 +377,107 @@ fn futures_and_sockets_can_be_sent() {
     send(timeout(Duration::ZERO, pending::<()>()));
     fn stream(_: impl Stream<Item = io::Result<TcpStream>>) {}
     block_on(async { stream(TcpListener::bind("127.0.0.1:0").await.expect("bound").incoming()) });
+}
+
+#[test]
+fn a_socket_is_set_up_before_it_is_connected() {
+    block_on(async {
+        let socket = TcpSocket::new_v4().expect("made");
+        socket.set_reuseaddr(true).expect("set");
+        assert!(socket.reuseaddr().expect("get"));
+        socket.set_reuseport(true).expect("set");
+        socket.set_keepalive(true).expect("set");
+        assert!(socket.reuseport().expect("get") && socket.keepalive().expect("get"));
+        socket.bind("127.0.0.1:0".parse().expect("one")).expect("a free port");
+        let listener = socket.listen(8).expect("listens");
+        let address = listener.local_addr().expect("bound");
+        let socket = TcpSocket::new_v4().expect("made");
+        socket.set_nodelay(true).expect("set");
+        socket.set_tos_v4(0x10).expect("set");
+        socket.set_send_buffer_size(32 * 1024).expect("set");
+        socket.set_recv_buffer_size(32 * 1024).expect("set");
+        // The kernel doubles it.
+        assert_eq!(socket.send_buffer_size().expect("get"), 64 * 1024);
+        assert_eq!(socket.recv_buffer_size().expect("get"), 64 * 1024);
+        let (client, server) = join(socket.connect(address), listener.accept()).await;
+        let (client, (_server, peer)) = (client.expect("connected"), server.expect("accepted"));
+        assert_eq!(client.local_addr().expect("connected"), peer);
+        assert!(client.nodelay().expect("get"));
+        assert!(client.take_error().expect("get").is_none());
+        client.set_quickack(false).expect("set");
+        assert!(!client.quickack().expect("get"));
+        client.set_zero_linger().expect("set");
+        assert_eq!(client.linger().expect("get"), Some(Duration::ZERO));
+        // Refused, as by the other way.
+        drop(listener);
+        let refused = TcpSocket::new_v4().expect("made").connect(address).await;
+        assert_eq!(refused.expect_err("closed").kind(), io::ErrorKind::ConnectionRefused);
+        // Taken over from std.
+        let std = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let to = std.local_addr().expect("bound");
+        let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = TcpSocket::from_std_stream(raw.expect("made").into());
+        let client = socket.connect(to).await.expect("connected");
+        assert_eq!(client.peer_addr().expect("connected"), to);
+    });
+}
+
+#[test]
+fn what_a_stream_is_can_be_asked_by_name() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        assert_eq!(client.ready(both).await.expect("room"), Ready::WRITABLE);
+        (&server).write_all(b"abc").await.expect("written");
+        client.readable().await.expect("bytes are there");
+        assert_eq!(client.ready(both).await.expect("both"), Ready::WRITABLE | Ready::READABLE);
+        let (mut one, mut two) = ([0; 1], [0; 1]);
+        let mut bufs = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+        assert_eq!(client.try_read_vectored(&mut bufs).expect("read"), 2);
+        let peek = client.try_io(Interest::READABLE, || {
+            socket2::SockRef::from(&client).recv_with_flags(&mut [], libc::MSG_PEEK)
+        });
+        assert_eq!(peek.expect("readable"), 0);
+        let written = client.try_write_vectored(&[IoSlice::new(b"x"), IoSlice::new(b"y")]);
+        assert_eq!(written.expect("there is room"), 2);
+        let mut byte = [0];
+        let read = client.async_io(Interest::READABLE, || client.try_read(&mut byte)).await;
+        assert_eq!((read.expect("read"), byte[0]), (1, b'c'));
+        let read = client.try_io(Interest::READABLE, || client.try_read(&mut [0]));
+        assert_eq!(read.expect_err("nothing is left").kind(), io::ErrorKind::WouldBlock);
+        let limit = Duration::from_millis(5);
+        assert!(timeout(limit, client.ready(Interest::READABLE)).await.is_err(), "cleared");
+        drop(server);
+        let end = client.ready(Interest::READABLE).await.expect("the end");
+        assert!(end.is_read_closed(), "{end:?}");
+    });
+}
+
+#[test]
+fn the_poll_functions_wait_for_readiness() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let (woken, waker) = counter();
+        let mut cx = Context::from_waker(&waker);
+        assert!(client.poll_read_ready(&mut cx).is_pending());
+        client.writable().await.expect("room");
+        assert!(matches!(client.poll_write_ready(&mut cx), Poll::Ready(Ok(()))));
+        (&server).write_all(b"x").await.expect("written");
+        client.readable().await.expect("a byte");
+        assert_eq!(woken.get(), 1);
+        assert!(matches!(client.poll_read_ready(&mut cx), Poll::Ready(Ok(()))));
+    });
+}
+
+#[test]
+fn the_halves_know_their_addresses() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let (here, there) =
+            (client.local_addr().expect("connected"), server.local_addr().expect("connected"));
+        let (read, write) = client.into_split();
+        assert_eq!((read.local_addr().ok(), read.peer_addr().ok()), (Some(here), Some(there)));
+        assert_eq!((write.local_addr().ok(), write.peer_addr().ok()), (Some(here), Some(there)));
+        assert!(write.ready(Interest::WRITABLE).await.expect("room").is_writable());
+    });
 }

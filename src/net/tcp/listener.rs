@@ -1,19 +1,17 @@
 //! `TcpListener`.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use mio::Interest;
 
-use super::addr::{ToSocketAddrs, addresses};
-use super::tcp_stream::TcpStream;
+use super::stream::TcpStream;
 use crate::context;
-use crate::driver::{Direction, Evented};
+use crate::driver::{Direction, Evented, Handle, Interest};
+use crate::net::addr::{ToSocketAddrs, addresses};
+use crate::net::methods::{descriptor_traits, take_error_method};
 
 /// A TCP socket that listens for connections.
 ///
@@ -74,10 +72,7 @@ impl TcpListener {
         let mut last = None;
         for address in addresses(address).await? {
             match mio::net::TcpListener::bind(address) {
-                Ok(listener) => {
-                    let io = Evented::with_handle(listener, Interest::READABLE, handle)?;
-                    return Ok(Self { io });
-                }
+                Ok(listener) => return Self::with_handle(listener, handle),
                 Err(error) => last = Some(error),
             }
         }
@@ -160,6 +155,8 @@ impl TcpListener {
         self.io.get().local_addr()
     }
 
+    take_error_method!(io);
+
     /// The time to live of packets sent from this socket.
     pub fn ttl(&self) -> io::Result<u32> {
         self.io.get().ttl()
@@ -179,7 +176,10 @@ impl TcpListener {
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         let handle = context::current_driver("a socket");
         listener.set_nonblocking(true)?;
-        let listener = mio::net::TcpListener::from_std(listener);
+        Self::with_handle(mio::net::TcpListener::from_std(listener), handle)
+    }
+
+    pub(super) fn with_handle(listener: mio::net::TcpListener, handle: Handle) -> io::Result<Self> {
         Ok(Self { io: Evented::with_handle(listener, Interest::READABLE, handle)? })
     }
 
@@ -195,21 +195,14 @@ impl TcpListener {
     }
 }
 
-impl fmt::Debug for TcpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
-    }
-}
+descriptor_traits!(TcpListener, io);
 
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.get().as_fd()
-    }
-}
+/// As [`TcpListener::from_std`], panic included.
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
 
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.io.get().as_raw_fd()
+    fn try_from(listener: std::net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(listener)
     }
 }
 

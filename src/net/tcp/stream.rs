@@ -1,24 +1,27 @@
 //! `TcpStream`.
 
-use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures::io::{AsyncRead, AsyncWrite};
-use mio::Interest;
+use socket2::SockRef;
 
-use super::addr::{ToSocketAddrs, addresses};
-use super::split::{ReadHalf, WriteHalf};
-use super::split_owned::{OwnedReadHalf, OwnedWriteHalf, split_owned};
+use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::context;
-use crate::driver::{Direction, Evented, Handle};
+use crate::driver::{Direction, Evented, Handle, Interest};
+use crate::net::addr::{ToSocketAddrs, addresses};
+use crate::net::buf::PollBuf;
+use crate::net::halves::close_write;
+use crate::net::methods::{
+    async_read, async_write, descriptor_traits, poll_ready_method, readable_method, ready_method,
+    take_error_method, try_read_methods, try_write_methods, user_io_methods, writable_method,
+};
 
 /// A TCP connection.
 ///
-/// Reading and writing are [`AsyncRead`] and [`AsyncWrite`] of `futures-io`, on the stream, on a
+/// Reading and writing are [`AsyncRead`](futures::io::AsyncRead) and
+/// [`AsyncWrite`](futures::io::AsyncWrite) of `futures-io`, on the stream, on a
 /// reference to it, and on the halves that [`split`](Self::split) and
 /// [`into_split`](Self::into_split) make. Writes are not buffered here, so `flush` does nothing;
 /// `close` shuts down the writing direction. Dropping the last part closes the connection.
@@ -34,6 +37,30 @@ use crate::driver::{Direction, Evented, Handle};
 /// cancelled.
 ///
 /// # Examples
+///
+/// Without a buffer while the peer says nothing:
+///
+/// ```
+/// use std::io::ErrorKind::WouldBlock;
+/// use threadlet::net::TcpStream;
+///
+/// async fn read_some(stream: &TcpStream) -> std::io::Result<Vec<u8>> {
+///     loop {
+///         stream.readable().await?;
+///         let mut buffer = vec![0; 4096];
+///         match stream.try_read(&mut buffer) {
+///             Ok(n) => {
+///                 buffer.truncate(n);
+///                 return Ok(buffer);
+///             }
+///             Err(error) if error.kind() == WouldBlock => {}
+///             Err(error) => return Err(error),
+///         }
+///     }
+/// }
+/// ```
+///
+/// Both ends:
 ///
 /// ```
 /// use futures::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,7 +81,7 @@ use crate::driver::{Direction, Evented, Handle};
 /// # }
 /// ```
 pub struct TcpStream {
-    io: Evented<mio::net::TcpStream>,
+    pub(super) io: Evented<mio::net::TcpStream>,
 }
 
 impl TcpStream {
@@ -106,7 +133,15 @@ impl TcpStream {
     }
 
     async fn connect_to(address: SocketAddr, handle: Handle) -> io::Result<Self> {
-        let stream = Self::with_handle(mio::net::TcpStream::connect(address)?, handle)?;
+        Self::connecting(mio::net::TcpStream::connect(address)?, handle).await
+    }
+
+    /// Waits for the end of an attempt that is under way.
+    pub(super) async fn connecting(
+        stream: mio::net::TcpStream,
+        handle: Handle,
+    ) -> io::Result<Self> {
+        let stream = Self::with_handle(stream, handle)?;
         // Not tried at once: a socket whose connection is under way would be asked in vain.
         stream.writable().await?;
         stream.io.async_io(Direction::Write, connected).await?;
@@ -150,84 +185,40 @@ impl TcpStream {
 
     /// The form of [`peek`](Self::peek) for hand-written futures. Only the last task to poll this
     /// or a read is woken.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
+    pub fn poll_peek<B: PollBuf + ?Sized>(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut B,
+    ) -> Poll<io::Result<usize>> {
+        let room = buf.room();
+        if room.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.io.poll_io(Direction::Read, cx, |stream| stream.peek(buf))
+        let peeked = self.io.poll_io(Direction::Read, cx, |stream| stream.peek(room));
+        peeked.map_ok(|count| {
+            buf.filled(count);
+            count
+        })
     }
 
-    /// Waits until there is something to read: bytes, the end, or an error.
-    ///
-    /// It may be wrong: [`try_read`](Self::try_read) can still say `WouldBlock`, after which this
-    /// waits again.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled, nothing has happened: the readiness is still there for the next call.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::io::ErrorKind::WouldBlock;
-    /// use threadlet::net::TcpStream;
-    ///
-    /// /// Has no buffer while the peer says nothing.
-    /// async fn read_some(stream: &TcpStream) -> std::io::Result<Vec<u8>> {
-    ///     loop {
-    ///         stream.readable().await?;
-    ///         let mut buffer = vec![0; 4096];
-    ///         match stream.try_read(&mut buffer) {
-    ///             Ok(n) => {
-    ///                 buffer.truncate(n);
-    ///                 return Ok(buffer);
-    ///             }
-    ///             Err(error) if error.kind() == WouldBlock => {}
-    ///             Err(error) => return Err(error),
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.ready(Direction::Read).await
-    }
+    ready_method!(io);
+    readable_method!(io);
+    writable_method!(io);
+    poll_ready_method!(poll_read_ready, Read, "there is something to read", io);
+    poll_ready_method!(poll_write_ready, Write, "there is room to write", io);
+    try_read_methods!(io);
+    try_write_methods!(io);
+    user_io_methods!(io);
+    take_error_method!(io);
 
-    /// Waits until there is room to write, or an error.
-    ///
-    /// It may be wrong: [`try_write`](Self::try_write) can still say `WouldBlock`, after which this
-    /// waits again.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled, nothing has happened: the readiness is still there for the next call.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.ready(Direction::Write).await
-    }
-
-    /// Reads what is there, without waiting. 0 is the end of the stream (or an empty buffer).
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing yet.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        self.io.try_io(Direction::Read, |mut stream| stream.read(buf))
-    }
-
-    /// Writes what there is room for, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room.
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.io.try_io(Direction::Write, |mut stream| stream.write(buf))
-    }
-
-    /// Shuts down reading, writing or both, at once and for all copies of this socket.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    /// Shuts down reading, writing or both, at once and for all copies of this socket. (The name
+    /// `shutdown` is that of `AsyncWriteExt`, which ends writing alone.)
+    pub fn shutdown_std(&self, how: Shutdown) -> io::Result<()> {
         self.io.get().shutdown(how)
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        self.shutdown_std(Shutdown::Write)
     }
 
     /// Whether small writes are sent without delay (`TCP_NODELAY`).
@@ -238,6 +229,34 @@ impl TcpStream {
     /// Sends small writes without delay, or lets the system collect them (`TCP_NODELAY`).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.io.get().set_nodelay(nodelay)
+    }
+
+    /// Whether what arrives is acknowledged at once (`TCP_QUICKACK`).
+    pub fn quickack(&self) -> io::Result<bool> {
+        SockRef::from(self).tcp_quickack()
+    }
+
+    /// Acknowledges what arrives at once, or later with what is sent (`TCP_QUICKACK`). The system
+    /// may change this again by itself.
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        SockRef::from(self).set_tcp_quickack(quickack)
+    }
+
+    /// How long the socket lives on behind a close to send what it still has (`SO_LINGER`).
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        SockRef::from(self).linger()
+    }
+
+    /// Sets how long a close *waits*, on the thread that drops the socket, for what is still to be
+    /// sent (`SO_LINGER`). Zero is [`set_zero_linger`](Self::set_zero_linger), and does not wait.
+    #[deprecated(note = "the close blocks its thread: use `set_zero_linger`, or leave it unset")]
+    pub fn set_linger(&self, limit: Option<Duration>) -> io::Result<()> {
+        SockRef::from(self).set_linger(limit)
+    }
+
+    /// Makes a close throw away what was not sent, and reset the connection.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
     }
 
     /// The time to live of packets sent from this socket.
@@ -260,11 +279,6 @@ impl TcpStream {
         self.io.get().peer_addr()
     }
 
-    /// Takes the pending error of the socket (`SO_ERROR`).
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.get().take_error()
-    }
-
     /// Splits into two halves that borrow the stream, for two futures in one task.
     ///
     /// With `AsyncReadExt` of `futures` in scope, `stream.split()` means that trait's method, whose
@@ -282,7 +296,7 @@ impl TcpStream {
     /// }
     /// ```
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        (ReadHalf { stream: self }, WriteHalf { stream: self })
+        split::split(self)
     }
 
     /// Splits into two halves that own the stream together, for two tasks.
@@ -307,7 +321,7 @@ impl TcpStream {
     /// }
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split_owned(self)
+        split::split_owned(self)
     }
 }
 
@@ -326,145 +340,24 @@ fn connected(stream: &mio::net::TcpStream) -> io::Result<()> {
     }
 }
 
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
+/// As [`TcpStream::from_std`], panic included.
+impl TryFrom<std::net::TcpStream> for TcpStream {
+    type Error = io::Error;
+
+    fn try_from(stream: std::net::TcpStream) -> io::Result<Self> {
+        TcpStream::from_std(stream)
     }
 }
 
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.get().as_fd()
+/// For those who take a stream or a half of one.
+impl AsRef<TcpStream> for TcpStream {
+    fn as_ref(&self) -> &TcpStream {
+        self
     }
 }
 
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.io.get().as_raw_fd()
-    }
-}
-
-impl AsyncRead for &TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        self.io.poll_io(Direction::Read, cx, |mut stream| stream.read(buf))
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
-        self.io.poll_io(Direction::Read, cx, |mut stream| stream.read_vectored(bufs))
-    }
-}
-
-impl AsyncWrite for &TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.io.poll_io(Direction::Write, cx, |mut stream| stream.write(buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.io.poll_io(Direction::Write, cx, |mut stream| stream.write_vectored(bufs))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.shutdown(Shutdown::Write) {
-            // The peer has already gone: what was wanted is the case.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        })
-    }
-}
-
-/// Forwards reading to `&TcpStream`; `$self` gives the reference.
-macro_rules! forward_read {
-    ([$($life:tt)*] $type:ty, |$this:ident| $stream:expr) => {
-        impl $($life)* futures::io::AsyncRead for $type {
-            fn poll_read(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &mut [u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let $this = &*self;
-                std::pin::Pin::new(&mut $stream).poll_read(cx, buf)
-            }
-
-            fn poll_read_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &mut [std::io::IoSliceMut<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let $this = &*self;
-                std::pin::Pin::new(&mut $stream).poll_read_vectored(cx, bufs)
-            }
-        }
-    };
-}
-
-/// Forwards writing to `&TcpStream`.
-macro_rules! forward_write {
-    ([$($life:tt)*] $type:ty, |$this:ident| $stream:expr) => {
-        impl $($life)* futures::io::AsyncWrite for $type {
-            fn poll_write(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let $this = &*self;
-                std::pin::Pin::new(&mut $stream).poll_write(cx, buf)
-            }
-
-            fn poll_write_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let $this = &*self;
-                std::pin::Pin::new(&mut $stream).poll_write_vectored(cx, bufs)
-            }
-
-            fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                let $this = &*self;
-                std::pin::Pin::new(&mut $stream).poll_flush(cx)
-            }
-
-            fn poll_close(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                let $this = &*self;
-                std::pin::Pin::new(&mut $stream).poll_close(cx)
-            }
-        }
-    };
-}
-
-pub(super) use {forward_read, forward_write};
-
-forward_read!([] TcpStream, |this| &*this);
-forward_write!([] TcpStream, |this| &*this);
+descriptor_traits!(TcpStream, io);
+async_read!([] TcpStream, io);
+async_read!([] & TcpStream, io);
+async_write!([] TcpStream, io, close_write!(mio::net::TcpStream));
+async_write!([] & TcpStream, io, close_write!(mio::net::TcpStream));

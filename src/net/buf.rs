@@ -1,0 +1,75 @@
+//! The buffers of the `poll_` functions.
+
+/// What a `poll_` function of a socket reads into: a slice of bytes, an array, a `Vec` as far as it
+/// is filled, or, with the feature `tokio1`, tokio's `ReadBuf`.
+///
+/// How much was read is told by the buffer, if it keeps an account of that, or else by what the
+/// function returns.
+pub trait PollBuf: sealed::Sealed {}
+
+pub(super) use sealed::Sealed;
+
+mod sealed {
+    /// The private half of `PollBuf`.
+    pub trait Sealed {
+        /// What is told of the number of bytes read.
+        type Read;
+
+        /// The room there is.
+        fn room(&mut self) -> &mut [u8];
+
+        /// So many bytes were read into the room.
+        fn filled(&mut self, count: usize) -> Self::Read;
+    }
+}
+
+impl<T: Sealed + ?Sized> PollBuf for T {}
+
+impl Sealed for [u8] {
+    type Read = usize;
+
+    fn room(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn filled(&mut self, count: usize) -> usize {
+        count
+    }
+}
+
+impl<const N: usize> Sealed for [u8; N] {
+    type Read = usize;
+
+    fn room(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn filled(&mut self, count: usize) -> usize {
+        count
+    }
+}
+
+impl Sealed for Vec<u8> {
+    type Read = usize;
+
+    fn room(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn filled(&mut self, count: usize) -> usize {
+        count
+    }
+}
+
+#[cfg(feature = "tokio1")]
+impl Sealed for tokio::io::ReadBuf<'_> {
+    type Read = ();
+
+    fn room(&mut self) -> &mut [u8] {
+        self.initialize_unfilled()
+    }
+
+    fn filled(&mut self, count: usize) {
+        self.advance(count);
+    }
+}

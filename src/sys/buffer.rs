@@ -1,0 +1,19 @@
+//! Reading into room that nothing was written to yet.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use bytes::BufMut;
+
+use super::check_long;
+
+/// `read` into the room that `buf` has in one piece, whose end moves.
+pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usize> {
+    let room = buf.chunk_mut();
+    // SAFETY: the kernel writes into the room at most, which is ours and outlives the call.
+    let n = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+    let n = check_long(n as libc::c_long)? as usize;
+    // SAFETY: the kernel has written so many bytes of the room, from its begin.
+    unsafe { buf.advance_mut(n) };
+    Ok(n)
+}
