@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use support::uffd::LatePage;
 use support::{build, child, detectors, is_child, os, passes, skip, wait_until, within};
-use threadlet::runtime::{Builder, Detector, Runtime};
-use threadlet::{threadlet, time};
+use threadlet::runtime::{Builder, Detector, Handle, Runtime};
+use threadlet::{task, threadlet, time};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -120,17 +120,40 @@ fn a_page_fault_that_is_answered_late_is_handed_over() {
     });
 }
 
+/// One site for different calls: rings are armed only for a site that has blocked of late.
+async fn at_one_site(call: impl FnOnce()) {
+    threadlet!(call());
+}
+
+/// Blocks there until one block is handed over.
+async fn warm_the_site() {
+    let handed_over = || Handle::current().metrics().handoffs_blocked;
+    let before = handed_over();
+    while handed_over() == before {
+        at_one_site(|| std::thread::sleep(Duration::from_millis(2))).await;
+        // A site that blocks at each call would soon hand over first.
+        for _ in 0..3 {
+            at_one_site(|| {}).await;
+        }
+        task::yield_now().await;
+    }
+}
+
 /// Demands that `calls` calls of `call` are not taken for blocked, after a real block was.
-fn is_not_handed_over(runtime: &Runtime, calls: usize, call: impl Fn() + Send + 'static) {
+fn is_not_handed_over(runtime: &Runtime, calls: usize, call: impl Fn() + Send + Sync + 'static) {
     pipe(runtime);
     let task = runtime.spawn(async move {
-        // The thread that adopted the core opens its ring in the first of these, and sleeps for it.
-        for _ in 0..100 {
-            threadlet!(());
+        warm_the_site().await;
+        // The thread opens its ring between the first of these, and sleeps for it.
+        for _ in 0..4 {
+            for _ in 0..25 {
+                at_one_site(|| {}).await;
+            }
+            task::yield_now().await;
         }
-        let before = threadlet::runtime::Handle::current().metrics();
+        let before = Handle::current().metrics();
         for _ in 0..calls {
-            threadlet!(call());
+            at_one_site(&call).await;
         }
         before
     });
@@ -208,16 +231,19 @@ fn a_spinning_thread_that_others_preempt_is_not_handed_over() {
 fn a_thread_that_opens_its_ring_is_not_handed_over() {
     for detector in detectors() {
         within(LIMIT, move || {
-            for round in 0..500 {
+            for round in 0..200 {
                 let runtime = runtime(detector);
                 let task = runtime.spawn(async {
+                    warm_the_site().await;
+                    let before = Handle::current().metrics().handoffs_blocked;
                     for _ in 0..20 {
-                        threadlet!(());
+                        at_one_site(|| {}).await;
                     }
+                    before
                 });
-                runtime.block_on(task).unwrap();
+                let before = runtime.block_on(task).unwrap();
                 let metrics = runtime.metrics();
-                assert_eq!(metrics.handoffs_blocked, 0, "round {round}: {metrics:#?}");
+                assert_eq!(metrics.handoffs_blocked, before, "round {round}: {metrics:#?}");
             }
         });
     }
@@ -249,11 +275,74 @@ fn a_hog_is_handed_over_and_counted_as_one() {
     }
 }
 
+/// A ring tells of preemption, too: armed where nothing blocks it would only be in others' way.
+#[test]
+fn no_ring_is_armed_for_calls_that_do_not_block() {
+    if !detectors().contains(&Detector::Perf) {
+        return;
+    }
+    within(LIMIT, || {
+        let runtime = runtime(Detector::Perf);
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        let cached = move || drop(file.read_exact_at(&mut [0; 4096], 0));
+        let task = runtime.spawn(async move {
+            for _ in 0..100_000 {
+                threadlet!(cached());
+            }
+        });
+        let busy = Busy::new();
+        runtime.block_on(task).unwrap();
+        drop(busy);
+        let metrics = runtime.metrics();
+        assert!(
+            metrics.sentinel_wakeups < 10,
+            "a call kept from its CPU is a suspect: {metrics:#?}"
+        );
+        // And it is there for those that do.
+        let task = runtime.spawn(async {
+            for _ in 0..200 {
+                for _ in 0..20 {
+                    at_one_site(|| {}).await;
+                }
+                at_one_site(|| std::thread::sleep(Duration::from_millis(1))).await;
+                time::sleep(Duration::from_micros(100)).await;
+            }
+        });
+        runtime.block_on(task).unwrap();
+        let metrics = runtime.metrics();
+        assert!(metrics.sentinel_wakeups >= 50, "{metrics:#?}");
+    });
+}
+
+/// Whoever waits for all threads of the process should not wait for this one.
+#[test]
+fn the_sentinel_is_an_ordinary_thread_and_ends_with_its_runtime() {
+    if !detectors().contains(&Detector::Perf) {
+        return;
+    }
+    within(LIMIT, || {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("ended");
+        let runtime = build(&mut builder, Detector::Perf);
+        let sentinel = || support::threads_named("ended-sentinel");
+        while sentinel() == 0 {
+            runtime.block_on(runtime.spawn(warm_the_site())).unwrap();
+        }
+        let busy = Busy::new();
+        let start = Instant::now();
+        drop(runtime);
+        assert_eq!(sentinel(), 0);
+        assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+        drop(busy);
+    });
+}
+
 const BLOCKS: u64 = 10_000;
 
 /// 10,000 blocks, and the worker parks after each.
 fn count_wakeups() {
     let runtime = runtime(Detector::Perf);
+    let preempted = os::preemptions_of_all();
     let task = runtime.spawn(async {
         for _ in 0..BLOCKS {
             // Seen from its site the calls mostly do not block: one that always does would hand its
@@ -268,13 +357,16 @@ fn count_wakeups() {
     });
     runtime.block_on(task).unwrap();
     let metrics = runtime.metrics();
+    let preempted = os::preemptions_of_all() - preempted;
     support::say(&format!(
-        "{BLOCKS} blocks: {} wake-ups of the sentinel, {} hand-offs",
+        "{BLOCKS} blocks: {} wake-ups of the sentinel, {} hand-offs, {preempted} preemptions",
         metrics.sentinel_wakeups, metrics.handoffs_blocked
     ));
     // The first few of each thread come before its ring is armed, and edges melt into one.
     assert!(metrics.sentinel_wakeups >= BLOCKS / 4, "the sentinel was there: {metrics:#?}");
-    assert!(metrics.sentinel_wakeups <= BLOCKS + BLOCKS / 10, "{metrics:#?}");
+    // A thread that is preempted leaves a record, too, and others may want this CPU.
+    let most = BLOCKS + BLOCKS / 10 + preempted.min(BLOCKS / 2);
+    assert!(metrics.sentinel_wakeups <= most, "more than {most}: {metrics:#?}");
     assert_eq!(metrics.ring_faults, 0, "{metrics:#?}");
 }
 

@@ -261,7 +261,7 @@ fn perf_forbidden_on_pain_of_death_is_never_tried() {
         return the_monitor_takes_over();
     }
     // The second is what the sentinel needs beside it.
-    for call in [libc::SYS_perf_event_open, libc::SYS_sched_setscheduler] {
+    for call in [libc::SYS_perf_event_open, libc::SYS_setpriority] {
         for detector in ["perf", "auto"] {
             let mut child = child();
             child.env("THREADLET_DETECTOR", detector);
@@ -325,13 +325,29 @@ fn perf_refused_to_one_thread_later_is_counted_and_the_monitor_takes_over() {
 }
 
 fn refuse_later(call: libc::c_long, warm: bool) {
+    // Rings are for sites that have blocked, in whatever runtime.
+    let one_site = |block: bool| {
+        threadlet::run(|| {
+            if block {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+    };
+    let before = support::build(&mut one_core(), Detector::Perf);
+    while before.metrics().handoffs_blocked == 0 {
+        before.block_on(before.spawn(async move { one_site(true) })).unwrap();
+        // It does not block always.
+        before.block_on(before.spawn(async move { one_site(false) })).unwrap();
+    }
+    drop(before);
+
     let runtime = support::build(&mut one_core(), Detector::Perf);
     let metrics = runtime.handle().clone();
     let task = runtime.spawn(async move {
         // The ring is opened between two polls, once the sentinel is there.
         let regions = async |polls| {
             for _ in 0..polls {
-                (0..20).for_each(|_| threadlet::run(|| ()));
+                (0..20).for_each(|_| one_site(false));
                 time::sleep(Duration::from_millis(1)).await;
             }
         };

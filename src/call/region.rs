@@ -127,10 +127,18 @@ impl Watch {
         match self {
             Watch::No => {}
             Watch::Wall(start) => {
-                site.learn(start.elapsed() >= BLOCKED);
+                let long = start.elapsed() >= BLOCKED;
+                site.learn(long);
+                if long {
+                    site.suspect();
+                }
             }
             Watch::Full(start, before) => {
-                site.learn(start.elapsed() >= BLOCKED && sleeps() > before);
+                let blocked = start.elapsed() >= BLOCKED && sleeps() > before;
+                site.learn(blocked);
+                if blocked {
+                    site.warm();
+                }
             }
         }
     }
@@ -151,12 +159,13 @@ fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exi
     thread.poll.in_region.set(true);
     thread.slot.site.set(Some(site));
     let nth = thread.slot.counts.add(site.id());
-    let common = site.habit() == Habit::Stays
+    let record = site.record();
+    let common = record.habit() == Habit::Stays
+        && (!record.is_warm() || thread.ring.is_settled())
         && !nth.is_multiple_of(TIMED)
         && matches!(pass, Pass::Free)
         && !thread.is_coreless()
-        && !thread.traced
-        && thread.ring.is_settled();
+        && !thread.traced;
     let kind = if common { Kind::Common } else { enter_slowly(thread, site, pass, nth) };
     Exit { thread, site, kind }
 }
@@ -188,7 +197,10 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
             return special(How::Lent, Watch::No, None);
         }
         Pass::Free if habit != Habit::Loses || is_sample(nth) => {
-            thread.ring.on_call();
+            if nth.is_multiple_of(TIMED) {
+                site.cool();
+            }
+            thread.ring.on_call(site.record().is_warm());
             return special(How::Lent, Watch::begin(habit, nth), None);
         }
         Pass::Inline => return special(How::Lent, Watch::No, None),
@@ -275,7 +287,10 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
         shared.counters.wasted.fetch_add(1, Ordering::Relaxed);
     }
     match holding.cause {
-        Cause::Blocked => site.learn(lasted >= WASTED),
+        Cause::Blocked => {
+            site.learn(lasted >= WASTED);
+            site.warm();
+        }
         Cause::Predicted => site.learn(lasted >= BLOCKED),
         // The monitor has said so already.
         Cause::Hog => {}

@@ -2,14 +2,18 @@
 //!
 //! A ring, the kernel's record of when its thread sleeps, costs nothing while the thread runs.
 //! Armed, it makes every sleep of the thread dearer; and opening, arming and disarming are system
-//! calls. So a thread has its ring armed only where a block is likely: it makes many calls without
-//! a sleep in between, or it is *warm*, which means that its calls have blocked of late. Two
-//! numbers tell: the *stretch*, how many calls the thread has made since it last slept, and the
-//! *heat*, from 0 to `HOTTEST`; from `WARM` on it is warm.
+//! calls. And an armed ring tells of preemption, too, so that where nothing blocks at all it does
+//! nothing but wake the sentinel, in everybody's way. So a thread has its ring armed only on
+//! evidence: its call is one of a *warm site*, of which a call has blocked of late
+//! ([`Record`](crate::observe::site::Record)). And only where it is worth two system calls: the
+//! thread makes many calls without a sleep in between, or is *warm* itself. Two numbers tell: the
+//! *stretch*, how many calls of warm sites it has made since it last slept, and the *heat*, from 0
+//! to `HOTTEST`; from `WARM` on it is warm.
 //!
 //! | event | effect |
 //! |---|---|
-//! | an ordinary call begins with the core lent (not one that hands over first, or runs without a permit in sight), and the ring is neither armed nor refused | the stretch grows by one. Has it come to `STRETCH`, or is the thread warm: the ring is armed; if there is none, it is wanted |
+//! | an ordinary call of a warm site begins with the core lent (not one that hands over first, or runs without a permit in sight), and the ring is neither armed nor refused | the stretch grows by one. Has it come to `STRETCH`, or is the thread warm: the ring is armed; if there is none, it is wanted |
+//! | every 256th call of a site that is not warm, and the ring is armed | the ring is disarmed |
 //! | the next task, behind the poll in which it was wanted | it is opened, disarmed, and shown to the sentinel |
 //! | there is no sentinel yet | the monitor is told to start one; the next call asks again |
 //! | the ring cannot be opened, too many are open, or there will be no sentinel | *refused*, for good: the thread stays with the monitor |
@@ -90,8 +94,11 @@ impl<'a> ThreadRing<'a> {
         matches!(self.state.get(), State::Armed | State::Refused | State::Forgotten)
     }
 
-    /// A call is about to be made with the core lent.
-    pub(crate) fn on_call(&self) {
+    /// A call is about to be made with the core lent, at a site that is warm or not.
+    pub(crate) fn on_call(&self, warm: bool) {
+        if !warm {
+            return self.disarm();
+        }
         if self.is_settled() {
             return;
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::primitive::StaticRef;
 
@@ -25,8 +25,8 @@ pub struct Site {
     text: &'static str,
     /// The number in the table of sites; 0 until the first call inside a runtime.
     id: AtomicU32,
-    /// What the last calls did, in one small number; see [`Habit`].
-    habit: AtomicU8,
+    /// What the last calls did; see [`Record`].
+    record: AtomicU16,
     /// Calls that were done by asking, in whatever executor.
     asked: AtomicU64,
     /// It has been said that it was called outside any runtime.
@@ -84,9 +84,9 @@ impl Site {
     /// A site, for the macro to put into a `static`.
     #[doc(hidden)]
     pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
-        let (id, habit) = (AtomicU32::new(0), AtomicU8::new(0));
+        let (id, record) = (AtomicU32::new(0), AtomicU16::new(0));
         let asked = AtomicU64::new(0);
-        Site { file, line, column, text, id, habit, asked, spoken_of: AtomicBool::new(false) }
+        Site { file, line, column, text, id, record, asked, spoken_of: AtomicBool::new(false) }
     }
 
     /// The file it stands in, as the compiler names it.
@@ -183,32 +183,91 @@ impl Site {
         SITES.iter().map_while(StaticRef::get).collect()
     }
 
+    /// What is known of its calls.
+    #[inline]
+    pub(crate) fn record(&self) -> Record {
+        Record(self.record.load(Ordering::Relaxed))
+    }
+
     /// What its calls are known to do: from nothing on record to a core that is nearly always lost,
     /// so that it is better handed over before the call.
     #[inline]
     pub(crate) fn habit(&self) -> Habit {
-        match self.habit.load(Ordering::Relaxed) {
+        self.record().habit()
+    }
+
+    /// A call lost its core, or returned without having blocked.
+    pub(crate) fn learn(&self, lost: bool) {
+        self.change(|score, warmth| {
+            let next = if lost { (score + 1).min(CERTAIN) } else { score.saturating_sub(DISMAY) };
+            (next, warmth)
+        });
+    }
+
+    /// A call computed for so long that it lost its core: two of those are enough.
+    pub(crate) fn learn_hog(&self) {
+        self.change(|score, warmth| ((score + PREDICTED / 2).min(CERTAIN), warmth));
+    }
+
+    /// A call has blocked: a detector should be told of its next blocks by the kernel.
+    pub(crate) fn warm(&self) {
+        self.change(|score, _| (score, WARMEST));
+    }
+
+    /// A call took long, and may have blocked.
+    pub(crate) fn suspect(&self) {
+        self.change(|score, warmth| (score, warmth.max(1)));
+    }
+
+    /// A thread has made another few hundred calls since.
+    pub(crate) fn cool(&self) {
+        self.change(|score, warmth| (score, warmth.saturating_sub(1)));
+    }
+
+    fn change(&self, f: impl FnOnce(u8, u8) -> (u8, u8)) {
+        // A hint: an update that another overwrites is made good by the next call.
+        let before = self.record();
+        let (score, warmth) = f(before.score(), before.warmth());
+        let after = u16::from(warmth) << 8 | u16::from(score);
+        if after != before.0 {
+            self.record.store(after, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is known of a site's calls, in two small numbers: its *score*, from which [`Habit`] comes,
+/// and its *warmth*.
+///
+/// The site is warm if one of its calls has blocked of late, however few of them do; only then are
+/// threads' rings armed for it. Each block makes it as warm as can be; each thread takes one off
+/// with every few hundred calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record(u16);
+
+impl Record {
+    #[inline]
+    fn score(self) -> u8 {
+        self.0 as u8
+    }
+
+    #[inline]
+    fn warmth(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    #[inline]
+    pub(crate) fn is_warm(self) -> bool {
+        self.warmth() > 0
+    }
+
+    #[inline]
+    pub(crate) fn habit(self) -> Habit {
+        match self.score() {
             0 => Habit::Stays,
             score if score < SUSPECT => Habit::Doubtful,
             score if score < PREDICTED => Habit::Suspect,
             _ => Habit::Loses,
         }
-    }
-
-    /// A call lost its core, or returned without having blocked.
-    pub(crate) fn learn(&self, lost: bool) {
-        // A hint: an update that another overwrites is made good by the next call.
-        let score = self.habit.load(Ordering::Relaxed);
-        let next = if lost { (score + 1).min(CERTAIN) } else { score.saturating_sub(DISMAY) };
-        if next != score {
-            self.habit.store(next, Ordering::Relaxed);
-        }
-    }
-
-    /// A call computed for so long that it lost its core: two of those are enough.
-    pub(crate) fn learn_hog(&self) {
-        let score = self.habit.load(Ordering::Relaxed);
-        self.habit.store((score + PREDICTED / 2).min(CERTAIN), Ordering::Relaxed);
     }
 }
 
@@ -234,6 +293,10 @@ const SUSPECT: u8 = 3;
 const PREDICTED: u8 = 6;
 const CERTAIN: u8 = 8;
 const DISMAY: u8 = 3;
+
+/// With one off for each 256 calls of a thread, a site of which one call in ten thousand blocks
+/// stays warm.
+const WARMEST: u8 = 64;
 
 const CHUNK: usize = 64;
 

@@ -1,13 +1,16 @@
 //! The sentinel: learns from the kernel, at the moment it happens, that a thread went to sleep.
 //!
-//! One thread waits on the rings of all others. It runs as `SCHED_IDLE`: it is woken
-//! when a worker is merely preempted, too, and must not get in the way of anybody then; when a
-//! worker blocks, the CPU that falls free is the sentinel's. Where other programs keep every CPU
-//! busy it starves, and the monitor is faster.
+//! One thread waits on the rings of all others. It has the least weight that an ordinary thread can
+//! have, and the shortest slices: it is woken when a worker is merely preempted, too, and should not
+//! get in the way of anybody then; when a worker blocks, the CPU that falls free is the sentinel's.
+//! (As `SCHED_IDLE` it would be in nobody's way at all; but where other programs keep every CPU busy
+//! it would get none for a second, and whoever needs all threads of the process, as its end does,
+//! would wait for it.)
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 
 use crate::detect::edges::Edges;
 use crate::detect::ring::Look;
@@ -16,11 +19,12 @@ use crate::protocol::core::{SlotId, State, Suspect};
 use crate::protocol::pool::Claim;
 use crate::shared::Shared;
 use crate::shared::threads::Role;
+use crate::sys::thread::{set_slice, step_back};
+
+/// The shortest there is: the sentinel has its turn soon, and gives it back soon.
+const SLICE: Duration = Duration::from_micros(100);
 
 /// Starts the sentinel of `shared`.
-///
-/// Nobody waits for its end: where every CPU is busy it may take its time to see that it is to
-/// stop, and it holds nothing that anybody needs.
 ///
 /// # Errors
 ///
@@ -29,7 +33,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let edges = Arc::new(Edges::new()?);
     let waited_on = edges.clone();
     let body = move |shared: &Arc<Shared>| run(shared, &waited_on);
-    shared.start_thread(Role::Unwaited, "-sentinel", None, body)?;
+    shared.start_thread(Role::Helper, "-sentinel", None, body)?;
     // Threads open rings from here on.
     let _ = shared.edges.set(edges.clone());
     // Partner: the fence in `begin_shutdown`. Either whoever shuts down finds the rings, or the
@@ -42,8 +46,10 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 fn run(shared: &Arc<Shared>, edges: &Edges) {
-    // Refused, it is an ordinary thread: correct, and in the way at times.
-    let _ = crate::sys::thread::set_idle_policy();
+    step_back();
+    if shared.may_tune_threads {
+        set_slice(0, Some(SLICE));
+    }
     let mut goes_on = true;
     while goes_on && !shared.is_shutdown() {
         goes_on = edges.wait(|slot, generation| {

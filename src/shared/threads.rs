@@ -17,8 +17,6 @@ pub(crate) enum Role {
     Runner,
     /// The runtime's end waits for it.
     Helper,
-    /// Nobody waits for it, and it holds nothing that anybody needs.
-    Unwaited,
 }
 
 impl Shared {
@@ -50,7 +48,7 @@ impl Shared {
         });
         match spawned {
             Ok(handle) => {
-                self.threads.started(role, handle);
+                self.threads.started(handle);
                 Ok(())
             }
             Err(error) => {
@@ -78,7 +76,7 @@ impl Shared {
     }
 }
 
-/// The threads of a runtime, but for those that nobody waits for.
+/// The threads of a runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
     state: Mutex<State>,
@@ -110,27 +108,20 @@ impl Threads {
 
     /// Before a thread is spawned.
     fn starting(&self, role: Role) {
-        if role != Role::Unwaited {
-            let mut state = self.lock();
-            state.live += 1;
-            state.runners += usize::from(role == Role::Runner);
-        }
+        let mut state = self.lock();
+        state.live += 1;
+        state.runners += usize::from(role == Role::Runner);
     }
 
     /// The thread has been spawned.
-    fn started(&self, role: Role, handle: JoinHandle<()>) {
+    fn started(&self, handle: JoinHandle<()>) {
         let mut state = self.lock();
         state.forget_ended();
-        if role != Role::Unwaited {
-            state.handles.push(handle);
-        }
+        state.handles.push(handle);
     }
 
     /// The thread could not be spawned, or ends. `true`: no runner is left.
     fn ended(&self, role: Role) -> bool {
-        if role == Role::Unwaited {
-            return false;
-        }
         let runner = role == Role::Runner;
         let mut state = self.lock();
         state.live -= 1;

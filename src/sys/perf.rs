@@ -341,7 +341,7 @@ fn child_tries(watermark: u32) -> ! {
     let answer = SwitchEvent::open(watermark)
         .and_then(|event| event.enable().and_then(|()| event.disable()).map_err(control));
     // The sentinel asks for this as well. Refused, it does without; what counts is to survive it.
-    let _refused = thread::set_idle_policy();
+    thread::step_back();
     let code = match answer {
         Ok(()) => 0,
         Err(StepError { step, error }) => {

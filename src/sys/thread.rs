@@ -1,9 +1,8 @@
 //! What a thread may ask of the scheduler about itself.
 
-use std::io;
 use std::time::Duration;
 
-use super::{check_long, timespec};
+use super::timespec;
 
 /// The kernel's number of the calling thread.
 pub(crate) fn tid() -> i32 {
@@ -12,17 +11,13 @@ pub(crate) fn tid() -> i32 {
     tid as i32
 }
 
-/// Gives the calling thread the policy `SCHED_IDLE`: it runs when a CPU has nothing better to do.
-/// No privilege is needed to go down; it may be needed to come up again.
-pub(crate) fn set_idle_policy() -> io::Result<()> {
-    let priority: libc::c_int = 0;
-    // The bare system call, because musl's wrapper refuses with ENOSYS. The kernel's
-    // `sched_param` is a single int.
-    // SAFETY: `priority` outlives the call, which only reads it.
-    let answer = unsafe {
-        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const priority)
-    };
-    check_long(answer).map(drop)
+/// Gives the calling thread the lowest weight of an ordinary thread (nice 19): where others want the
+/// CPU it has a sixtieth of theirs, and it is never left without. No privilege is needed to go down;
+/// one is needed to come up again.
+pub(crate) fn step_back() {
+    // The kernel's priorities belong to threads, whatever POSIX says, and zero is the calling one.
+    // SAFETY: takes numbers only.
+    let _hint = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
 }
 
 /// Tells the kernel by how much it may delay the calling thread's timers; zero is the default
@@ -81,7 +76,7 @@ pub(crate) fn nanosleep(duration: Duration) {
 
 /// Confines the calling thread to one CPU. Tests only.
 #[cfg(test)]
-pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin_to(cpu: usize) -> std::io::Result<()> {
     assert!(cpu < libc::CPU_SETSIZE as usize, "the set has {} places", libc::CPU_SETSIZE);
     let mut set = empty_cpu_set();
     // SAFETY: `cpu` is within the set, see above.
@@ -93,7 +88,7 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
 
 /// The CPUs the calling thread may run on, ascending; never empty. Tests only.
 #[cfg(test)]
-pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
+pub(crate) fn allowed_cpus() -> std::io::Result<Vec<usize>> {
     let mut set = empty_cpu_set();
     // SAFETY: the set is ours to write, for its size.
     let answer = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
@@ -172,13 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn the_idle_policy_takes_without_privilege() {
-        let policy = std::thread::spawn(|| {
-            set_idle_policy().unwrap();
-            // SAFETY: no memory is involved.
-            unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) }
+    fn a_thread_steps_back_alone_and_without_privilege() {
+        // SAFETY: no memory is involved.
+        let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        let before = nice();
+        let other = std::thread::spawn(move || {
+            step_back();
+            nice()
         });
-        assert_eq!(policy.join().unwrap(), libc::c_long::from(libc::SCHED_IDLE));
+        assert_eq!((other.join().unwrap(), nice()), (19, before));
     }
 
     #[test]

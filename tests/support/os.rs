@@ -60,12 +60,21 @@ type Resource = libc::c_int;
 
 /// How often the calling thread was taken off its CPU though it could have run on.
 pub(crate) fn preemptions() -> i64 {
+    usage(libc::RUSAGE_THREAD).ru_nivcsw
+}
+
+/// The same of all threads that this process has or had.
+pub(crate) fn preemptions_of_all() -> u64 {
+    usage(libc::RUSAGE_SELF).ru_nivcsw as u64
+}
+
+fn usage(of_whom: libc::c_int) -> libc::rusage {
     // SAFETY: plain numbers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is ours to write.
-    let got = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    let got = unsafe { libc::getrusage(of_whom, &raw mut usage) };
     assert_eq!(got, 0, "{}", io::Error::last_os_error());
-    usage.ru_nivcsw
+    usage
 }
 
 /// The number of the calling thread.
