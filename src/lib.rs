@@ -162,7 +162,7 @@ pub use self::unblock::{Unblock, Unblocked, unblock};
 #[cfg(feature = "raw")]
 pub mod raw {
     #[doc(inline)]
-    pub use crate::aio::pump::Pump;
+    pub use crate::aio::pump::{Pump, Runner, Threads};
     #[doc(inline)]
     pub use crate::syslet::*;
 }

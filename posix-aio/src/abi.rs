@@ -47,11 +47,14 @@ pub(crate) struct Aiocb {
     reserved: [u8; 32],
 }
 
-/// `struct aioinit`; what is behind the first field changes nothing here.
+/// `struct aioinit`; what is between the two changes nothing here.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Aioinit {
     pub(crate) threads: c_int,
+    between: [c_int; 5],
+    pub(crate) idle_time: c_int,
+    reserved: c_int,
 }
 
 // `tests/programs/layout.c` compares these numbers with the header's.
@@ -61,6 +64,8 @@ const _: () = assert!(size_of::<Aiocb>() == 168 && offset_of!(Aiocb, buf) == 16)
 const _: () = assert!(offset_of!(Aiocb, nbytes) == 24 && offset_of!(Aiocb, sigevent) == 32);
 const _: () = assert!(offset_of!(Aiocb, error_code) == 112);
 const _: () = assert!(offset_of!(Aiocb, return_value) == 120 && offset_of!(Aiocb, offset) == 128);
+
+const _: () = assert!(size_of::<Aioinit>() == 32 && offset_of!(Aioinit, idle_time) == 24);
 
 pub(crate) const AIO_CANCELED: c_int = 0;
 pub(crate) const AIO_NOTCANCELED: c_int = 1;

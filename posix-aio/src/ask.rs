@@ -1,5 +1,5 @@
 //! What can be done in the call that makes a request: without waiting, by asking (`threadlet::raw`
-//! has the rules).
+//! has the rules; whether there is a filter, `sys` knows better).
 
 use std::ffi::c_int;
 
@@ -29,7 +29,7 @@ pub(crate) fn ask(action: Action, params: &Params) -> Asked {
     match action {
         Action::Read => read(params),
         Action::Write => write(params),
-        Action::Sync { .. } => with_target(params.fd, |target| Asked::Left {
+        Action::Sync { .. } => with_target(params.fd, action, |target| Asked::Left {
             target,
             order: Order::AfterWrites,
             at: None,
@@ -40,17 +40,35 @@ pub(crate) fn ask(action: Action, params: &Params) -> Asked {
 
 /// With what a descriptor stands for. While there are requests on a file, that is known without a
 /// system call.
-fn with_target(fd: c_int, then: impl FnOnce(Target) -> Asked) -> Asked {
-    let known = Process::existing().and_then(|process| process.table.file(fd));
-    match known.map_or_else(|| sys::target(fd), Ok) {
+fn with_target(fd: c_int, action: Action, then: impl FnOnce(Target) -> Asked) -> Asked {
+    let is_believed = |target: &Target| target.kind == Kind::File || sys::behind_filter();
+    let known = Process::existing().and_then(|process| process.table.target(fd));
+    match known.filter(is_believed).map_or_else(|| find_target(fd, action), Ok) {
         Ok(target) => then(target),
         Err(error) => Asked::Finished(Err(error)),
     }
 }
 
+/// Where it may not be looked at, the call of the request itself tells a stream from a file.
+fn find_target(fd: c_int, action: Action) -> Result<Target, c_int> {
+    if !sys::behind_filter() {
+        match sys::target(fd) {
+            // Of a filter that was not seen.
+            Err(error) if error != libc::EBADF => {}
+            found => return found,
+        }
+    }
+    let is_stream = match action {
+        Action::Read => sys::refuses_position(fd, false)?,
+        Action::Write => sys::refuses_position(fd, true)?,
+        Action::Sync { .. } => false,
+    };
+    Ok(Target::unseen(is_stream))
+}
+
 /// Whether so much may be asked for, at an offset. (-1 would mean the file's position.)
 fn is_askable(buffer: Buffer, offset: i64) -> bool {
-    offset >= 0 && buffer.len <= INLINE_MAX && raw::may_ask()
+    offset >= 0 && buffer.len <= INLINE_MAX && !sys::behind_filter()
 }
 
 fn read(params: &Params) -> Asked {
@@ -71,7 +89,7 @@ fn read(params: &Params) -> Asked {
             Some(outcome) => return Asked::Finished(outcome),
         }
     }
-    with_target(fd, |target| match target.kind {
+    with_target(fd, Action::Read, |target| match target.kind {
         Kind::Stream => read_stream(params, target),
         // A file that the kernel makes up, and that is read like a stream.
         Kind::File if !has_position => {
@@ -95,7 +113,7 @@ fn read_stream(params: &Params, target: Target) -> Asked {
     let &Params { fd, buffer, .. } = params;
     let is_free = |process: &Process| process.table.is_free(fd, target, Order::ReadLane);
     let is_free = || Process::existing().is_none_or(is_free);
-    if raw::may_ask() && buffer.len <= INLINE_MAX && is_free() {
+    if !sys::behind_filter() && buffer.len <= INLINE_MAX && is_free() {
         match sys::read_nowait(fd, buffer, 0, None) {
             // No bytes may mean the end, or not (the rules of `threadlet::raw`).
             Answer::Done(Ok(n)) if n > 0 || buffer.len == 0 => return Asked::Finished(Ok(n)),
@@ -110,21 +128,25 @@ fn read_stream(params: &Params, target: Target) -> Asked {
 /// on the caller's. So a stream (`SIGPIPE`) is never asked.
 fn write(params: &Params) -> Asked {
     let fd = params.fd;
-    let flags = match sys::flags(fd) {
-        Ok(flags) => flags,
-        Err(error) => return Asked::Finished(Err(error)),
+    let flags = match sys::behind_filter() {
+        true => None,
+        false => match sys::flags(fd) {
+            Err(libc::EBADF) => return Asked::Finished(Err(libc::EBADF)),
+            flags => flags.ok(),
+        },
     };
-    with_target(fd, |target| match target.kind {
+    with_target(fd, Action::Write, |target| match target.kind {
         Kind::Stream => Asked::Left { target, order: Order::WriteLane, at: None, done: 0 },
         Kind::File | Kind::Device => write_file(params, target, flags),
     })
 }
 
-fn write_file(params: &Params, target: Target, flags: c_int) -> Asked {
+/// Without its flags it may be one to append to.
+fn write_file(params: &Params, target: Target, flags: Option<c_int>) -> Asked {
     let &Params { fd, buffer, offset, .. } = params;
-    if flags & libc::O_APPEND != 0 {
+    let Some(flags) = flags.filter(|flags| flags & libc::O_APPEND == 0) else {
         return Asked::Left { target, order: Order::WriteLane, at: Some(offset), done: 0 };
-    }
+    };
     let mut done = 0;
     // `O_SYNC` contains `O_DSYNC`.
     let waits = flags & (libc::O_DIRECT | libc::O_DSYNC) != 0;

@@ -4,7 +4,7 @@
 //! a number and `errno`. Their callers promise what the C library's ask for: pointers are null or
 //! good, and a control block and its buffer stay until the request is finished.
 
-use std::ffi::{c_int, c_uint};
+use std::ffi::{c_int, c_long, c_uint};
 use std::slice;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::abi::{
     LIO_WAIT, LIO_WRITE, Sigevent,
 };
 use crate::duplicates;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::generation;
 use crate::list::{Interrupted, List};
 use crate::notify::tell_list;
@@ -21,7 +21,7 @@ use crate::process::Process;
 use crate::request::Action;
 use crate::submit::submit;
 use crate::suspend;
-use crate::sys::{self, ControlBlock, Event, Waited};
+use crate::sys::{self, ControlBlock, Event, Outcome, Waited};
 use crate::withdraw::{self, Withdrawn};
 
 fn fail(error: c_int) -> c_int {
@@ -255,7 +255,8 @@ fn start_element(cb: ControlBlock, list: &Arc<List>) -> Result<(), c_int> {
     made
 }
 
-/// How many threads at most. What else the program says changes nothing here.
+/// How many threads at most, and how long one waits that has nothing to do. What else the program
+/// says changes nothing here.
 ///
 /// # Safety
 ///
@@ -266,6 +267,9 @@ unsafe extern "C" fn aio_init(init: *const Aioinit) {
     if let Some(init) = unsafe { init.as_ref() } {
         let limit = usize::try_from(init.threads).unwrap_or(1);
         Engine::set_limit(Process::existing().map(|process| &process.engine), limit);
+        if init.idle_time != 0 {
+            engine::set_idle_time(init.idle_time);
+        }
     }
 }
 
@@ -296,10 +300,10 @@ fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
         return fail(libc::EBUSY);
     }
     let possible = flags.is_none_or(|flags| flags & !libc::O_CLOEXEC == 0);
-    if possible && old != new && sys::flags(old).is_ok() {
+    if possible && old != new && withdraw::may_have(new) && sys::flags(old).is_ok() {
         withdraw::before_close(new);
     }
-    sys::duplicate_onto(old, new, flags)
+    answer(sys::duplicate_onto(old, new, flags)) as c_int
 }
 
 /// As the C library's.
@@ -307,20 +311,20 @@ fn duplicate(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
 extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     // With flags the descriptors stay what they are, or are not those of our threads.
     if flags != 0 || first > last {
-        return sys::close_range(first, last, flags);
+        return answer(sys::close_range(first, last, flags)) as c_int;
     }
     withdraw::before_close_of_range(first, last);
-    let (mut next, mut answer) = (first, 0);
+    let (mut next, mut closed) = (first, Ok(0));
     for ours in duplicates::within(first, last) {
         if ours > next {
-            answer = sys::close_range(next, ours - 1, 0);
+            closed = sys::close_range(next, ours - 1, 0);
         }
         next = ours + 1;
     }
     if next <= last {
-        answer = sys::close_range(next, last, 0);
+        closed = sys::close_range(next, last, 0);
     }
-    answer
+    answer(closed) as c_int
 }
 
 /// As the C library's.
@@ -330,9 +334,66 @@ extern "C" fn closefrom(first: c_int) {
     if close_range(first as c_uint, c_uint::MAX, 0) != 0 {
         // A kernel before 5.9, or a filter that does not know the call.
         for fd in sys::open_descriptors().into_iter().filter(|fd| *fd >= first) {
-            close(fd);
+            close_directly(fd);
         }
     }
+}
+
+/// What a function of the C library says that makes a system call.
+fn answer(outcome: Outcome) -> c_long {
+    outcome.map_or_else(|error| fail(error).into(), |value| value as c_long)
+}
+
+/// As `close`, but no place for the thread to be cancelled.
+fn close_directly(fd: c_int) -> c_int {
+    if duplicates::is_ours(fd) {
+        return fail(libc::EBADF);
+    }
+    withdraw::before_close(fd);
+    answer(sys::close_directly(fd)) as c_int
+}
+
+/// As the C library's; so we learn of a filter that is put on by it, and see what it closes.
+///
+/// # Safety
+///
+/// As the system call.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    match number {
+        libc::SYS_close => return close_directly(a as c_int).into(),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_dup2 => return dup2(a as c_int, b as c_int).into(),
+        libc::SYS_dup3 => return dup3(a as c_int, b as c_int, c as c_int).into(),
+        libc::SYS_close_range => {
+            return close_range(a as c_uint, b as c_uint, c as c_int).into();
+        }
+        _ => {}
+    }
+    // SAFETY: as the caller's.
+    let call = || unsafe { sys::call(number, [a, b, c, d, e, f]) };
+    answer(if sys::puts_filter_on(number, a) { sys::putting_filter_on(call) } else { call() })
+}
+
+/// As the C library's; so we learn of a filter that is put on by it.
+///
+/// # Safety
+///
+/// As the system call.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn prctl(option: c_int, a: c_long, b: c_long, c: c_long, d: c_long) -> c_int {
+    // SAFETY: as the caller's.
+    unsafe { syscall(libc::SYS_prctl, option.into(), a, b, c, d, 0) as c_int }
 }
 
 /// The names for files of more than two gigabytes, which all files may be here.

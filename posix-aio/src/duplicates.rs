@@ -49,9 +49,12 @@ pub(crate) fn within(first: u32, last: u32) -> impl Iterator<Item = u32> {
 impl Duplicate {
     /// `None`: there is no number to be had.
     pub(crate) fn of(fd: c_int) -> Option<Duplicate> {
+        if sys::behind_filter() {
+            return None;
+        }
         let number = sys::duplicate_from(fd, FIRST.min(sys::most_descriptors() / 2))?;
         let Some((word, bit)) = bit(number) else {
-            sys::close_own(number);
+            let _closed = sys::close_directly(number);
             return None;
         };
         word.fetch_or(bit, Ordering::Relaxed);
@@ -69,7 +72,7 @@ impl Drop for Duplicate {
         if let Some((word, bit)) = bit(self.0) {
             word.fetch_and(!bit, Ordering::Relaxed);
         }
-        sys::close_own(self.0);
+        let _closed = sys::close_directly(self.0);
     }
 }
 
@@ -79,7 +82,8 @@ pub(crate) fn forget() {
     for (index, word) in OURS.iter().enumerate() {
         let mut bits = word.swap(0, Ordering::Relaxed);
         while bits != 0 {
-            sys::close_own((index * 64) as c_int + bits.trailing_zeros() as c_int);
+            let fd = (index * 64) as c_int + bits.trailing_zeros() as c_int;
+            let _closed = sys::close_directly(fd);
             bits &= bits - 1;
         }
     }

@@ -1,40 +1,45 @@
-//! Who runs what would block.
+//! Who runs what would block: the pump, on threads of its own. The first is started by the first
+//! request that has to wait; one that has had nothing to do for a while ends, so that a process ends
+//! whose own threads all have.
 
 use std::cell::Cell;
-use std::io;
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use threadlet::raw::Pump;
-use threadlet::runtime::{Builder, Detector, Runtime};
+use threadlet::raw::{Pump, Runner, Threads};
 
 use crate::sys;
 
 /// How many requests are in the kernel at once, unless the program says otherwise (`aio_init`).
 const LIMIT: usize = 256;
 
-/// As many as the runtime allows.
+/// More threads than that are of no use to anybody.
 const LIMIT_MAX: usize = 1 << 14;
 
-/// What `aio_init` said last; 0: nothing.
+/// What `aio_init` said last.
 ///
-/// Ordering: Relaxed everywhere, without a partner; nothing comes with the number.
-static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+/// Ordering: Relaxed everywhere, without a partner; nothing comes with the numbers.
+static CHOSEN: AtomicUsize = AtomicUsize::new(LIMIT);
+/// The same, in seconds: as long as the C library waits.
+static IDLE_S: AtomicUsize = AtomicUsize::new(1);
 
-/// The pump, on a runtime of its own; it starts no thread before the first request.
-///
-/// The runtime has no detector, and needs none: every request is known to block. So it opens no
-/// descriptor, neither now nor later.
-#[derive(Debug, Default)]
+/// Runs closures that may block.
+#[derive(Debug)]
 pub(crate) struct Engine {
-    running: OnceLock<Running>,
-    starting: Mutex<()>,
+    pump: Pump,
 }
 
-#[derive(Debug)]
-struct Running {
-    pump: Pump,
-    runtime: Runtime,
+const THREADS: Threads = Threads {
+    start,
+    linger: || Duration::from_secs(IDLE_S.load(Ordering::Relaxed) as u64),
+    yield_now: sys::yield_now,
+};
+
+fn start(runner: Runner) {
+    if let Err(runner) = sys::start_own(runner, Runner::run) {
+        sys::without_signals(|| runner.run_here());
+    }
 }
 
 thread_local! {
@@ -42,64 +47,44 @@ thread_local! {
     static SUBMITTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True in a signal handler that has interrupted [`Running::submit`].
+/// True in a signal handler that has interrupted such a call.
 pub(crate) fn is_submitting() -> bool {
     SUBMITTING.get()
 }
 
-impl Running {
-    fn submit(&self, job: impl FnOnce() + Send + 'static) {
-        let before = SUBMITTING.replace(true);
-        self.pump.submit(move || {
-            // If it is run by the call itself.
-            SUBMITTING.set(false);
-            job();
-        });
-        SUBMITTING.set(before);
-    }
-}
-
-fn limit() -> usize {
-    match CHOSEN.load(Ordering::Relaxed) {
-        0 => LIMIT,
-        chosen => chosen,
-    }
+/// For how long a thread waits for the next request, in seconds.
+pub(crate) fn set_idle_time(seconds: c_int) {
+    IDLE_S.store(usize::try_from(seconds).unwrap_or(0), Ordering::Relaxed);
 }
 
 impl Engine {
+    pub(crate) fn new() -> Engine {
+        Engine { pump: Pump::on_threads(THREADS, CHOSEN.load(Ordering::Relaxed)) }
+    }
+
     /// For this engine, if there is one, and those to come.
     pub(crate) fn set_limit(engine: Option<&Engine>, limit: usize) {
         let limit = limit.clamp(1, LIMIT_MAX);
         CHOSEN.store(limit, Ordering::Relaxed);
-        if let Some(running) = engine.and_then(|engine| engine.running.get()) {
-            running.runtime.set_max_async_threads(limit);
-            running.pump.set_limit(limit);
+        if let Some(engine) = engine {
+            submitting(|| engine.pump.set_limit(limit));
         }
     }
 
-    /// Has the job run, and does not wait for it; but if the system refuses us threads it is run
-    /// here. So no lock must be held that the job takes.
-    pub(crate) fn submit(&'static self, job: impl FnOnce() + Send + 'static) {
-        match self.running.get() {
-            Some(running) => running.submit(job),
-            // All threads of the runtime descend from those that are started here. The program's
-            // signals are not for them.
-            None => sys::without_signals(|| match self.start() {
-                Ok(running) => running.submit(job),
-                Err(_) => job(),
-            }),
-        }
+    /// Has the job run, and does not wait for it; but if we have no thread and the system refuses
+    /// us one, it is run here. So no lock must be held that the job takes.
+    pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) {
+        let job = move || {
+            // If it is run by the call itself.
+            SUBMITTING.set(false);
+            job();
+        };
+        submitting(|| self.pump.submit(job));
     }
+}
 
-    fn start(&'static self) -> io::Result<&'static Running> {
-        let _one = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = self.running.get() {
-            return Ok(running);
-        }
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).max_async_threads(limit()).thread_name("threadlet-aio");
-        let runtime = builder.detector(Detector::Off).build()?;
-        let pump = Pump::on(runtime.handle(), limit());
-        Ok(self.running.get_or_init(|| Running { pump, runtime }))
-    }
+fn submitting(f: impl FnOnce()) {
+    let before = SUBMITTING.replace(true);
+    f();
+    SUBMITTING.set(before);
 }

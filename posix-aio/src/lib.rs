@@ -16,7 +16,7 @@
 //! | `hints` | whether asking is worth a system call, by descriptor |
 //! | `duplicates` | descriptors of our own |
 //! | `suspend` | who waits in `aio_suspend` |
-//! | `engine` | runs what would block: the pump, and its runtime |
+//! | `engine` | runs what would block: the pump, on threads of its own |
 //! | `list` | one call of `lio_listio`: how many of its requests are left |
 //! | `request` | one request: plain data |
 //! | `table` | the requests that are not finished: lanes, syncs, cancelling |

@@ -10,7 +10,7 @@ use crate::sys::{self, Leaked};
 use crate::table::Table;
 
 /// The unfinished requests, and who runs them. Made at the first request that is not answered at
-/// once.
+/// once; by a thread that may be short of stack, so nothing large is made here.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) table: Table,
@@ -29,9 +29,10 @@ impl Process {
         PROCESS.get()
     }
 
-    /// False in the child of a `vfork`, which runs in the memory of its parent.
+    /// False in the child of a `vfork`, which runs in the memory of its parent. (Behind a filter
+    /// that is not asked.)
     pub(crate) fn is_own(&self) -> bool {
-        self.pid == std::process::id()
+        sys::behind_filter() || self.pid == std::process::id()
     }
 
     #[cold]
@@ -41,12 +42,8 @@ impl Process {
         if !REGISTERED.swap(true, Ordering::Relaxed) {
             sys::on_fork_in_child(forget);
         }
-        let pid = std::process::id();
-        PROCESS.get_or_leak(Box::new(Process {
-            table: Table::new(),
-            engine: Engine::default(),
-            pid,
-        }))
+        let pid = if sys::behind_filter() { 0 } else { std::process::id() };
+        PROCESS.get_or_leak(Box::new(Process { table: Table::new(), engine: Engine::new(), pid }))
     }
 }
 

@@ -24,6 +24,11 @@ pub(crate) fn cancel(process: &'static Process, fd: c_int, cb: Option<ControlBlo
     Withdrawn { some, some_run }
 }
 
+/// Whether there may be requests on a descriptor.
+pub(crate) fn may_have(fd: c_int) -> bool {
+    Process::existing().is_some_and(|process| process.table.may_have(fd))
+}
+
 /// Before a descriptor is closed: nothing that has not started may find another file behind its
 /// number.
 pub(crate) fn before_close(fd: c_int) {
@@ -35,7 +40,8 @@ pub(crate) fn before_close(fd: c_int) {
     if !process.is_own() || engine::is_submitting() {
         return;
     }
-    let Some((cancelled, until)) = process.table.close(fd, sys::target(fd).ok()) else { return };
+    let target = (!sys::behind_filter()).then(|| sys::target(fd).ok());
+    let Some((cancelled, until)) = process.table.close(fd, target) else { return };
     tell_cancelled(process, cancelled);
     while let Some(request) = process.table.next_before_close(fd, until) {
         let next = sys::without_signals(|| run_begun(process, &request, true));

@@ -105,7 +105,40 @@ macro_rules! programs {
 
 programs! {
     layout arguments basics order cancel notify list suspend many threads full close nproc cached
-    fork filter parallel numbers stuck interrupted
+    fork filter parallel numbers stuck interrupted words
+}
+
+/// The first request of a process is made by a thread that is to be cancelled, and nothing that it
+/// calls is a place for that.
+#[test]
+fn a_first_request_is_no_cancellation_point() {
+    beside("first", &["cancel"]);
+}
+
+#[test]
+fn a_first_request_needs_little_stack() {
+    beside("first", &["stack"]);
+}
+
+#[test]
+fn sandbox() {
+    for how in ["prctl", "syscall"] {
+        for what in ["open", "early", "late", "exec", "strict", "EPERM"] {
+            beside("sandbox", &[what, how]);
+        }
+    }
+    for what in ["exec", "EPERM", "EACCES", "ENOSYS"] {
+        beside("sandbox", &[what, "instruction"]);
+    }
+}
+
+#[test]
+fn idle() {
+    beside("idle", &[]);
+    // It ends with the last of its threads. (The program's own are at an end at once.)
+    let start = Instant::now();
+    beside("idle", &["main"]);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -120,16 +153,6 @@ fn exit() {
         for _ in 0..10 {
             run(Command::new(&program).args(arguments).env("LD_PRELOAD", library()));
         }
-    }
-}
-
-/// The monitor alone, as where perf is denied.
-#[test]
-fn without_perf() {
-    for name in ["many", "threads"] {
-        let program = compile(name, &[]);
-        let library = library();
-        run(Command::new(program).env("LD_PRELOAD", library).env("THREADLET_DETECTOR", "monitor"));
     }
 }
 

@@ -1,4 +1,5 @@
-//! The pump: closures that may block, run by a few tasks that never wait for anything else.
+//! The pump: closures that may block, run by a few tasks that never wait for anything else, or by
+//! a few threads.
 //!
 //! A task per request would pay a hand-off per request: each new task's call blocks on a core, and
 //! the core has to go. So the requests stand in a line, and up to `limit` *runners* take them from
@@ -35,6 +36,15 @@
 //!
 //! A runner whose runtime shuts down is followed by one on the global runtime, which never does. If
 //! that cannot be started, the thread at hand runs what is in the line.
+//!
+//! # Without a runtime
+//!
+//! Where nobody but the pump uses its threads ([`Pump::on_threads`]), the runners are those
+//! threads, and all of the above holds but what is said of cores: a runner lingers for as long as
+//! its maker says, and then its thread ends. A thread that cannot be started is no loss while there
+//! is another runner, which looks at the line before it is counted out; whoever is told so counts
+//! itself out under the lock under which it has seen that other one, and calls nobody, who could
+//! not be started either.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -75,8 +85,8 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Runs closures that may block: started first in first out, ended in any order, on a bounded
 /// number of threads.
 ///
-/// It needs no runtime on the caller's side. The closures run on the runtime that it was made for
-/// ([`on`](Self::on)); else on the current one, if that has worker threads, or on the global one.
+/// It needs no runtime on the caller's side. The closures run on the current one, if that has worker
+/// threads, or on the global one; or on threads of the pump's own ([`on_threads`](Self::on_threads)).
 /// What is left when a runtime shuts down is run on the global one. A closure that panics ends
 /// itself and nothing else.
 ///
@@ -94,8 +104,24 @@ struct Shared {
     state: Mutex<State>,
     /// Lingering runners wait here for [`State::wakes`].
     linger: Condvar,
-    /// The runtime that it was made for.
-    home: Option<Handle>,
+    /// Where its runners come from, if not from a runtime.
+    threads: Option<Threads>,
+}
+
+/// Where a pump has threads from that belong to no runtime.
+///
+/// A thread that is short of stack, or that may be cancelled, can be one that calls
+/// [`submit`](Pump::submit): that does no more than these functions do.
+#[cfg_attr(not(any(test, feature = "raw")), allow(dead_code, reason = "`raw` shows it"))]
+#[derive(Clone, Copy, Debug)]
+pub struct Threads {
+    /// Starts a thread for [`Runner::run`]. If none can be had, [`Runner::run_here`] is called in
+    /// place of that.
+    pub start: fn(Runner),
+    /// For how long one waits for the next request before it ends.
+    pub linger: fn() -> Duration,
+    /// Lets others have the CPU.
+    pub yield_now: fn(),
 }
 
 /// `idle + wakes` runners are in [`Shared::linger`]; they, those `starting` and those `looking` are
@@ -142,20 +168,21 @@ impl Pump {
     ///
     /// If `limit` is 0.
     pub fn new(limit: usize) -> Pump {
-        Pump::with_home(limit, None)
+        Pump::made_of(limit, None)
     }
 
-    /// The same, with a runtime to run the closures on.
+    /// The same on threads of its own, which end when they have had nothing to do for a while. No
+    /// runtime is needed then, and none is started.
     ///
     /// # Panics
     ///
     /// If `limit` is 0.
     #[cfg(any(test, doc, feature = "raw"))]
-    pub fn on(handle: &Handle, limit: usize) -> Pump {
-        Pump::with_home(limit, Some(handle.clone()))
+    pub fn on_threads(threads: Threads, limit: usize) -> Pump {
+        Pump::made_of(limit, Some(threads))
     }
 
-    fn with_home(limit: usize, home: Option<Handle>) -> Pump {
+    fn made_of(limit: usize, threads: Option<Threads>) -> Pump {
         assert!(limit > 0, "a pump with a limit of 0 would run nothing");
         let state = State {
             line: VecDeque::new(),
@@ -168,16 +195,16 @@ impl Pump {
             missed: 0,
             looking: 0,
         };
-        let shared = Shared { state: Mutex::new(state), linger: Condvar::new(), home };
+        let shared = Shared { state: Mutex::new(state), linger: Condvar::new(), threads };
         Pump { shared: Arc::new(shared) }
     }
 
     /// Has the closure run as soon as fewer than the limit run, and all that came before it have
     /// been started.
     ///
-    /// It returns at once, but for one case: the global runtime is needed, and cannot be started
-    /// because the system refuses a thread. Then the calling thread runs what is in the line. So do
-    /// not hold a lock here that the closure takes.
+    /// It returns at once, but for one case: no thread runs what is in the line, and none can be
+    /// started, as the system refuses it (to the global runtime, where that is needed). Then the
+    /// calling thread runs it. So do not hold a lock here that the closure takes.
     pub fn submit(&self, job: impl FnOnce() + Send + 'static) {
         let call = {
             let mut state = self.shared.state.lock();
@@ -248,11 +275,25 @@ impl Shared {
 
     /// Starts a runner that is counted already.
     fn start(self: &Arc<Self>) {
-        let runner = Runner { shared: self.clone(), starting: true, last_resort: false };
-        match self.home.as_ref().filter(|home| is_fit(home)).cloned().or_else(current_with_workers)
-        {
-            Some(handle) => runner.spawn_on(&handle),
-            None => runner.spawn_on_global(),
+        let shared = self.clone();
+        let runner = Runner { shared, starting: true, last_resort: false, counted: true };
+        match (&self.threads, current_with_workers()) {
+            (Some(threads), _) => (threads.start)(runner),
+            (None, Some(handle)) => runner.spawn_on(&handle),
+            (None, None) => runner.spawn_on_global(),
+        }
+    }
+
+    /// For how long a runner waits that has nothing to do, and is in nobody's way.
+    fn linger(&self) -> Duration {
+        self.threads.map_or(LINGER, |threads| (threads.linger)())
+    }
+
+    /// Lets others have the CPU.
+    fn yield_now(&self) {
+        match self.threads {
+            Some(threads) => (threads.yield_now)(),
+            None => thread::yield_now(),
         }
     }
 }
@@ -267,17 +308,59 @@ fn is_fit(handle: &Handle) -> bool {
     !handle.shared.config.current_thread && !handle.shared.is_shutdown()
 }
 
-/// Takes requests from the line, one after the other.
-struct Runner {
+/// Takes the requests of a pump from their line, one after the other.
+pub struct Runner {
     shared: Arc<Shared>,
     starting: bool,
     /// It was given to the global runtime: if that drops it, there is nobody else.
     last_resort: bool,
+    /// Among the runners of its pump.
+    counted: bool,
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").field("starting", &self.starting).finish_non_exhaustive()
+    }
 }
 
 impl Runner {
+    /// On a thread of its own: until there has been nothing to do for a while.
+    #[cfg(any(test, doc, feature = "raw"))]
+    pub fn run(mut self) {
+        while let Next::Run(job) = self.next(Stand::Coreless) {
+            quietly(job);
+        }
+    }
+
+    /// On a thread that has called [`Pump::submit`], as no other is to be had: until the line is
+    /// empty. (If the pump has another thread, that comes to the line again, and nothing is done.)
+    pub fn run_here(mut self) {
+        if self.is_left_to_others() {
+            return;
+        }
+        while let Next::Run(job) = self.next(Stand::Hurried) {
+            quietly(job);
+        }
+        // A request that comes between the last look and this finds the same trouble as this one
+        // did, and its own thread.
+        drop(self);
+    }
+
+    /// Whether it was counted out, as there are other threads.
+    fn is_left_to_others(&mut self) -> bool {
+        let mut state = self.shared.state.lock();
+        if self.shared.threads.is_none() || state.runners == 1 {
+            return false;
+        }
+        state.runners -= 1;
+        state.starting -= usize::from(std::mem::take(&mut self.starting));
+        self.counted = false;
+        true
+    }
+
     fn spawn_on(self, handle: &Handle) {
-        let task = crate::scheduler::spawn::spawn(&handle.shared, self.run(), Location::caller());
+        let task = crate::scheduler::spawn::spawn(&handle.shared, self.live(), Location::caller());
         // Detached.
         drop(task);
     }
@@ -292,7 +375,8 @@ impl Runner {
         }
     }
 
-    async fn run(mut self) {
+    /// In a task.
+    async fn live(mut self) {
         loop {
             let pass = match is_watched() {
                 true => turn(gate(&SITE, Options::DEFAULT).await),
@@ -307,16 +391,6 @@ impl Runner {
                 return;
             }
         }
-    }
-
-    /// On whatever thread this is, until the line is empty.
-    fn run_here(mut self) {
-        while let Next::Run(job) = self.next(Stand::Hurried) {
-            quietly(job);
-        }
-        // A request that comes between the last look and this finds the same trouble as this one
-        // did, and its own thread.
-        drop(self);
     }
 
     /// What this runner, whose thread stands so, is to do.
@@ -352,12 +426,12 @@ impl Runner {
                 yields += 1;
                 state.looking += 1;
                 drop(state);
-                thread::yield_now();
+                self.shared.yield_now();
                 state = self.shared.state.lock();
                 state.looking -= 1;
                 continue;
             }
-            let until = *until.get_or_insert_with(|| Instant::now() + LINGER);
+            let until = *until.get_or_insert_with(|| Instant::now() + self.shared.linger());
             state.idle += 1;
             while state.wakes == 0 {
                 let left = until.saturating_duration_since(Instant::now());
@@ -413,6 +487,9 @@ fn give_core_away() -> bool {
 
 impl Drop for Runner {
     fn drop(&mut self) {
+        if !self.counted {
+            return;
+        }
         let call = {
             let mut state = self.shared.state.lock();
             state.runners -= 1;
@@ -425,7 +502,8 @@ impl Drop for Runner {
             // The global runtime took nobody.
             Call::New if self.starting && self.last_resort => {
                 let shared = self.shared.clone();
-                Runner { shared, starting: true, last_resort: true }.run_here();
+                let last = Runner { shared, starting: true, last_resort: true, counted: true };
+                last.run_here();
             }
             call => self.shared.answer(call),
         }

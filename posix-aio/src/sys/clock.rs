@@ -4,7 +4,8 @@ use std::ffi::c_int;
 use std::ptr;
 use std::sync::atomic::AtomicU32;
 
-use super::{errno_of, outcome};
+use super::filter::behind_filter;
+use super::kernel::{address, call};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -22,6 +23,15 @@ pub(crate) fn later(a: libc::timespec, b: libc::timespec) -> libc::timespec {
     let carry = i64::from(ns >= NS_PER_S);
     let tv_sec = a.tv_sec.saturating_add(b.tv_sec).saturating_add(carry);
     libc::timespec { tv_sec, tv_nsec: ns - carry * NS_PER_S }
+}
+
+/// Lets others have the CPU, unless that is a system call too many.
+pub(crate) fn yield_now() {
+    if behind_filter() {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
 }
 
 /// A clock that costs next to nothing; see `hints.rs`.
@@ -52,14 +62,12 @@ pub(crate) enum Waited {
 /// time a signal whose handler asks for it (`SA_RESTART`) does not end the wait.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, until: Option<&libc::timespec>) -> Waited {
     let operation = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG;
-    let until = until.map_or(ptr::null(), ptr::from_ref);
-    let any = libc::FUTEX_BITSET_MATCH_ANY;
-    let nothing = ptr::null::<u32>();
+    let until = address(until.map_or(ptr::null(), ptr::from_ref));
+    let any = libc::FUTEX_BITSET_MATCH_ANY.into();
+    let word = address(word.as_ptr());
     // SAFETY: the word and the time outlive the call.
-    let answer = unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, until, nothing, any)
-    };
-    match outcome(answer as isize).map_err(|error| errno_of(&error)) {
+    match unsafe { call(libc::SYS_futex, [word, operation.into(), expected.into(), until, 0, any]) }
+    {
         Err(libc::EINTR) => Waited::Signal,
         Err(libc::ETIMEDOUT) => Waited::Late,
         _ => Waited::Woken,
@@ -70,5 +78,8 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, until: Option<&libc::timespe
 pub(crate) fn wake(word: &AtomicU32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: the kernel only looks for waiters at the address.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, c_int::MAX) };
+    let _woken = unsafe {
+        let arguments = [address(word.as_ptr()), operation.into(), c_int::MAX.into()];
+        call(libc::SYS_futex, arguments)
+    };
 }

@@ -3,9 +3,9 @@
 use std::ffi::c_int;
 use std::fs;
 use std::mem;
-use std::ptr;
 
-use super::{errno_of, outcome, set_errno};
+use super::kernel::call;
+use super::{Outcome, errno_of, outcome, signals};
 
 /// The flags of an open file.
 pub(crate) fn flags(fd: c_int) -> Result<c_int, c_int> {
@@ -20,16 +20,16 @@ unsafe extern "C-unwind" {
     fn __close(fd: c_int) -> c_int;
 }
 
-/// Closes a descriptor of our own: no place for the thread to be cancelled.
-pub(crate) fn close_own(fd: c_int) {
-    // SAFETY: numbers only; the descriptor is ours.
-    unsafe { libc::syscall(libc::SYS_close, fd) };
+/// Closes a descriptor where the thread must not be cancelled.
+pub(crate) fn close_directly(fd: c_int) -> Outcome {
+    // SAFETY: numbers only; the descriptor is ours, or the program's to close.
+    unsafe { call(libc::SYS_close, [fd.into()]) }
 }
 
 /// Closes a range of descriptors, or marks them.
-pub(crate) fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
+pub(crate) fn close_range(first: u32, last: u32, flags: c_int) -> Outcome {
     // SAFETY: numbers only; the descriptors are the program's.
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) as c_int }
+    unsafe { call(libc::SYS_close_range, [first.into(), last.into(), flags.into()]) }
 }
 
 pub(crate) fn close(fd: c_int) -> c_int {
@@ -37,23 +37,21 @@ pub(crate) fn close(fd: c_int) -> c_int {
     unsafe { __close(fd) }
 }
 
-/// `dup2`, or with flags `dup3`.
-pub(crate) fn duplicate_onto(old: c_int, new: c_int, flags: Option<c_int>) -> c_int {
-    let answer = match flags {
-        // SAFETY: numbers only. (By the number: the function of the C library is ours.)
-        Some(flags) => unsafe { libc::syscall(libc::SYS_dup3, old, new, flags) },
+/// `dup2`, or with flags `dup3`: the system call that the C library's function of the name makes.
+pub(crate) fn duplicate_onto(old: c_int, new: c_int, flags: Option<c_int>) -> Outcome {
+    match flags {
+        // SAFETY: numbers only; the descriptors are the program's.
+        Some(flags) => unsafe { call(libc::SYS_dup3, [old.into(), new.into(), flags.into()]) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        None => unsafe { call(libc::SYS_dup2, [old.into(), new.into()]) },
         // `dup3` refuses two equal numbers, which `dup2` gives back.
-        None if old == new => match self::flags(old) {
-            Ok(_) => new.into(),
-            Err(error) => {
-                set_errno(error);
-                -1
-            }
-        },
-        // SAFETY: numbers only.
-        None => unsafe { libc::syscall(libc::SYS_dup3, old, new, 0) },
-    };
-    answer as c_int
+        #[cfg(not(target_arch = "x86_64"))]
+        None if old == new => self::flags(old).map(|_| new as usize),
+        #[cfg(not(target_arch = "x86_64"))]
+        // SAFETY: as above.
+        None => unsafe { call(libc::SYS_dup3, [old.into(), new.into(), 0]) },
+    }
 }
 
 /// What a descriptor stands for.
@@ -78,6 +76,15 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity(libc::dev_t, libc::ino64_t, c_int);
 
+impl Target {
+    /// What nothing is known of but whether it refuses to be read or written at a position.
+    pub(crate) fn unseen(is_stream: bool) -> Target {
+        let kind = if is_stream { Kind::Stream } else { Kind::File };
+        Target { kind, identity: Identity(0, 0, 0) }
+    }
+}
+
+/// What a descriptor stands for. (One more system call tells of all but a file.)
 pub(crate) fn target(fd: c_int) -> Result<Target, c_int> {
     // SAFETY: a plain structure, for which zeros are a value.
     let mut stat: libc::stat64 = unsafe { mem::zeroed() };
@@ -99,12 +106,21 @@ pub(crate) fn target(fd: c_int) -> Result<Target, c_int> {
 /// Some that have none let themselves be positioned all the same (an eventfd), but not read from
 /// there.
 fn has_position(fd: c_int) -> bool {
-    let is_stream = |answer: isize| outcome(answer).is_err_and(|e| errno_of(&e) == libc::ESPIPE);
     // SAFETY: numbers only.
     let moved = unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) };
-    // SAFETY: nothing is read.
-    let read = || unsafe { libc::syscall(libc::SYS_pread64, fd, ptr::null::<u8>(), 0, 0_i64) };
-    !is_stream(moved as isize) && !is_stream(read() as isize)
+    let moves = !outcome(moved as isize).is_err_and(|e| errno_of(&e) == libc::ESPIPE);
+    moves && refuses_position(fd, false) != Ok(true)
+}
+
+/// Whether that is what is said of reading, or writing, no bytes at a position: the system call of
+/// the request itself. `Err`: it is not open for that.
+pub(crate) fn refuses_position(fd: c_int, writes: bool) -> Result<bool, c_int> {
+    let number = if writes { libc::SYS_pwrite64 } else { libc::SYS_pread64 };
+    // SAFETY: no bytes are moved, from or to nowhere.
+    match unsafe { call(number, [fd.into(), 0, 0, 0]) } {
+        Err(libc::EBADF) => Err(libc::EBADF),
+        answer => Ok(answer == Err(libc::ESPIPE)),
+    }
 }
 
 /// A duplicate with the lowest free number from `first` on, closed by `exec`.
@@ -129,8 +145,10 @@ fn limit(of: libc::__rlimit_resource_t) -> Option<libc::rlim64_t> {
 
 /// The descriptors that are open, as far as the system says so.
 pub(crate) fn open_descriptors() -> Vec<c_int> {
-    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+    signals::uncancelled(|| {
+        let entries = fs::read_dir("/proc/self/fd").into_iter().flatten();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+    })
 }
 
 /// Whether no write can meet the limit on the size of files, which is told by a signal.

@@ -9,31 +9,37 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `kernel` | system calls by their number |
+//! | `filter` | whether a filter forbids some of them |
 //! | `control_block` | what the program has written, and where the results go |
 //! | `descriptor` | what a descriptor stands for, and how it goes |
 //! | `transfer` | reading, writing, and having it reach the device |
 //! | `clock` | times, and the futex |
 //! | `signals` | what interrupts a thread; signals to the program |
-//! | `threads` | threads for the program's functions |
+//! | `threads` | threads of our own, and for the program's functions |
 //! | `leaked` | a pointer to what is never freed |
 
 mod clock;
 mod control_block;
 mod descriptor;
+mod filter;
+mod kernel;
 mod leaked;
 mod signals;
 mod threads;
 mod transfer;
 
-pub(crate) use self::clock::{Waited, later, now, ticks, wait, wake};
+pub(crate) use self::clock::{Waited, later, now, ticks, wait, wake, yield_now};
 pub(crate) use self::control_block::{Buffer, ControlBlock, Event, Params};
 pub(crate) use self::descriptor::{
-    Kind, Target, close, close_own, close_range, duplicate_from, duplicate_onto,
-    file_size_is_unlimited, flags, most_descriptors, open_descriptors, target,
+    Kind, Target, close, close_directly, close_range, duplicate_from, duplicate_onto,
+    file_size_is_unlimited, flags, most_descriptors, open_descriptors, refuses_position, target,
 };
+pub(crate) use self::filter::{behind_filter, puts_filter_on, putting_filter_on};
+pub(crate) use self::kernel::call;
 pub(crate) use self::leaked::Leaked;
 pub(crate) use self::signals::{send_signal, without_signals};
-pub(crate) use self::threads::Callback;
+pub(crate) use self::threads::{Callback, start_own};
 pub(crate) use self::transfer::{is_end, read, read_nowait, sync, write, write_nowait};
 
 use std::ffi::c_int;

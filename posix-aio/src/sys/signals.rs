@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::mem;
 use std::ptr;
 
+use super::kernel::{address, call};
 use crate::abi::{SI_ASYNCIO, Sigval};
 
 unsafe extern "C" {
@@ -18,6 +19,14 @@ fn set_cancel_state(state: c_int) -> c_int {
     // SAFETY: the place is ours to write.
     unsafe { pthread_setcancelstate(state, &raw mut before) };
     before
+}
+
+/// Runs `f` on a thread that is not cancelled meanwhile.
+pub(super) fn uncancelled<T>(f: impl FnOnce() -> T) -> T {
+    let cancel = set_cancel_state(PTHREAD_CANCEL_DISABLE);
+    let result = f();
+    set_cancel_state(cancel);
+    result
 }
 
 /// Blocks all signals on this thread; the mask before.
@@ -40,22 +49,30 @@ fn set_signals(mask: &libc::sigset_t) {
 /// The two signals that a call raises on the thread that makes it.
 const RAISED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
+/// Runs `f`, which starts a thread, with all signals blocked: so they are on that one.
+pub(super) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
+    let mask = block_signals();
+    let result = f();
+    set_signals(&mask);
+    result
+}
+
 /// Runs `f` with all signals blocked, on a thread that is not cancelled meanwhile: a request that
 /// has begun has to be finished. The program is not told of a signal that a call in `f` raises, as
 /// it is not told of those of our threads.
 pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
-    let cancel = set_cancel_state(PTHREAD_CANCEL_DISABLE);
-    let mask = block_signals();
-    let before = RAISED.map(is_pending);
-    let result = f();
-    for (signo, before) in RAISED.into_iter().zip(before) {
-        if !before && is_pending(signo) {
-            take_pending(signo);
-        }
-    }
-    set_signals(&mask);
-    set_cancel_state(cancel);
-    result
+    uncancelled(|| {
+        with_signals_blocked(|| {
+            let before = RAISED.map(is_pending);
+            let result = f();
+            for (signo, before) in RAISED.into_iter().zip(before) {
+                if !before && is_pending(signo) {
+                    take_pending(signo);
+                }
+            }
+            result
+        })
+    })
 }
 
 fn is_pending(signo: c_int) -> bool {
@@ -108,5 +125,8 @@ pub(crate) fn send_signal(signo: c_int, value: Sigval) {
     let info = Info { signo, errno: 0, code, padding: 0, pid, uid, value, rest: [0; 12] };
     // SAFETY: the structure outlives the call, which only reads it. The result is ignored as there
     // is nobody to be told: the queue of signals may be full, or the number none.
-    unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, signo, &raw const info) };
+    let _sent = unsafe {
+        let arguments = [pid.into(), signo.into(), address(&raw const info)];
+        call(libc::SYS_rt_sigqueueinfo, arguments)
+    };
 }

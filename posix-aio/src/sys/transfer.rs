@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use threadlet::raw;
 
+use super::kernel::{address, call};
 use super::{Buffer, Outcome, errno_of, outcome};
 
 /// The offset by which `preadv2` means the file's own position.
@@ -36,14 +37,14 @@ fn nowait(
 ) -> io::Result<usize> {
     let iov = buffer.rest(done);
     let at = at.map_or(AT_POSITION, |at| at.wrapping_add(done as i64));
+    // With words of 64 bits the second one of the offset is ignored.
+    let arguments = [fd.into(), address(&raw const iov), 1, at, 0, libc::RWF_NOWAIT.into()];
     loop {
         // SAFETY: the buffer is the program's, for the kernel to check; its description outlives
-        // the call. With words of 64 bits the second one of the offset is ignored.
-        let answer =
-            unsafe { libc::syscall(number, fd, &raw const iov, 1, at, 0, libc::RWF_NOWAIT) };
-        match outcome(answer as isize) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+        // the call.
+        match unsafe { call(number, arguments) } {
+            Err(libc::EINTR) => {}
+            result => return result.map_err(io::Error::from_raw_os_error),
         }
     }
 }

@@ -31,7 +31,7 @@ use self::descriptor::Descriptor;
 use self::map::Map;
 use crate::generation;
 use crate::request::{Order, Request, Submission};
-use crate::sys::{Kind, Outcome, Target};
+use crate::sys::{self, Kind, Outcome, Target};
 
 const SHARDS: usize = 16;
 
@@ -58,7 +58,7 @@ struct Shard {
 
 /// All of it, in shards by the number of the descriptor.
 #[derive(Debug)]
-pub(crate) struct Table([Shard; SHARDS]);
+pub(crate) struct Table(Box<[Shard]>);
 
 /// A request was taken in.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(crate) struct Entered {
 
 impl Table {
     pub(crate) fn new() -> Table {
-        Table(std::array::from_fn(|_| Shard::default()))
+        Table((0..SHARDS).map(|_| Shard::default()).collect())
     }
 
     fn shard(&self, fd: c_int) -> &Shard {
@@ -82,11 +82,10 @@ impl Table {
         self.shard(fd).descriptors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a descriptor stands for, if that is a file and there are requests on it. If it was
-    /// closed unseen meanwhile, that is wrong.
-    pub(crate) fn file(&self, fd: c_int) -> Option<Target> {
-        let target = self.lock(fd).by_number.get(&fd).map(|descriptor| descriptor.target);
-        target.filter(|target| target.kind == Kind::File)
+    /// What a descriptor stood for when there came requests on it, if there are. If it was closed
+    /// unseen meanwhile, that is wrong.
+    pub(crate) fn target(&self, fd: c_int) -> Option<Target> {
+        self.lock(fd).by_number.get(&fd).map(|descriptor| descriptor.target)
     }
 
     /// Whether a request that came now, for that target, would run at once.
@@ -174,16 +173,22 @@ impl Table {
     /// cancelled; for the rest see [`next_before_close`](Self::next_before_close). Of anything else
     /// all that has not started is cancelled, and what runs goes on without the number.
     ///
-    /// `target` is what the number means now: if it was closed unseen, what is known is of another.
+    /// `target` is what the number means now, if that may be looked at: if it was closed unseen, what
+    /// is known is of another.
     ///
     /// Returns the turn before which requests are left, for whoever closes. `None` from a signal
     /// handler that has interrupted whoever has the lock.
-    pub(crate) fn close(&self, fd: c_int, target: Option<Target>) -> Option<(Cancelled, u64)> {
+    pub(crate) fn close(
+        &self,
+        fd: c_int,
+        target: Option<Option<Target>>,
+    ) -> Option<(Cancelled, u64)> {
         let mut all = self.shard(fd).try_lock()?;
         let Some(descriptor) = all.by_number.get(&fd) else {
             return Some((Cancelled::default(), 0));
         };
-        if descriptor.target.kind != Kind::File || target != Some(descriptor.target) {
+        let is_other = target.is_some_and(|target| target != Some(descriptor.target));
+        if descriptor.target.kind != Kind::File || is_other {
             return Some((self.detach(&mut all, fd), 0));
         }
         let until = descriptor.next_turn;
@@ -244,7 +249,7 @@ impl Shard {
             match self.descriptors.try_lock() {
                 Ok(all) => return Some(all),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+                Err(TryLockError::WouldBlock) => sys::yield_now(),
             }
         }
         None

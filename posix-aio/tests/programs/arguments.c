@@ -92,7 +92,16 @@ int main(void) {
     CHECK(aio_suspend(list, 0, NULL) == 0);
     CHECK(aio_suspend(list + 1, 1, NULL) == 0);
     struct timespec strange[] = {{0, 1000000000}, {0, -1}, {-1, 0}};
+    for (int i = 0; i < 3; i++) CHECK(aio_suspend(list, 1, &strange[i]) == 0);
+    int ends[2];
+    char byte;
+    struct aiocb waits;
+    CHECK(pipe(ends) == 0);
+    prepare(&waits, ends[0], &byte, 1, 0);
+    CHECK(aio_read(&waits) == 0);
+    list[0] = &waits;
     for (int i = 0; i < 3; i++) FAILS(aio_suspend(list, 1, &strange[i]), EINVAL);
+    CHECK(write(ends[1], "x", 1) == 1 && wait_for(&waits) == 0);
 
     /* lio_listio. */
     struct aiocb *elements[1] = {&cb};

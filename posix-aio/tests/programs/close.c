@@ -25,7 +25,7 @@ int main(void) {
     /* Writes of files are not lost, and none goes to another file, by whatever way the number is
        given away. */
     memset(block, 'o', sizeof block);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 70; round++) {
         int file = scratch(), kept = dup(file), next = scratch();
         for (int i = 0; i < 200; i++) {
             prepare(&others[i], file, i % 2 ? back[i] : block, sizeof block, i / 2 * 4096L);
@@ -34,9 +34,19 @@ int main(void) {
         struct aiocb sync;
         prepare(&sync, file, NULL, 0, 0);
         CHECK(aio_fsync(O_DSYNC, &sync) == 0);
-        if (round % 3 == 0) CHECK(close(file) == 0 && dup(next) == file);
-        if (round % 3 == 1) CHECK(dup2(next, file) == file);
-        if (round % 3 == 2) CHECK(dup3(next, file, O_CLOEXEC) == file);
+        switch (round % 7) {
+        case 0: CHECK(close(file) == 0 && dup(next) == file); break;
+        case 1: CHECK(dup2(next, file) == file); break;
+        case 2: CHECK(dup3(next, file, O_CLOEXEC) == file); break;
+        case 3: CHECK(syscall(SYS_close, file) == 0 && dup(next) == file); break;
+        case 4: CHECK(syscall(SYS_close_range, file, file, 0) == 0 && dup(next) == file); break;
+        case 5: CHECK(syscall(SYS_dup3, next, file, 0) == file); break;
+#ifdef SYS_dup2
+        case 6: CHECK(syscall(SYS_dup2, next, file) == file); break;
+#else
+        case 6: CHECK(dup2(next, file) == file); break;
+#endif
+        }
         for (int i = 0; i < 200; i++) {
             int error = wait_for(&others[i]);
             CHECK(error == 0 || (i % 2 && error == ECANCELED));

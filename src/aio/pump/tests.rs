@@ -74,7 +74,8 @@ fn in_a_runtime_without_a_detector() {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).max_async_threads(20).detector(Detector::Off).build();
     let runtime = runtime.unwrap();
-    let pump = Pump::on(runtime.handle(), 20);
+    let _entered = runtime.enter();
+    let pump = Pump::new(20);
     for count in [20, 1, 20] {
         wait_for_each_other(&pump, count);
     }
@@ -235,4 +236,75 @@ fn at_the_cap() {
         let other = runtime.spawn_blocking(|| std::thread::sleep(Duration::from_millis(1)));
         runtime.block_on(other).unwrap();
     }
+}
+
+/// Threads of a test's own, for a pump that nobody else has.
+fn on_threads(start: fn(Runner), limit: usize) -> Pump {
+    let linger = || Duration::from_millis(20);
+    Pump::on_threads(Threads { start, linger, yield_now: std::thread::yield_now }, limit)
+}
+
+fn start(runner: Runner) {
+    std::thread::spawn(|| runner.run());
+}
+
+fn wait_for_runners(pump: &Pump, count: usize) {
+    let deadline = Instant::now() + LIMIT;
+    while pump.shared.state.lock().runners != count {
+        assert!(Instant::now() < deadline, "{pump:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn threads_of_its_own_end_when_there_is_nothing_to_do() {
+    let pump = on_threads(start, 20);
+    for count in [20, 1, 20] {
+        wait_for_each_other(&pump, count);
+        wait_for_runners(&pump, 0);
+    }
+}
+
+#[test]
+fn without_any_thread_it_is_run_in_the_call() {
+    let pump = on_threads(Runner::run_here, 20);
+    let caller = std::thread::current().id();
+    for n in 0..10 {
+        let (sender, done) = mpsc::channel();
+        pump.submit(move || sender.send((n, std::thread::current().id())).unwrap());
+        assert_eq!(done.try_recv(), Ok((n, caller)));
+    }
+    wait_for_runners(&pump, 0);
+}
+
+/// No call is held up by what somebody else can do, be it later.
+#[test]
+fn a_thread_that_cannot_be_had_is_no_loss_while_there_is_one() {
+    static REFUSED: AtomicUsize = AtomicUsize::new(0);
+    fn first_only(runner: Runner) {
+        match REFUSED.fetch_add(1, Ordering::SeqCst) {
+            0 => start(runner),
+            _ => runner.run_here(),
+        }
+    }
+    let pump = on_threads(first_only, 20);
+    let (go, wait) = mpsc::channel::<()>();
+    let (sender, done) = mpsc::channel();
+    pump.submit(move || wait.recv().unwrap());
+    wait_for_runners(&pump, 1);
+    let caller = std::thread::current().id();
+    for n in 0..10 {
+        let sender = sender.clone();
+        pump.submit(move || {
+            assert_ne!(std::thread::current().id(), caller);
+            sender.send(n).unwrap();
+        });
+    }
+    assert!(done.try_recv().is_err());
+    go.send(()).unwrap();
+    for n in 0..10 {
+        assert_eq!(done.recv_timeout(LIMIT), Ok(n));
+    }
+    assert!(REFUSED.load(Ordering::SeqCst) > 1, "the first thread was enough");
+    wait_for_runners(&pump, 0);
 }
