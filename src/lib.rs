@@ -110,6 +110,8 @@ mod primitive;
 
 mod protocol;
 
+mod coop;
+
 mod detect;
 
 #[cfg_attr(not(feature = "raw"), allow(unreachable_pub, reason = "the feature `raw` shows it"))]

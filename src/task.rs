@@ -10,11 +10,36 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+pub use self::coop::{Unconstrained, consume_budget, unconstrained};
 use crate::call::in_place::{run_here, spawn_region};
 use crate::context;
 use crate::runtime::Handle;
 pub use crate::spawned::{AbortHandle, Id, JoinError, JoinHandle};
 pub use crate::unblock::{Unblocked, unblock};
+
+/// The cooperative budget: what is always ready lets others have their turn.
+///
+/// A poll of a task, or of the future given to `block_on`, begins with 128 units. What may be ready
+/// again and again spends one each time: reading and writing a socket, accepting, a timer, the
+/// handle of a task, an [`Unblock`](crate::Unblock), a file, an operation of [`aio`](crate::aio); a
+/// [`threadlet!`](crate::threadlet) spends two. With none left they are pending, once, though they
+/// are ready: the task goes to the end of its queue, and begins anew. So a loop around them can be
+/// ended by a [`timeout`](crate::time::timeout()), by an
+/// [`abort`](JoinHandle::abort) and by the end of the runtime, and others have their turn.
+///
+/// What this crate does not know is not counted: the channels and locks of other crates, and
+/// computing. [`consume_budget`] and [`cooperative`](coop::cooperative) make them count;
+/// [`unconstrained`] lets nothing count. Waiting for readiness alone
+/// ([`readable`](crate::net::TcpStream::readable) and the like) does not count, and neither do the
+/// methods `try_...`, which are no futures.
+///
+/// Outside a runtime of this crate nothing is counted and nothing refused.
+pub mod coop {
+    pub use crate::coop::{
+        Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining,
+        poll_proceed, unconstrained,
+    };
+}
 
 /// Spawns a task on the current runtime.
 ///

@@ -27,6 +27,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::context::{self, Thread};
+use crate::coop;
 use crate::observe::site::{Habit, Site};
 use crate::protocol::queue::Ticket;
 use crate::shared::Shared;
@@ -204,7 +205,7 @@ impl Future for Gate {
             let Some(thread) = thread.filter(|thread| thread.poll.active.get()) else {
                 return self.elsewhere(cx);
             };
-            let spent = thread.budget.is_spent() && !self.yielded;
+            let spent = coop::is_spent() && !self.yielded;
             let ordinary = self.waiting.is_none()
                 && !self.options.will_block
                 && !spent
@@ -212,7 +213,7 @@ impl Future for Gate {
                 && !thread.is_coreless()
                 && !thread.is_task_at_home();
             if ordinary {
-                thread.budget.spend();
+                coop::spend(coop::CALL);
                 return Poll::Ready(Ok(Pass::Free));
             }
             self.decide(thread, spent, cx)
@@ -222,10 +223,18 @@ impl Future for Gate {
 
 impl Gate {
     /// A poll outside a worker's: the root future, or a foreign executor. The region will be a
-    /// plain call; a place in a queue is still waited for.
+    /// plain call; a place in a queue is still waited for. (A root future has a budget, too.)
     fn elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pass, Saturated>> {
         match self.waiting.take() {
-            None => Poll::Ready(Ok(Pass::Free)),
+            None if coop::is_spent() && !self.yielded => {
+                self.yielded = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => {
+                coop::spend(coop::CALL);
+                Poll::Ready(Ok(Pass::Free))
+            }
             Some(waiting) => self.poll_waiting(waiting, cx),
         }
     }
@@ -252,7 +261,7 @@ impl Gate {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        thread.budget.spend();
+        coop::spend(coop::CALL);
         if thread.is_coreless() || thread.poll.in_region.get() {
             return Poll::Ready(Ok(Pass::Free));
         }

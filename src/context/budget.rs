@@ -1,26 +1,24 @@
-//! How long a task may go on before others have their turn, counted in calls.
+//! How long a task may go on without a core before others have their turn, and what a worker asks
+//! about the last poll. The units themselves are counted in `coop`.
 
 use std::cell::Cell;
 
+use crate::coop;
 use crate::sys::thread::sleeps;
 
-/// In-place calls in one poll before the task goes back through the queue, with its core in hand:
-/// others wait for the core.
-const WITH_CORE: u32 = 64;
-
-/// The same without a core: the thread is the task's own, but its CPU is not.
-const CORELESS: u32 = 128;
+/// What a task has that has lost its core: twice as much as a poll with a core, for which others
+/// wait. The thread is the task's own, but its CPU is not.
+const CORELESS: u32 = 2 * coop::UNITS;
 
 /// A coreless task that does not yield gets a new budget as long as it has blocked in one of its
 /// last so many. (At 1 % of calls that block, one budget in four has none of them.)
 const LULLS: u32 = 4;
 
-/// What is left of a task's turn. The thread changes it at each call, each poll, and when it loses
-/// its core.
+/// What a thread knows of its task's turns. It changes this at each poll, and when its core is lost.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// Calls left.
-    left: Cell<u32>,
+    /// Whether the last poll has spent half of what it had.
+    busy: Cell<bool>,
     /// How often the thread had slept when the budget was last renewed.
     sleeps: Cell<u64>,
     /// How many budgets ago it last did.
@@ -32,29 +30,24 @@ pub(crate) struct Budget {
 impl Budget {
     /// A poll begins, with a core.
     #[inline]
-    pub(crate) fn refill(&self) {
-        self.left.set(WITH_CORE);
+    pub(crate) fn begin(&self) {
+        coop::begin();
     }
 
-    /// One call, or one poll that goes on without the queue.
+    /// It has ended.
     #[inline]
-    pub(crate) fn spend(&self) {
-        self.left.set(self.left.get().saturating_sub(1));
+    pub(crate) fn end(&self) {
+        self.busy.set(coop::end());
     }
 
-    #[inline]
-    pub(crate) fn is_spent(&self) -> bool {
-        self.left.get() == 0
-    }
-
-    /// Whether the poll has made many calls.
-    pub(crate) fn is_half_spent(&self) -> bool {
-        self.left.get() <= WITH_CORE / 2
+    /// Whether the last poll has made many calls, or found much ready.
+    pub(crate) fn was_busy(&self) -> bool {
+        self.busy.get()
     }
 
     /// The core is gone.
     pub(super) fn on_loss(&self) {
-        self.left.set(CORELESS);
+        coop::grant(CORELESS);
         self.lull.set(0);
         self.renewals.set(0);
     }
@@ -69,7 +62,7 @@ impl Budget {
         if lull >= LULLS {
             return None;
         }
-        self.left.set(CORELESS);
+        coop::grant(CORELESS);
         self.renewals.set(self.renewals.get() + 1);
         Some(self.renewals.get())
     }

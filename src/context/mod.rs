@@ -9,7 +9,7 @@
 //! | `thread` | what this thread has, polls, and may go on with |
 //! | `core` | which core it has, and who may touch what belongs to that |
 //! | `ring` | when the thread opens, arms and closes its ring |
-//! | `budget` | how long a task may go on before others have their turn |
+//! | `budget` | how long a task may go on without a core, and what the last poll was like |
 //! | `schedule` | where a task goes that is ready |
 //! | `entered` | which runtime is current |
 //! | `polled` | whether what is polled is ours, and a task |

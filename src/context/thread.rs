@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::budget::Budget;
 use super::core::{CoreCell, HeldCore};
 use super::ring::ThreadRing;
+use crate::coop;
 use crate::observe::site::Site;
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
@@ -42,7 +43,7 @@ pub(crate) struct Thread<'a> {
     permit: Cell<Option<Holding>>,
     /// What it is polling. Changed by the worker's poll and by a region's entry and exit.
     pub(crate) poll: Polling,
-    /// How long the task may go on. Spent by the gate, refilled by each poll, renewed here.
+    /// How long the task may go on without a core. Renewed here.
     pub(crate) budget: Budget,
     /// The task it polls again at once. Put there when the task yields, taken by the worker.
     again: RefCell<Option<Runnable>>,
@@ -194,7 +195,7 @@ impl<'a> Thread<'a> {
         let may_go_on = self.is_coreless()
             && self.poll.called_coreless.get()
             && self.home.get() == Home::No
-            && !self.budget.is_spent()
+            && !coop::is_spent()
             && !self.shared.pool.anyone_behind();
         if !may_go_on {
             return Some(task);
@@ -293,6 +294,7 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Thread<'_>>) -> R) -> R {
 /// In a child of `fork`: the calling thread, and whatever it was before it became that, is none of
 /// ours any more.
 pub(super) fn forget_all() {
+    coop::forget();
     let mut thread = THREAD.replace(ptr::null());
     // SAFETY: as in `with`: not null only while the value lives, on this thread; and each was
     // installed while the one outside it lived.

@@ -4,6 +4,7 @@
 //! else.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, ready};
@@ -13,6 +14,7 @@ use mio::event::Source;
 use super::Handle;
 use super::ready::{Interest, Ready};
 use super::scheduled_io::{Direction, ReadyEvent, ScheduledIo};
+use crate::coop;
 use crate::primitive::Arc;
 
 /// A registered source. Deregisters on drop, before the source is closed.
@@ -82,13 +84,15 @@ impl<S: Source> Evented<S> {
         cx: &mut Context<'_>,
         mut op: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        loop {
-            match self.try_io(direction, &mut op) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+        coop::counted(cx, |cx| {
+            loop {
+                match self.try_io(direction, &mut op) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+                ready!(self.io.poll_ready(direction, cx))?;
             }
-            ready!(self.io.poll_ready(direction, cx))?;
-        }
+        })
     }
 
     /// As `poll_io`, but any number of tasks may wait at a time.
@@ -97,10 +101,14 @@ impl<S: Source> Evented<S> {
         direction: Direction,
         mut op: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
+        poll_fn(coop::poll_left).await;
         loop {
             match self.try_io(direction, &mut op) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+                result => {
+                    coop::spend(1);
+                    return result;
+                }
             }
             self.io.ready(direction).await?;
         }
@@ -118,7 +126,7 @@ impl<S: Source> Evented<S> {
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.io.poll_ready(direction, cx)
+        coop::counted(cx, |cx| self.io.poll_ready(direction, cx))
     }
 
     /// Waits for states of the source by name, and tells them.
@@ -137,7 +145,7 @@ impl<S: Source> Evented<S> {
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<ReadyEvent>> {
-        self.io.poll_states(direction, cx)
+        coop::counted(cx, |cx| self.io.poll_states(direction, cx))
     }
 
     /// Forgets the states of an event, but for the ends, unless there was another since.
@@ -165,11 +173,15 @@ impl<S: Source> Evented<S> {
         interest: Interest,
         mut op: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
+        poll_fn(coop::poll_left).await;
         loop {
             let event = self.ready_event(interest).await?;
             match self.judge(event, op()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+                result => {
+                    coop::spend(1);
+                    return result;
+                }
             }
         }
     }

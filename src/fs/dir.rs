@@ -17,6 +17,7 @@ use super::path::symlink_metadata;
 use crate::call::in_place::in_place;
 use crate::call::region::run_at;
 use crate::context;
+use crate::coop;
 
 /// How many entries one call on another thread brings.
 const BATCH: usize = 64;
@@ -193,6 +194,10 @@ impl ReadDir {
     ///
     /// As [`next_entry`](Self::next_entry).
     pub fn poll_next_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
+        coop::counted(cx, |cx| self.poll_entry(cx))
+    }
+
+    fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
         let site = site!("fs::ReadDir::next_entry");
         loop {
             if let Some(entry) = self.ready.pop_front() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::EnterGuard;
 use crate::call::in_place::run_here;
 use crate::context::{self, Thread};
+use crate::coop;
 use crate::primitive::park::Parker;
 use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
@@ -24,7 +25,7 @@ use crate::spawned::poll_with_ours;
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _entered = EnterGuard::new(shared.clone());
     // On a worker, of this runtime or another, the wait is a call that blocks like any other.
-    run_here(std::panic::Location::caller(), "block_on", || {
+    let wait = || {
         let mut future = pin!(future);
         if !shared.config.current_thread {
             return poll_here(future, &mut Parked::new(), || false).expect("polled to its end");
@@ -42,7 +43,9 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
                 return output;
             }
         }
-    })
+    };
+    // The budget of the poll that waits here is not that of the future.
+    run_here(std::panic::Location::caller(), "block_on", || coop::unlimited(wait))
 }
 
 /// A thread without a core that waits for a future.
@@ -81,7 +84,7 @@ fn poll_here<F: Future>(
     let mut cx = Context::from_waker(&parked.waker);
     loop {
         let poll = || context::outside_task(|| poll_with_ours(future.as_mut(), &mut cx));
-        if let Poll::Ready(output) = context::in_root(poll) {
+        if let Poll::Ready(output) = context::in_root(|| coop::turn(poll)) {
             return Some(output);
         }
         if gives_up() {

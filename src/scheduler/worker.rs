@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::context::{HeldCore, Thread};
+use crate::coop;
 use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::NO_SLOT;
@@ -103,7 +104,6 @@ impl<'t, 'a> Worker<'t, 'a> {
         let tick = seat.tick.load(Ordering::Relaxed);
         let turn = (INTERVAL - 1 - tick % INTERVAL).min(TURN);
         seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
-        thread.budget.refill();
         let now = Instant::now();
         let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
         let mut worker = Worker { thread, searching: false, drive_at: now, seed };
@@ -182,7 +182,7 @@ impl<'t, 'a> Worker<'t, 'a> {
     }
 
     /// Whether timers and I/O may have waited for long: the monitor says so, or the clock does,
-    /// which is asked behind a poll that has made many calls, and every few polls.
+    /// which is asked behind a poll that has spent much of its budget, and every few polls.
     fn is_drive_due(&self, core: &HeldCore<'_>, tick: u32) -> bool {
         let overdue = &core.seat().overdue;
         // Ordering: a hint, here and where it is set.
@@ -190,7 +190,7 @@ impl<'t, 'a> Worker<'t, 'a> {
             overdue.store(false, Ordering::Relaxed);
             return true;
         }
-        let asks = tick.is_multiple_of(CLOCK) || self.thread.budget.is_half_spent();
+        let asks = tick.is_multiple_of(CLOCK) || self.thread.budget.was_busy();
         asks && Instant::now() >= self.drive_at
     }
 
@@ -399,11 +399,14 @@ fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Opti
     thread.slot.task.store(header.id.number(), Ordering::Relaxed);
     thread.slot.spawned_at.set(Some(header.spawned_at));
     thread.poll.of_task.set(true);
-    let (mut core, ()) = in_poll(thread, Some(core), || run_quietly(task));
+    thread.poll.losses.set(0);
+    thread.budget.begin();
+    let (mut core, ()) = poll(thread, Some(core), || run_quietly(task));
     while let Some(task) = thread.take_again() {
-        thread.budget.spend();
+        coop::spend(coop::CALL);
         (core, ()) = poll(thread, core, || run_quietly(task));
     }
+    thread.budget.end();
     thread.poll.of_task.set(false);
     thread.slot.spawned_at.set(None);
     thread.slot.task.store(0, Ordering::Relaxed);
@@ -426,8 +429,10 @@ pub(crate) fn in_poll<'a, R>(
     f: impl FnOnce() -> R,
 ) -> (Option<HeldCore<'a>>, R) {
     thread.poll.losses.set(0);
-    thread.budget.refill();
-    poll(thread, core, f)
+    thread.budget.begin();
+    let result = poll(thread, core, f);
+    thread.budget.end();
+    result
 }
 
 #[inline]

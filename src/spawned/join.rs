@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use async_task::FallibleTask;
 
 use super::awaiter::{Shell, is_ours};
 use super::caught::{Outcome, Payload};
 use super::header::{Header, Id};
+use crate::coop;
 
 /// The handle of a spawned task: a future of its result.
 ///
@@ -108,11 +109,14 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(coop::poll_left(cx));
         let id = self.id();
         let shell = if is_ours(cx.waker()) { None } else { Some(self.shell_of(cx.waker())) };
         let mut cx = Context::from_waker(shell.as_ref().unwrap_or(cx.waker()));
         let task = self.task.as_mut().expect("only `drop` takes it");
-        Pin::new(task).poll(&mut cx).map(|outcome| match outcome.and_then(Outcome::into_result) {
+        let outcome = ready!(Pin::new(task).poll(&mut cx));
+        coop::spend(1);
+        Poll::Ready(match outcome.and_then(Outcome::into_result) {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => {
                 Err(JoinError { id, why: Why::Panicked(std::sync::Mutex::new(Some(payload))) })

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::error::Elapsed;
 use super::sleep::{Sleep, sleep, sleep_until};
+use crate::coop;
 
 /// Gives `future` at most `duration` from this call on.
 ///
@@ -18,7 +19,9 @@ use super::sleep::{Sleep, sleep, sleep_until};
 ///
 /// A limit can only end a future that waits. A poll that computes or blocks, a
 /// [`threadlet!`](crate) call included, ends by itself; the limit is seen behind it if the future
-/// has to wait again, and if it is ready by then its result counts.
+/// has to wait again, and if it is ready by then its result counts. A loop on what is always ready
+/// has to wait when its budget is spent ([`coop`](crate::task::coop)), and the clock is looked at
+/// then.
 ///
 /// # Cancel safety
 ///
@@ -107,9 +110,16 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let had_budget = coop::has_budget_remaining();
         if let Poll::Ready(value) = this.value.poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        this.sleep.poll(cx).map(|()| Err(Elapsed::new()))
+        let limit = if had_budget && !coop::has_budget_remaining() {
+            // It may do so in every poll. The clock is looked at all the same.
+            coop::unlimited(|| this.sleep.poll(cx))
+        } else {
+            this.sleep.poll(cx)
+        };
+        limit.map(|()| Err(Elapsed::new()))
     }
 }

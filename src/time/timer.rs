@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::context;
+use crate::coop;
 use crate::driver::{Handle, TimerKey};
 
 /// What `Sleep` and `Interval` are made of. It may be moved at any time.
@@ -15,11 +16,13 @@ pub(super) struct Timer {
     /// The entry in the driver's queue. It may have fired already.
     key: Option<TimerKey>,
     elapsed: bool,
+    /// It was pending since it was last ready.
+    waited: bool,
 }
 
 impl Timer {
     pub(super) fn new(deadline: Instant) -> Self {
-        Self { deadline, handle: None, key: None, elapsed: false }
+        Self { deadline, handle: None, key: None, elapsed: false, waited: false }
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -40,8 +43,23 @@ impl Timer {
         }
     }
 
+    /// What is due counts into the budget, but it is refused once at most: whoever has waited, for
+    /// the time or for others, has let them have their turn. So a limit beside a future that always
+    /// spends the whole budget takes effect all the same.
     #[track_caller]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.poll_due(cx);
+        if due.is_pending() || (!self.waited && coop::poll_left(cx).is_pending()) {
+            self.waited = true;
+            return Poll::Pending;
+        }
+        self.waited = false;
+        coop::spend(1);
+        Poll::Ready(())
+    }
+
+    #[track_caller]
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Not `get_or_insert_with`: a closure would hide the caller's place from the panic.
         let handle = match &mut self.handle {
             Some(handle) => handle,

@@ -9,6 +9,7 @@ use futures::io::{AsyncRead, AsyncSeek, AsyncWrite};
 use super::desk::{Action, Done, Shared};
 use super::future::runtime;
 use super::{CLOSED, Unblock};
+use crate::coop;
 use crate::syslet::retry;
 
 /// A copy of so many bytes takes a few microseconds, more than starting a call does.
@@ -186,18 +187,9 @@ impl<T> Unblock<T> {
     }
 }
 
-/// # Cancel safety
-///
-/// Dropping the future of a read loses no bytes: what it brings is there for the next one.
-impl<T: Read + Send + 'static> AsyncRead for Unblock<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
+impl<T: Read + Send + 'static> Unblock<T> {
+    /// What was read ahead, or what a call of `T` brings.
+    fn poll_input(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             if let Some(answer) = self.input.take(buf) {
                 return Poll::Ready(answer);
@@ -218,19 +210,9 @@ impl<T: Read + Send + 'static> AsyncRead for Unblock<T> {
     }
 }
 
-/// # Cancel safety
-///
-/// A write takes bytes over only in the poll that says so. A flush or a close whose future was
-/// dropped goes on, unless the `Unblock` is dropped too.
-impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
+impl<T: Write + Send + 'static> Unblock<T> {
+    /// Takes bytes over, for the call under way or for one that starts here.
+    fn poll_output(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(answer) = self.accept(buf) {
             return Poll::Ready(answer);
         }
@@ -259,7 +241,8 @@ impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until `T` has all that was written, and was flushed.
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_idle(cx));
             if let Some(error) = self.shared.output.lock().error.take() {
@@ -270,6 +253,43 @@ impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
             }
             self.start(Action::new(|_, io: &mut T| Done::Flushed(answer(|| io.flush()))));
         }
+    }
+}
+
+/// # Cancel safety
+///
+/// Dropping the future of a read loses no bytes: what it brings is there for the next one.
+impl<T: Read + Send + 'static> AsyncRead for Unblock<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        coop::counted(cx, |cx| self.poll_input(cx, buf))
+    }
+}
+
+/// # Cancel safety
+///
+/// A write takes bytes over only in the poll that says so. A flush or a close whose future was
+/// dropped goes on, unless the `Unblock` is dropped too.
+impl<T: Write + Send + 'static> AsyncWrite for Unblock<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        coop::counted(cx, |cx| self.poll_output(cx, buf))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        coop::counted(cx, |cx| self.poll_flushed(cx))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

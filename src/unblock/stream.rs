@@ -11,6 +11,7 @@ use futures::stream::Stream;
 
 use super::Unblock;
 use super::desk::{Action, Done, Shared};
+use crate::coop;
 use crate::primitive::Mutex;
 
 const CAPACITY: usize = 256;
@@ -46,16 +47,12 @@ fn pull<T: Iterator>(
     Done::Pulled { ended: false }
 }
 
-/// # Cancel safety
-///
-/// Dropping the future of a `next` loses no item.
-impl<T: Iterator + Send + 'static> Stream for Unblock<T>
+impl<T: Iterator + Send + 'static> Unblock<T>
 where
     T::Item: Send + 'static,
 {
-    type Item = T::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
+    /// What was taken ahead, or what a call of `T` brings.
+    fn poll_items(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
         let items = self.items();
         loop {
             if let Some(item) = items.lock().pop_front() {
@@ -77,5 +74,19 @@ where
             let (items, capacity) = (items.clone(), self.capacity.unwrap_or(CAPACITY));
             self.start(Action::new(move |shared, io: &mut T| pull(shared, io, &items, capacity)));
         }
+    }
+}
+
+/// # Cancel safety
+///
+/// Dropping the future of a `next` loses no item.
+impl<T: Iterator + Send + 'static> Stream for Unblock<T>
+where
+    T::Item: Send + 'static,
+{
+    type Item = T::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
+        coop::counted(cx, |cx| self.poll_items(cx))
     }
 }

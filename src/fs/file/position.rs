@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures::io::{AsyncRead, AsyncSeek, AsyncWrite};
 
 use super::File;
+use crate::coop;
 
 impl AsyncRead for File {
     fn poll_read(
@@ -52,8 +53,10 @@ impl AsyncWrite for File {
     /// Waits for a cancelled write; otherwise there is nothing to do.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let cursor = self.cursor.get_mut();
-        ready!(cursor.poll_written(cx));
-        Poll::Ready(cursor.take_failure())
+        coop::counted(cx, |cx| {
+            ready!(cursor.poll_written(cx));
+            Poll::Ready(cursor.take_failure())
+        })
     }
 
     /// As `poll_flush`: the file is closed when it is dropped.
@@ -69,6 +72,6 @@ impl AsyncSeek for File {
         to: SeekFrom,
     ) -> Poll<io::Result<u64>> {
         let File { open, cursor, .. } = &mut *self;
-        cursor.get_mut().poll_seek(open, cx, to)
+        coop::counted(cx, |cx| cursor.get_mut().poll_seek(open, cx, to))
     }
 }
