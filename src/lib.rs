@@ -90,6 +90,8 @@
 //!
 //! * `tokio1`: [`fs::File`], the TCP streams and their halves, and [`Unblock`] have the I/O traits
 //!   of tokio 1 beside those of futures-io.
+//! * `bytes`: the sockets have `try_read_buf` and its kin, which fill buffers of the crate `bytes`;
+//!   `tokio1` brings it.
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its
 //!   place in the source, as a warning of the crate `tracing`.
 //! * `raw`: shows what [`fs`] and [`aio`] are made of, without any promise.

@@ -111,7 +111,7 @@ macro_rules! try_read_methods {
         /// # Errors
         ///
         /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing yet.
-        #[cfg(feature = "tokio1")]
+        #[cfg(feature = "bytes")]
         pub fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize> {
             self.$($io).+.try_io(crate::driver::Direction::Read, |source| {
                 crate::sys::buffer::read(std::os::fd::AsFd::as_fd(source), buf)

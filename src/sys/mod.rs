@@ -5,7 +5,7 @@
 //! the standard library, not from `primitive`: the kernel is the partner here, and no model has
 //! one.
 
-#[cfg(feature = "tokio1")]
+#[cfg(feature = "bytes")]
 pub(crate) mod buffer;
 #[cfg(any(test, feature = "raw"))]
 pub(crate) mod child;

@@ -4,13 +4,14 @@ mod at;
 mod position;
 
 use std::fmt;
-use std::fs::{Metadata, Permissions};
+use std::fs::{FileTimes, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 use std::task::Poll;
+use std::time::SystemTime;
 
 use futures::lock::Mutex;
 
@@ -306,6 +307,34 @@ impl File {
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         let site = site!("fs::File::set_permissions");
         self.call(site, move |file| file.set_permissions(permissions)).await
+    }
+
+    /// Changes the times of the last access and the last change.
+    ///
+    /// # Cancel safety
+    ///
+    /// Outside our runtimes the call has moved to another thread and runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_times`]; that of a cancelled write that has failed.
+    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        // A write that is still under way would change them again.
+        self.written().await?;
+        self.call(site!("fs::File::set_times"), move |file| file.set_times(times)).await
+    }
+
+    /// Changes the time of the last change. As [`set_times`](Self::set_times).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`set_times`](Self::set_times).
+    ///
+    /// # Errors
+    ///
+    /// As [`set_times`](Self::set_times).
+    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.set_times(FileTimes::new().set_modified(time)).await
     }
 
     /// A second handle of the same open file. The two share one position.

@@ -1,0 +1,143 @@
+//! Ours in tokio's clothes: a newtype with tokio's I/O traits, and all else by `Deref`.
+
+/// A type around one of ours, which shows its methods.
+macro_rules! around {
+    ($(#[$doc:meta])* $name:ident $(<$life:lifetime>)?, $inner:ty) => {
+        $(#[$doc])*
+        pub struct $name $(<$life>)? (pub(crate) $inner);
+
+        impl $(<$life>)? std::ops::Deref for $name $(<$life>)? {
+            type Target = $inner;
+
+            fn deref(&self) -> &$inner {
+                &self.0
+            }
+        }
+
+        impl $(<$life>)? std::fmt::Debug for $name $(<$life>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+/// Methods of the inner one, by their names, for those who name them by a path
+/// (`TcpStream::local_addr`), for which `Deref` does nothing.
+macro_rules! forward {
+    ($page:literal) => {};
+    ($page:literal async fn $name:ident(&self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub async fn $name(&self $(, $arg: $type)*) $(-> $ret)? {
+            self.0.$name($($arg),*).await
+        }
+        forward!($page $($rest)*);
+    };
+    ($page:literal async fn $name:ident(&mut self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub async fn $name(&mut self $(, $arg: $type)*) $(-> $ret)? {
+            self.0.$name($($arg),*).await
+        }
+        forward!($page $($rest)*);
+    };
+    ($page:literal fn $name:ident(&self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub fn $name(&self $(, $arg: $type)*) $(-> $ret)? {
+            self.0.$name($($arg),*)
+        }
+        forward!($page $($rest)*);
+    };
+    ($page:literal fn $name:ident(&mut self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub fn $name(&mut self $(, $arg: $type)*) $(-> $ret)? {
+            self.0.$name($($arg),*)
+        }
+        forward!($page $($rest)*);
+    };
+    ($page:literal fn $name:ident(self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub fn $name(self $(, $arg: $type)*) $(-> $ret)? {
+            self.0.$name($($arg),*)
+        }
+        forward!($page $($rest)*);
+    };
+}
+
+/// Its descriptor.
+macro_rules! descriptor {
+    ($($name:ty),+) => {$(
+        impl std::os::fd::AsFd for $name {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                std::os::fd::AsFd::as_fd(&self.0)
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $name {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                std::os::fd::AsRawFd::as_raw_fd(&self.0)
+            }
+        }
+    )+};
+}
+
+/// tokio's `AsyncRead` by that of futures-io.
+macro_rules! read {
+    ([$($life:lifetime)?] $name:ty) => {
+        impl <$($life)?> real::io::AsyncRead for $name {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &mut real::io::ReadBuf<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                let inner = std::pin::Pin::new(&mut self.0);
+                let unfilled = buf.initialize_unfilled();
+                let n = std::task::ready!(futures_io::AsyncRead::poll_read(inner, cx, unfilled))?;
+                buf.advance(n);
+                std::task::Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
+/// tokio's `AsyncWrite` by that of futures-io.
+macro_rules! write {
+    ([$($life:lifetime)?] $name:ty) => {
+        impl <$($life)?> real::io::AsyncWrite for $name {
+            fn poll_write(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                futures_io::AsyncWrite::poll_write(std::pin::Pin::new(&mut self.0), cx, buf)
+            }
+
+            fn poll_write_vectored(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bufs: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                futures_io::AsyncWrite::poll_write_vectored(std::pin::Pin::new(&mut self.0), cx, bufs)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_flush(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                futures_io::AsyncWrite::poll_flush(std::pin::Pin::new(&mut self.0), cx)
+            }
+
+            fn poll_shutdown(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                futures_io::AsyncWrite::poll_close(std::pin::Pin::new(&mut self.0), cx)
+            }
+        }
+    };
+}
+
+pub(crate) use {around, descriptor, forward, read, write};

@@ -1,0 +1,8 @@
+//! Sockets, as [`tokio::net`](https://docs.rs/tokio/1.54/tokio/net/).
+
+mod methods;
+pub mod tcp;
+
+pub use threadlet::net::{ToSocketAddrs, lookup_host};
+
+pub use self::tcp::{TcpListener, TcpSocket, TcpStream};

@@ -1,0 +1,11 @@
+//! Timers, as [`tokio::time`](https://docs.rs/tokio/1.54/tokio/time/).
+
+pub use threadlet::time::{
+    Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep,
+    sleep_until, timeout, timeout_at,
+};
+
+pub mod error {
+    //! What can go wrong with a timer.
+    pub use threadlet::time::error::Elapsed;
+}
