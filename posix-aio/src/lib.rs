@@ -10,6 +10,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `primitive` | locks and atomics of the table's protocol: the one seam between std and loom |
 //! | `abi` | the C structures and constants |
 //! | `sys` | the program's memory, and every system call: nearly all that is `unsafe` |
 //! | `generation` | which process this is, of those that forks have made |
@@ -37,6 +38,7 @@ mod generation;
 mod hints;
 mod list;
 mod notify;
+mod primitive;
 mod process;
 mod request;
 mod run;

@@ -2,10 +2,9 @@
 //! that says how far it is.
 
 use std::ffi::c_int;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::list::List;
+use crate::primitive::{Arc, AtomicU8, Ordering};
 use crate::sys::{Buffer, ControlBlock, Event, Target};
 
 /// What a request is to do.

@@ -2,9 +2,9 @@
 //! has those told that were cancelled.
 
 use std::ffi::c_int;
-use std::sync::Arc;
 
 use crate::notify::tell;
+use crate::primitive::Arc;
 use crate::process::Process;
 use crate::request::{Action, Request, Submission};
 use crate::suspend;

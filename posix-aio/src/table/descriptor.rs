@@ -1,10 +1,10 @@
 //! The requests of one descriptor: in which order they run, and how one leaves.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::map::Map;
 use crate::duplicates::Duplicate;
+use crate::primitive::Arc;
 use crate::request::{Order, Request, Stage, Submission};
 use crate::sys::{Kind, Outcome, Target};
 

@@ -24,12 +24,11 @@ pub(crate) use self::descriptor::{Cancelled, Followers};
 
 use std::collections::hash_map::Entry;
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use self::descriptor::Descriptor;
 use self::map::Map;
 use crate::generation;
+use crate::primitive::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, weakened};
 use crate::request::{Order, Request, Submission};
 use crate::sys::{self, Kind, Outcome, Target};
 
@@ -47,10 +46,7 @@ struct Descriptors {
 #[derive(Debug, Default)]
 struct Shard {
     descriptors: Mutex<Descriptors>,
-    /// How many requests there are.
-    ///
-    /// Ordering: Relaxed everywhere, without a partner; a descriptor is closed after what was
-    /// started on it, or the program's threads race.
+    /// How many requests there are. Whoever sees none does not look any further.
     count: AtomicUsize,
     /// Where those wait who close a descriptor.
     gone: Condvar,
@@ -79,7 +75,7 @@ impl Table {
     }
 
     fn lock(&self, fd: c_int) -> MutexGuard<'_, Descriptors> {
-        self.shard(fd).descriptors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shard(fd).descriptors.lock()
     }
 
     /// What a descriptor stood for when there came requests on it, if there are. If it was closed
@@ -113,6 +109,8 @@ impl Table {
         }
         cb.begin(generation::current());
         let ready = descriptor.enter(submission);
+        // Ordering: Relaxed, without a partner; a descriptor is closed after what was started on
+        // it, or the program's threads race.
         self.shard(number).count.fetch_add(1, Ordering::Relaxed);
         Ok(Entered { ready, cancelled })
     }
@@ -155,17 +153,16 @@ impl Table {
 
     /// Whether a descriptor may have requests.
     pub(crate) fn may_have(&self, fd: c_int) -> bool {
-        self.shard(fd).count.load(Ordering::Relaxed) > 0
+        self.shard(fd).any()
     }
 
     /// The descriptors with requests.
     pub(crate) fn numbers(&self) -> Vec<c_int> {
-        let has_some = |shard: &Shard| shard.count.load(Ordering::Relaxed) > 0;
         let numbers = |shard: &Shard| -> Vec<c_int> {
             let all = shard.try_lock();
             all.map_or_else(Vec::new, |all| all.by_number.keys().copied().collect())
         };
-        self.0.iter().filter(|shard| has_some(shard)).flat_map(numbers).collect()
+        self.0.iter().filter(|shard| shard.any()).flat_map(numbers).collect()
     }
 
     /// The descriptor is about to be closed. POSIX lets a request be cancelled then, or else has it
@@ -225,7 +222,7 @@ impl Table {
             }
             descriptor.closers += 1;
             let id = descriptor.id;
-            all = self.shard(fd).gone.wait(all).unwrap_or_else(PoisonError::into_inner);
+            all = self.shard(fd).gone.wait(all);
             let descriptor = all.by_number.get_mut(&fd).filter(|descriptor| descriptor.id == id)?;
             descriptor.closers -= 1;
         }
@@ -233,9 +230,17 @@ impl Table {
 }
 
 impl Shard {
+    fn any(&self) -> bool {
+        // Ordering: Acquire. Partner: the subtraction in `left`; with its count a request's result
+        // is seen.
+        self.count.load(weakened!("c-count", Ordering::Acquire)) > 0
+    }
+
     /// So many requests have left the descriptor. Whether there are none any more, and it is to go.
     fn left(&self, descriptor: &Descriptor, count: usize) -> bool {
-        self.count.fetch_sub(count, Ordering::Relaxed);
+        // Ordering: Release. Partner: the load in `any`. (A later one, of this or of another
+        // thread, goes on with what it released.)
+        self.count.fetch_sub(count, Ordering::Release);
         if descriptor.closers > 0 {
             self.gone.notify_all();
         }
@@ -247,9 +252,8 @@ impl Shard {
     fn try_lock(&self) -> Option<MutexGuard<'_, Descriptors>> {
         for _ in 0..100 {
             match self.descriptors.try_lock() {
-                Ok(all) => return Some(all),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => sys::yield_now(),
+                Some(all) => return Some(all),
+                None => sys::yield_now(),
             }
         }
         None

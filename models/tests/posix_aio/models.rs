@@ -1,0 +1,260 @@
+//! Requests that are run, cancelled and closed by several at once.
+
+use std::ffi::c_int;
+
+use loom::thread;
+
+use crate::engine::join_all;
+use crate::process::Process;
+use crate::request::{Action, Order, Submission};
+use crate::run::{run_soon, tell_cancelled};
+use crate::sys::{
+    self, Buffer, ControlBlock, Event, FILE, FILE_FD, NEXT_STREAM, Place, STREAM, STREAM_FD, SYNC,
+    Target,
+};
+use crate::withdraw;
+
+/// Explores `model` with up to `preemptions` forced switches in each run.
+fn explore(preemptions: usize, model: impl Fn(&'static Process) + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    builder.check(move || {
+        sys::begin();
+        model(Process::begin());
+    });
+}
+
+const SYNC_ACTION: Action = Action::Sync { data: false };
+
+/// As `submit.rs` does with what could not be answered at once.
+fn enter(
+    process: &'static Process,
+    cb: ControlBlock,
+    (number, target): (c_int, Target),
+    (action, order): (Action, Order),
+    place: &'static Place,
+) -> Result<(), ()> {
+    let buffer = Buffer { number: cb.number(), place, len: 1 };
+    let (done, at) = (0, Some(0));
+    let submission = Submission {
+        cb,
+        action,
+        number,
+        target,
+        order,
+        buffer,
+        at,
+        done,
+        event: Event,
+        list: None,
+    };
+    let entered = process.table.enter(submission)?;
+    tell_cancelled(process, entered.cancelled);
+    run_soon(process, entered.ready);
+    Ok(())
+}
+
+/// A write that runs at once, or in line.
+fn write(
+    process: &'static Process,
+    number: usize,
+    order: Order,
+    place: &'static Place,
+) -> ControlBlock {
+    let cb = ControlBlock::new(number);
+    enter(process, cb, (FILE_FD, FILE), (Action::Write, order), place).unwrap();
+    cb
+}
+
+fn read_stream(
+    process: &'static Process,
+    number: usize,
+    target: Target,
+    place: &'static Place,
+) -> ControlBlock {
+    let cb = ControlBlock::new(number);
+    let how = (Action::Read, Order::ReadLane);
+    enter(process, cb, (STREAM_FD, target), how, place).unwrap();
+    cb
+}
+
+/// Each has run once and says so, or was cancelled and says that.
+#[track_caller]
+fn all_ran_or_were_cancelled(blocks: &[ControlBlock]) {
+    let done = sys::done();
+    for cb in blocks {
+        let times = done.iter().filter(|number| **number == cb.number()).count();
+        match cb.error() {
+            0 => assert_eq!(times, 1, "{cb:?} ran once"),
+            libc::ECANCELED => assert_eq!(times, 0, "{cb:?} was cancelled"),
+            error => panic!("{cb:?}: {error}"),
+        }
+    }
+}
+
+#[track_caller]
+fn nothing_is_left(process: &Process) {
+    assert!(!process.table.may_have(FILE_FD) && !process.table.may_have(STREAM_FD));
+    assert!(process.table.numbers().is_empty());
+    assert!(process.table.target(FILE_FD).is_none() && process.table.target(STREAM_FD).is_none());
+}
+
+/// Whoever cancels and the thread that has the request both found it ready, and both had it: its
+/// buffer was the program's again, and was written to.
+#[test]
+fn a_request_runs_or_is_cancelled() {
+    explore(3, |process| {
+        let cb = write(process, 1, Order::Free, Place::new());
+        let withdrawn = withdraw::cancel(process, FILE_FD, Some(cb));
+        let cancelled = cb.error() == libc::ECANCELED;
+        assert_eq!(withdrawn.some, cancelled);
+        assert!(!(withdrawn.some_run && cancelled));
+        join_all();
+        all_ran_or_were_cancelled(&[cb]);
+        nothing_is_left(process);
+    });
+}
+
+/// Two that ask at once both cancel it, and tell the program twice.
+#[test]
+fn a_request_is_cancelled_once() {
+    explore(2, |process| {
+        let place = Place::new();
+        let blocks = [1, 2].map(|number| write(process, number, Order::WriteLane, place));
+        let other = thread::spawn(move || withdraw::cancel(process, FILE_FD, None).some);
+        let some = withdraw::cancel(process, FILE_FD, None).some | other.join().unwrap();
+        join_all();
+        all_ran_or_were_cancelled(&blocks);
+        assert_eq!(some, blocks.iter().any(|cb| cb.error() == libc::ECANCELED));
+        nothing_is_left(process);
+    });
+}
+
+/// The second came when the first had just left, and nobody ran it; or it came when that was about
+/// to leave, and both ran.
+#[test]
+fn a_lane_runs_one_at_a_time() {
+    explore(3, |process| {
+        let place = Place::new();
+        let blocks = [1, 2].map(|number| write(process, number, Order::WriteLane, place));
+        join_all();
+        all_ran_or_were_cancelled(&blocks);
+        assert_eq!(sys::done(), [1, 2], "as submitted");
+        nothing_is_left(process);
+    });
+}
+
+/// The line behind one that is cancelled was given to the pump, though it was being cancelled too.
+#[test]
+fn a_line_that_is_cancelled_does_not_move_up() {
+    explore(2, |process| {
+        let place = Place::new();
+        let blocks = [1, 2, 3].map(|number| write(process, number, Order::WriteLane, place));
+        let withdrawn = withdraw::cancel(process, FILE_FD, None);
+        assert!(withdrawn.some || withdrawn.some_run || blocks[2].error() == 0);
+        join_all();
+        all_ran_or_were_cancelled(&blocks);
+        nothing_is_left(process);
+    });
+}
+
+/// A sync went ahead of a write that had come before it.
+#[test]
+fn a_sync_comes_behind_the_writes_before_it() {
+    explore(2, |process| {
+        let blocks = [1, 2].map(|number| write(process, number, Order::Free, Place::new()));
+        let sync = ControlBlock::new(SYNC);
+        let how = (SYNC_ACTION, Order::AfterWrites);
+        enter(process, sync, (FILE_FD, FILE), how, Place::new()).unwrap();
+        join_all();
+        all_ran_or_were_cancelled(&blocks);
+        assert_eq!((sync.error(), sys::done().last()), (0, Some(&SYNC)));
+        nothing_is_left(process);
+    });
+}
+
+/// `close` waited for a write that had left when it began to wait; or it returned while one ran, and
+/// the number was another file's.
+#[test]
+fn a_file_is_closed_behind_its_writes() {
+    explore(2, |process| {
+        let place = Place::new();
+        let blocks = [1, 2].map(|number| write(process, number, Order::WriteLane, place));
+        withdraw::before_close(FILE_FD);
+        assert!(blocks.iter().all(|cb| cb.error() == 0), "they are in the file");
+        assert_eq!(sys::done(), [1, 2]);
+        nothing_is_left(process);
+        join_all();
+        all_ran_or_were_cancelled(&blocks);
+    });
+}
+
+/// Two closed the same file; one of them took a write that the other had begun for its own.
+#[test]
+fn two_that_close_wait_for_what_the_other_runs() {
+    explore(2, |process| {
+        let cb = write(process, 1, Order::Free, Place::new());
+        let other = thread::spawn(move || {
+            withdraw::before_close(FILE_FD);
+            assert_eq!(cb.error(), 0);
+        });
+        withdraw::before_close(FILE_FD);
+        assert_eq!(cb.error(), 0);
+        other.join().unwrap();
+        join_all();
+        all_ran_or_were_cancelled(&[cb]);
+        nothing_is_left(process);
+    });
+}
+
+/// What ran when its number was given away was looked for under the number's new owner, and was
+/// never finished.
+#[test]
+fn what_runs_on_a_stream_that_is_closed_is_finished() {
+    explore(2, |process| {
+        let (place, next_place) = (Place::new(), Place::new());
+        let first = read_stream(process, 1, STREAM, place);
+        let second = read_stream(process, 2, STREAM, place);
+        withdraw::before_close(STREAM_FD);
+        let next = read_stream(process, 3, NEXT_STREAM, next_place);
+        join_all();
+        all_ran_or_were_cancelled(&[first, second, next]);
+        assert_eq!(next.error(), 0, "the new owner's is nobody's to cancel");
+        nothing_is_left(process);
+    });
+}
+
+/// The same where nobody saw that it was closed: whoever comes next finds out.
+#[test]
+fn a_number_that_means_something_else_starts_anew() {
+    explore(2, |process| {
+        let first = read_stream(process, 1, STREAM, Place::new());
+        let next = read_stream(process, 2, NEXT_STREAM, Place::new());
+        join_all();
+        all_ran_or_were_cancelled(&[first, next]);
+        assert_eq!(next.error(), 0);
+        nothing_is_left(process);
+    });
+}
+
+/// The program saw the result, and used the control block again: that was refused, as the table had
+/// it still.
+#[test]
+fn whoever_sees_the_result_may_use_the_control_block_again() {
+    explore(3, |process| {
+        let (cb, place) = (ControlBlock::new(1), Place::new());
+        let how = (Action::Write, Order::Free);
+        enter(process, cb, (FILE_FD, FILE), how, place).unwrap();
+        let again = enter(process, cb, (FILE_FD, FILE), how, place).is_ok();
+        if !again {
+            while cb.error() == libc::EINPROGRESS {
+                thread::yield_now();
+            }
+            enter(process, cb, (FILE_FD, FILE), how, place).unwrap();
+        }
+        join_all();
+        assert_eq!((cb.error(), sys::done().len()), (0, 2));
+        nothing_is_left(process);
+    });
+}
