@@ -5,6 +5,8 @@
 //! locks (`cfg(threadlet_loom)`, which the build script sets). Whatever they name beside each other
 //! stands here as a twin: so it is also the proof that these rooms stand on nothing else.
 //!
+//! (The C functions' modules name each other differently: `tests/posix_aio` is a crate for theirs.)
+//!
 //! Each model opens with the story of the bug it hunts, and `.ci/sabotage` names the broken line
 //! that makes it fail. Bounded by the number of preemptions, which is where races hide.
 //!

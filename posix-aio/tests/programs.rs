@@ -59,8 +59,9 @@ fn compile(name: &str, extra: &[&str]) -> PathBuf {
     program
 }
 
+/// Returns what it has said.
 #[track_caller]
-fn run(command: &mut Command) {
+fn run(command: &mut Command) -> String {
     command.env("SCRATCH", scratch()).stdin(Stdio::null());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + LIMIT;
@@ -79,6 +80,7 @@ fn run(command: &mut Command) {
     for line in stdout.lines().filter(|line| line.starts_with("SKIPPED: ")) {
         let _ = writeln!(std::io::stdout(), "\n{line}");
     }
+    stdout.into_owned()
 }
 
 #[track_caller]
@@ -86,12 +88,16 @@ fn preloaded(name: &str) {
     run(Command::new(compile(name, &[])).env("LD_PRELOAD", library()));
 }
 
-/// Without the library, and with it: the C library does what we are to do.
+/// Without the library, and with it: the C library does what we are to do, and says the same.
 #[track_caller]
 fn beside(name: &str, arguments: &[&str]) {
     let program = compile(name, &[]);
-    run(Command::new(&program).args(arguments).env("BESIDE", "1"));
-    run(Command::new(&program).args(arguments).env("LD_PRELOAD", library()));
+    let theirs = run(Command::new(&program).args(arguments).env("BESIDE", "1"));
+    let ours = run(Command::new(&program).args(arguments).env("LD_PRELOAD", library()));
+    for (theirs, ours) in theirs.lines().zip(ours.lines()) {
+        assert_eq!(theirs, ours, "{name}: the C library's, and ours");
+    }
+    assert_eq!(theirs.len(), ours.len(), "{name}");
 }
 
 macro_rules! programs {
@@ -139,6 +145,12 @@ fn idle() {
     let start = Instant::now();
     beside("idle", &["main"]);
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
+fn kinds() {
+    beside("kinds", &[]);
+    beside("kinds", &["filtered"]);
 }
 
 #[test]
