@@ -5,15 +5,23 @@
 //! if the closure really blocks (or computes for longer than
 //! [`hog_after`](crate::runtime::Builder::hog_after)).
 
+mod join_set;
+mod local_set;
+mod task_local;
+
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pub use self::coop::{Unconstrained, consume_budget, unconstrained};
+pub use self::join_set::JoinSet;
+pub use self::local_set::{LocalEnterGuard, LocalSet, spawn_local};
+pub use self::task_local::{AccessError, LocalKey};
 use crate::call::in_place::{run_here, spawn_region};
 use crate::context;
 use crate::runtime::Handle;
+use crate::spawned::told;
 pub use crate::spawned::{AbortHandle, Id, JoinError, JoinHandle};
 pub use crate::unblock::{Unblocked, unblock};
 
@@ -65,7 +73,7 @@ where
 {
     let place = Location::caller();
     let spawned = context::with_shared(|shared| {
-        shared.map(|shared| crate::scheduler::spawn::spawn(shared, future, place))
+        shared.map(|shared| crate::runtime::spawn_on(shared, future, place))
     });
     // Not in the closure, which would hide the caller's place from the panic.
     match spawned {
@@ -137,6 +145,45 @@ where
     F: FnOnce() -> T,
 {
     run_here(Location::caller(), "block_in_place", f)
+}
+
+/// The number of the task that is polled, or dropped, on this thread.
+///
+/// # Panics
+///
+/// Outside a task: in the future of `block_on`, or on a plain thread.
+///
+/// # Examples
+///
+/// ```
+/// threadlet::block_on(async {
+///     let task = threadlet::spawn(async { threadlet::task::id() });
+///     let id = task.id();
+///     assert_eq!(task.await.unwrap(), id);
+/// });
+/// ```
+#[track_caller]
+pub fn id() -> Id {
+    match try_id() {
+        Some(id) => id,
+        None => panic!("there is no task here: `task::try_id` tells without a panic"),
+    }
+}
+
+/// The number of the task that is polled, or dropped, on this thread; `None` outside a task.
+///
+/// # Examples
+///
+/// ```
+/// assert!(threadlet::task::try_id().is_none());
+/// ```
+pub fn try_id() -> Option<Id> {
+    told().or_else(context::polled_task)
+}
+
+/// Futures of this module.
+pub mod futures {
+    pub use super::task_local::TaskLocalFuture;
 }
 
 /// Lets other tasks run, once.

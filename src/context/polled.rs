@@ -1,8 +1,10 @@
 //! What the calling thread polls: something of ours or a stranger's, a task or a root.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use super::thread::with;
+use crate::spawned::Id;
 
 thread_local! {
     static IN_ROOT: Cell<bool> = const { Cell::new(false) };
@@ -24,6 +26,15 @@ pub(crate) fn in_root<R>(f: impl FnOnce() -> R) -> R {
 /// call that blocks here harms nobody; anywhere else it would hold up a stranger's tasks.
 pub(crate) fn is_ours() -> bool {
     IN_ROOT.get() || with(|thread| thread.is_some_and(|thread| thread.poll.active.get()))
+}
+
+/// The task that this thread polls.
+pub(crate) fn polled_task() -> Option<Id> {
+    with(|thread| {
+        let thread = thread.filter(|thread| thread.poll.of_task.get())?;
+        // Ordering: Relaxed. This thread has written it.
+        Id::from_number(thread.slot.task.load(Ordering::Relaxed))
+    })
 }
 
 /// Runs `f`, which polls something that is no task, perhaps inside a task's poll.

@@ -18,12 +18,18 @@ use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
 use crate::shared::Shared;
 use crate::shared::leftover::drop_tasks;
+use crate::spawned::as_task;
 use crate::spawned::poll_with_ours;
 
 /// Polls `future` to its end on the calling thread.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _entered = EnterGuard::new(shared.clone());
+    as_task(None, || block_on_entered(shared, future))
+}
+
+#[track_caller]
+fn block_on_entered<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     // On a worker, of this runtime or another, the wait is a call that blocks like any other.
     let wait = || {
         let mut future = pin!(future);

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::metrics::{self, Blocked, Metrics, SiteStats};
-use super::{Id, NO_RUNTIME, Report, block_on};
+use super::{Id, NO_RUNTIME, Report, block_on, spawn_on};
 use crate::call::in_place::spawn_region;
 use crate::context;
 use crate::shared::{Shared, entered};
@@ -94,7 +94,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        crate::scheduler::spawn::spawn(&self.shared, future, Location::caller())
+        spawn_on(&self.shared, future, Location::caller())
     }
 
     /// Runs a closure that may block. See

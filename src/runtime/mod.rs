@@ -16,6 +16,7 @@ mod builder;
 pub(crate) mod entry;
 mod handle;
 mod id;
+mod local;
 mod metrics;
 mod options;
 mod report;
@@ -30,6 +31,7 @@ use std::time::Duration;
 pub use builder::{Builder, Detector};
 pub use handle::{EnterGuard, Handle, RuntimeFlavor, TryCurrentError};
 pub use id::Id;
+pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
 
@@ -40,7 +42,7 @@ pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};
 pub use crate::protocol::Cause;
-use crate::scheduler::{monitor, shutdown, spare};
+use crate::scheduler::{monitor, shutdown, spare, spawn};
 use crate::shared::threads;
 use crate::shared::{Config, Detection, Shared};
 use crate::spawned::JoinHandle;
@@ -343,6 +345,22 @@ pub(crate) fn try_global() -> io::Result<Handle> {
 /// running tasks is on its own.
 fn count_forks() {
     let _registered = sys::fork::on_fork_in_child(context::forget_after_fork);
+}
+
+/// A task of the user's: on the cores, or, in a [`LocalRuntime`], on its thread.
+pub(crate) fn spawn_on<F>(
+    shared: &Arc<Shared>,
+    future: F,
+    place: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match shared.locals.get() {
+        None => spawn::spawn(shared, future, place),
+        Some(tasks) => tasks.spawn(future, place),
+    }
 }
 
 /// Starts everything a runtime consists of, or nothing.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Shared, entered};
 use crate::primitive::quietly;
+use crate::spawned::as_task;
 
 /// A task came into the injector after the flag went up. The threads that are still there drop it;
 /// if there are none, the caller does.
@@ -48,7 +49,7 @@ fn drop_all(shared: &Shared) {
             shared.seats.iter().find_map(|seat| seat.lifo.take().or_else(|| seat.queue.pop()))
         });
         match task {
-            Some(task) => quietly(|| drop(task)),
+            Some(task) => as_task(Some(task.metadata().id), || quietly(|| drop(task))),
             None => return,
         }
     }

@@ -39,6 +39,7 @@ use crate::protocol::idle::{Idle, Sleeper};
 use crate::protocol::monitor_sleep::MonitorSleep;
 use crate::protocol::pool::{Claim, Pool, PoolCounts, Retake, Todo};
 use crate::protocol::queue::{Injector, Lifo, LocalQueue};
+use crate::spawned::local::Locals;
 use crate::spawned::{Owned, Runnable};
 
 /// How blocked threads are found, as it turned out at start.
@@ -147,6 +148,8 @@ pub(crate) struct Shared {
     pub(crate) due: Injector<Waker>,
     pub(crate) idle: Idle,
     pub(crate) owned: Owned,
+    /// Of a `LocalRuntime`: its thread's tasks, which are all but those that make calls.
+    pub(crate) locals: OnceLock<Arc<Locals>>,
     pub(crate) driver: Mutex<Driver>,
     pub(crate) driver_handle: driver::Handle,
     pub(crate) slots: Slots,
@@ -205,6 +208,7 @@ impl Shared {
             due: Injector::new(),
             idle: Idle::new(config.workers),
             owned: Owned::new(),
+            locals: OnceLock::new(),
             driver: Mutex::new(driver),
             driver_handle,
             slots: Slots::new(),

@@ -1,5 +1,6 @@
 //! What a task knows of itself, shared by its handles.
 
+use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
@@ -30,6 +31,28 @@ impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+thread_local! {
+    static TOLD: Cell<Option<Id>> = const { Cell::new(None) };
+}
+
+/// Runs `f` as part of a task that this thread does not poll as one of a runtime's own: the poll of
+/// a local task, or the drop of what a task has left. `None`: as part of none, in a root future.
+pub(crate) fn as_task<R>(id: Option<Id>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Id>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            TOLD.set(self.0);
+        }
+    }
+    let _restore = Restore(TOLD.replace(id));
+    f()
+}
+
+/// The task that [`as_task`] was told of.
+pub(crate) fn told() -> Option<Id> {
+    TOLD.get()
 }
 
 /// A task's own data, beside its future.

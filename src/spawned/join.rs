@@ -10,7 +10,7 @@ use async_task::FallibleTask;
 
 use super::awaiter::{Shell, is_ours};
 use super::caught::{Outcome, Payload};
-use super::header::{Header, Id};
+use super::header::{Header, Id, as_task};
 use crate::coop;
 
 /// The handle of a spawned task: a future of its result.
@@ -86,6 +86,17 @@ impl<T> JoinHandle<T> {
         self.abort.clone()
     }
 
+    /// Lets go of the task, which runs on: what dropping the handle does, by smol's word for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # threadlet::block_on(async {
+    /// threadlet::spawn(async { println!("on its own") }).detach();
+    /// # });
+    /// ```
+    pub fn detach(self) {}
+
     /// Whether the task has ended, by returning, by a panic, or because it was aborted.
     pub fn is_finished(&self) -> bool {
         self.task.as_ref().is_none_or(FallibleTask::is_finished)
@@ -99,7 +110,11 @@ impl<T> JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
+        let Some(task) = self.task.take() else { return };
+        if task.is_finished() {
+            // What it has returned is dropped here.
+            as_task(Some(self.id()), || task.detach());
+        } else {
             task.detach();
         }
     }

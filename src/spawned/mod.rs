@@ -4,6 +4,7 @@ mod awaiter;
 mod caught;
 mod header;
 mod join;
+pub(crate) mod local;
 mod owned;
 
 use std::ptr::NonNull;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 
 pub(crate) use awaiter::poll_with_ours;
 pub(crate) use caught::{Caught, Life};
-pub(crate) use header::Header;
 pub use header::Id;
+pub(crate) use header::{Header, as_task, told};
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub(crate) use owned::{Owned, OwnedKey};
 

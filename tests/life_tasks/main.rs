@@ -1,6 +1,9 @@
-//! Tasks, their handles, and the life of a runtime.
+//! Tasks, their handles and sets, and the life of a runtime.
 
 mod handles;
+mod join_sets;
+mod keys;
+mod locals;
 mod options;
 mod runtimes;
 mod shutdown;

@@ -1,0 +1,302 @@
+//! Tasks of one thread: their futures need not be `Send`, and are polled and dropped on no thread but
+//! the one that made the set.
+//!
+//! A set is a queue. Whoever wakes one of its tasks, on whatever thread, appends it; the set's thread
+//! takes them off in turn, inside the poll of the future that the set is part of
+//! ([`Locals::run`]). A push from elsewhere wakes that future; one by a task of the set, or by what
+//! is polled beside it, does not have to, because the same poll looks at the queue again before it
+//! returns.
+//!
+//! `async_task` checks the thread: a future that is not `Send` is neither polled nor dropped
+//! elsewhere, or the process hears of it by a panic.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread::ThreadId;
+
+use futures::task::AtomicWaker;
+
+use super::Runnable;
+use super::caught::{Caught, Life, Outcome};
+use super::header::{Header, as_task};
+use super::join::JoinHandle;
+use super::owned::{Owned, OwnedKey};
+use crate::coop;
+use crate::primitive::{Mutex, quietly};
+
+/// How many tasks one poll of a set runs before the others of that thread have their turn. A prime,
+/// as in the worker.
+const TURN: usize = 61;
+
+/// A set of tasks of one thread.
+#[derive(Debug)]
+pub(crate) struct Locals {
+    queue: Mutex<Queue>,
+    owned: Owned,
+    alive: AtomicUsize,
+    /// Of the future that the set is part of, as of its last poll.
+    waker: AtomicWaker,
+    /// No task is to be polled any more.
+    over: AtomicBool,
+    thread: ThreadId,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    tasks: VecDeque<Runnable>,
+    /// It has been emptied for the last time.
+    closed: bool,
+}
+
+/// Where `spawn_local` goes on this thread.
+#[derive(Default)]
+struct Here {
+    set: Option<Arc<Locals>>,
+    /// The thread is in a poll of that set, which looks at the queue before it returns.
+    in_poll: bool,
+}
+
+thread_local! {
+    static HERE: RefCell<Here> = const { RefCell::new(Here { set: None, in_poll: false }) };
+}
+
+/// Undone when dropped: the set was made the current one.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Entered(Option<Arc<Locals>>, bool);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = Here { set: self.0.take(), in_poll: self.1 };
+        // In a thread-local destructor it may be gone, and nothing is current.
+        let left = HERE.try_with(|here| here.replace(before));
+        drop(left);
+    }
+}
+
+/// The current set: the one that is polled on this thread, or was entered last.
+pub(crate) fn current() -> Option<Arc<Locals>> {
+    HERE.try_with(|here| here.borrow().set.clone()).ok().flatten()
+}
+
+impl Locals {
+    /// A set of the calling thread.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Locals {
+            queue: Mutex::new(Queue::default()),
+            owned: Owned::new(),
+            alive: AtomicUsize::new(0),
+            waker: AtomicWaker::new(),
+            over: AtomicBool::new(false),
+            thread: std::thread::current().id(),
+        })
+    }
+
+    /// Whether the calling thread is the set's.
+    pub(crate) fn is_here(&self) -> bool {
+        self.thread == std::thread::current().id()
+    }
+
+    /// How many tasks have not ended.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Makes the set the current one of this thread, until the answer is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, in_poll: bool) -> Entered {
+        let mine = Here { set: Some(self.clone()), in_poll };
+        let before = HERE.try_with(|here| here.replace(mine)).unwrap_or_default();
+        Entered(before.set, before.in_poll)
+    }
+
+    /// Spawns a task that stays on this thread, which is the set's.
+    pub(crate) fn spawn_local<F>(
+        self: &Arc<Self>,
+        future: F,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        debug_assert!(self.is_here(), "a set belongs to its thread");
+        let set = self.clone();
+        // One that came too late is dropped here if this is its thread. If not, it stays where it
+        // is, for ever: nobody else may touch it. (Only a task that ends its own set gets here.)
+        let schedule = move |task: Runnable| match set.push(task) {
+            Err(task) if set.is_here() => drop(task),
+            Err(task) => std::mem::forget(task),
+            Ok(()) => {}
+        };
+        let build = |header: Arc<Header>, caught| {
+            async_task::Builder::new().metadata(header).spawn_local(|_| caught, schedule)
+        };
+        self.admit(future, place, build)
+    }
+
+    /// Spawns a task of the set from any thread.
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        future: F,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let set = self.clone();
+        let schedule = move |task: Runnable| drop(set.push(task));
+        let build = |header: Arc<Header>, caught| {
+            async_task::Builder::new().metadata(header).spawn(|_| caught, schedule)
+        };
+        self.admit(future, place, build)
+    }
+
+    fn admit<F: Future>(
+        self: &Arc<Self>,
+        future: F,
+        place: &'static Location<'static>,
+        build: impl FnOnce(Arc<Header>, Caught<F, Member>) -> Built<F::Output>,
+    ) -> JoinHandle<F::Output> {
+        let header = Header::new(place);
+        // One shard is enough: hardly anybody but this thread comes here.
+        let key = self.owned.reserve(Some(0));
+        self.alive.fetch_add(1, Ordering::Relaxed);
+        let member = Member { set: self.clone(), header: header.clone(), key };
+        let (runnable, task) = build(header.clone(), Caught::new(future, member));
+        let waker = runnable.waker();
+        let accepted = key.is_some_and(|key| self.owned.fill(key, waker.clone()));
+        let handle = JoinHandle::new(task, header, Some(waker));
+        if accepted {
+            runnable.schedule()
+        } else {
+            drop(runnable)
+        }
+        self.owned.is_spawned();
+        handle
+    }
+
+    /// Appends a task that is ready. `Err`: the set has been emptied for the last time.
+    fn push(&self, task: Runnable) -> Result<(), Runnable> {
+        {
+            let mut queue = self.queue.lock();
+            if queue.closed {
+                return Err(task);
+            }
+            queue.tasks.push_back(task);
+        }
+        if !self.is_polled_here() {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    fn is_polled_here(&self) -> bool {
+        let is_it = |here: &RefCell<Here>| {
+            let here = here.borrow();
+            here.in_poll && here.set.as_ref().is_some_and(|set| std::ptr::eq(&**set, self))
+        };
+        HERE.try_with(is_it).unwrap_or(false)
+    }
+
+    /// One poll of the set, on its thread: first of `beside`, then of tasks that are ready, a turn
+    /// at most. `None`: `beside` is not ready.
+    pub(crate) fn run<T>(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        beside: impl FnOnce(&mut Context<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let _entered = self.enter(true);
+        // Before the queue is looked at: a push that comes later finds this waker.
+        self.waker.register(cx.waker());
+        if let Some(output) = beside(cx) {
+            return Some(output);
+        }
+        for _ in 0..TURN {
+            poll(self.pop()?);
+        }
+        if !self.queue.lock().tasks.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        None
+    }
+
+    /// Polls `future` to its end, and the tasks beside it.
+    pub(crate) async fn run_until<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let beside = |cx: &mut Context<'_>| match future.as_mut().poll(cx) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => None,
+            };
+            self.run(cx, beside).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        self.queue.lock().tasks.pop_front()
+    }
+
+    /// Drops all tasks, on the set's thread. One that is spawned from here on is cancelled at once.
+    pub(crate) fn close(self: &Arc<Self>) {
+        debug_assert!(self.is_here(), "a set belongs to its thread");
+        let _entered = self.enter(true);
+        // Ordering: Release. Partner: the Acquire in `is_over`. The wakes that follow bring each
+        // task here.
+        self.over.store(true, Ordering::Release);
+        self.owned.close().into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
+        loop {
+            let task = {
+                let mut queue = self.queue.lock();
+                queue.closed = queue.tasks.is_empty();
+                queue.tasks.pop_front()
+            };
+            let Some(task) = task else { return };
+            let id = task.metadata().id;
+            as_task(Some(id), || quietly(|| drop(task)));
+        }
+    }
+}
+
+/// What `async_task` makes of a future.
+type Built<T> = (Runnable, async_task::Task<Outcome<T>, Arc<Header>>);
+
+/// With a budget of its own. Nothing in it unwinds but foreign code at a task's edges, which is the
+/// task's loss.
+fn poll(task: Runnable) {
+    let id = task.metadata().id;
+    let run = || {
+        quietly(|| {
+            task.run();
+        });
+    };
+    as_task(Some(id), || coop::turn(run));
+}
+
+/// The set, as a task's future sees it.
+struct Member {
+    set: Arc<Locals>,
+    header: Arc<Header>,
+    key: Option<OwnedKey>,
+}
+
+impl Life for Member {
+    fn is_over(&self) -> bool {
+        self.header.is_aborted() || self.set.over.load(Ordering::Acquire)
+    }
+
+    fn end(self) {
+        self.header.end();
+        self.set.alive.fetch_sub(1, Ordering::Relaxed);
+        if let Some(key) = self.key {
+            self.set.owned.remove(key);
+        }
+    }
+}
