@@ -1,11 +1,8 @@
 //! A mio source that is registered with a driver, and the operations on it.
-//!
-//! Reading and writing of all that is a stream of bytes (TCP, Unix, pipes) stand here and nowhere
-//! else.
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, ready};
 
@@ -13,9 +10,10 @@ use mio::event::Source;
 
 use super::Handle;
 use super::ready::{Interest, Ready};
-use super::scheduled_io::{Direction, ReadyEvent, ScheduledIo};
+use super::scheduled_io::{Direction, ReadyEvent, ScheduledIo, Seen};
 use crate::coop;
 use crate::primitive::Arc;
+use crate::syslet::retry;
 
 /// A registered source. Deregisters on drop, before the source is closed.
 pub(crate) struct Evented<S: Source> {
@@ -56,39 +54,74 @@ impl<S: Source> Evented<S> {
         Ok(source)
     }
 
-    /// Tries the operation once; a `WouldBlock` is remembered.
+    /// Tries the operation once. That it would block is remembered, and so is that its result
+    /// `ends` what there was.
+    fn attempt<R>(
+        &self,
+        direction: Direction,
+        seen: Seen,
+        mut op: impl FnMut(&S) -> io::Result<R>,
+        ends: impl Fn(&R) -> bool,
+    ) -> io::Result<R> {
+        let result = retry(|| op(self.get()));
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.io.clear(direction, seen);
+            }
+            Ok(result) if ends(result) => self.io.clear_unless_closed(direction, seen),
+            _ => {}
+        }
+        result
+    }
+
+    /// Tries the operation once, whatever is known of the readiness.
+    #[allow(dead_code, reason = "for what is no stream of bytes")]
     pub(crate) fn try_io<R>(
         &self,
         direction: Direction,
-        mut op: impl FnMut(&S) -> io::Result<R>,
+        op: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        let seen = self.io.seen()?;
-        loop {
-            match op(self.get()) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io.clear(direction, seen);
-                    return Err(error);
-                }
-                result => return result,
-            }
-        }
+        self.try_op(direction, op, |_| false)
+    }
+
+    /// The same for an operation whose result may say that nothing is left.
+    pub(super) fn try_op<R>(
+        &self,
+        direction: Direction,
+        op: impl FnMut(&S) -> io::Result<R>,
+        ends: impl Fn(&R) -> bool,
+    ) -> io::Result<R> {
+        self.attempt(direction, self.io.seen()?, op, ends)
     }
 
     /// Tries the operation, and if it would block leaves the task's waker in the direction's slot.
-    /// It tries first, without a look at the readiness: the system call knows better, and what has
-    /// already arrived need not wait for the driver.
+    /// It tries first, unless the last operation has found that it is in vain: the system call
+    /// knows better, and what has already arrived need not wait for the driver.
     pub(crate) fn poll_io<R>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
+        op: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_op(direction, cx, op, |_| false)
+    }
+
+    /// The same for an operation whose result may say that nothing is left.
+    pub(super) fn poll_op<R>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
         mut op: impl FnMut(&S) -> io::Result<R>,
+        ends: impl Fn(&R) -> bool,
     ) -> Poll<io::Result<R>> {
         coop::counted(cx, |cx| {
             loop {
-                match self.try_io(direction, &mut op) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
+                let seen = self.io.seen()?;
+                if !seen.is_vain(direction) {
+                    match self.attempt(direction, seen, &mut op, &ends) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        result => return Poll::Ready(result),
+                    }
                 }
                 ready!(self.io.poll_ready(direction, cx))?;
             }
@@ -103,11 +136,14 @@ impl<S: Source> Evented<S> {
     ) -> io::Result<R> {
         poll_fn(coop::poll_left).await;
         loop {
-            match self.try_io(direction, &mut op) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    coop::spend(1);
-                    return result;
+            let seen = self.io.seen()?;
+            if !seen.is_vain(direction) {
+                match self.attempt(direction, seen, &mut op, |_| false) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => {
+                        coop::spend(1);
+                        return result;
+                    }
                 }
             }
             self.io.ready(direction).await?;
@@ -199,74 +235,6 @@ impl<S: Source> Evented<S> {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.io.waiting()
-    }
-}
-
-/// Reading bytes. An empty buffer is read into at once.
-impl<S: Source> Evented<S>
-where
-    for<'a> &'a S: Read,
-{
-    pub(crate) fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        self.poll_io(Direction::Read, cx, |mut source| source.read(buf))
-    }
-
-    pub(crate) fn poll_read_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
-        self.poll_io(Direction::Read, cx, |mut source| source.read_vectored(bufs))
-    }
-
-    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        self.try_io(Direction::Read, |mut source| source.read(buf))
-    }
-
-    pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Ok(0);
-        }
-        self.try_io(Direction::Read, |mut source| source.read_vectored(bufs))
-    }
-}
-
-/// Writing bytes.
-impl<S: Source> Evented<S>
-where
-    for<'a> &'a S: Write,
-{
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_io(Direction::Write, cx, |mut source| source.write(buf))
-    }
-
-    pub(crate) fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_io(Direction::Write, cx, |mut source| source.write_vectored(bufs))
-    }
-
-    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |mut source| source.write(buf))
-    }
-
-    pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |mut source| source.write_vectored(bufs))
     }
 }
 

@@ -19,6 +19,7 @@
 //! `protocol::parking` proves that no unpark, no earlier timer and no first source is slept
 //! through, `scheduled_io` that no readiness is lost.
 
+mod bytes;
 mod evented;
 mod ready;
 mod scheduled_io;
@@ -28,6 +29,7 @@ pub(crate) mod testing;
 mod tests;
 mod timers;
 
+pub(crate) use self::bytes::TCP;
 pub(crate) use self::evented::Evented;
 pub use self::ready::{Interest, Ready};
 pub(crate) use self::scheduled_io::{Direction, ReadyEvent};

@@ -12,6 +12,15 @@
 //! same lock under which waiters look at the bit and leave their wakers. An edge the driver
 //! recorded before `seen` is older than the system call, which has therefore taken it into account.
 //!
+//! The same holds for an operation that moved less than it was asked for (`bytes`): what comes
+//! behind it raises an edge after it. But an end of the stream may have come *before* it, in an edge
+//! that was recorded before `seen`, and would not be told of again. So with an end, an error, or
+//! something urgent recorded, [`ScheduledIo::clear_unless_closed`] clears nothing.
+//!
+//! What an operation has found out is also remembered as that: the next one is *in vain* until
+//! there was an event, and makes no system call. Of a source that no operation has found empty, and
+//! no event ready, nothing is known; it is worth a try.
+//!
 //! Waiters: one slot for each direction for the `poll_` functions (the last task to poll is the one
 //! that is woken, as everywhere), and a list for the async functions, of which any number may wait.
 //! An event wakes all that it concerns; those that find nothing wait again.
@@ -44,6 +53,11 @@ pub(crate) enum Direction {
 const READ: u64 = 1 << 8;
 const WRITE: u64 = 1 << 9;
 const SHUT_DOWN: u64 = 1 << 10;
+/// A try is in vain: an operation has said so, and there was no event since.
+const READ_IN_VAIN: u64 = 1 << 11;
+const WRITE_IN_VAIN: u64 = 1 << 12;
+/// Something urgent has come, and no read has found nothing since.
+const URGENT: u64 = 1 << 13;
 const TICK: u64 = 1 << 16;
 
 impl Direction {
@@ -54,11 +68,27 @@ impl Direction {
         }
     }
 
+    /// The other way round.
+    fn in_vain(self) -> u64 {
+        match self {
+            Self::Read => READ_IN_VAIN,
+            Self::Write => WRITE_IN_VAIN,
+        }
+    }
+
     /// The state that goes with a `WouldBlock`.
     fn state(self) -> Ready {
         match self {
             Self::Read => Ready::READABLE,
             Self::Write => Ready::WRITABLE,
+        }
+    }
+
+    /// With one of these an operation that moved less than it could says nothing of the next.
+    fn lasting(self) -> u64 {
+        match self {
+            Self::Read => (Ready::READ_CLOSED | Ready::ERROR).bits() | URGENT,
+            Self::Write => (Ready::WRITE_CLOSED | Ready::ERROR).bits(),
         }
     }
 
@@ -75,12 +105,20 @@ impl Direction {
 fn bits_of(event: Ready) -> u64 {
     let read = event.is_readable() || event.is_error() || event.is_priority();
     let write = event.is_writable() || event.is_error();
-    event.bits() | if read { READ } else { 0 } | if write { WRITE } else { 0 }
+    let urgent = if event.is_priority() { URGENT } else { 0 };
+    event.bits() | urgent | if read { READ } else { 0 } | if write { WRITE } else { 0 }
 }
 
 /// The word as it was before an operation's system call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen(u64);
+
+impl Seen {
+    /// Whether an operation has found out that there is nothing to do, and no event came since.
+    pub(super) fn is_vain(self, direction: Direction) -> bool {
+        self.0 & direction.in_vain() != 0
+    }
+}
 
 /// What a source was found to be, and when.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +188,20 @@ impl ScheduledIo {
     /// The operation that noted `seen` found nothing to do: forget the readiness, unless an event
     /// arrived since.
     pub(super) fn clear(&self, direction: Direction, seen: Seen) {
-        self.forget(direction.bit() | direction.state().bits(), seen);
+        let urgent = if direction == Direction::Read { URGENT } else { 0 };
+        self.found_nothing(direction, seen, urgent);
+    }
+
+    /// The operation has moved less than it could: the same, unless that may have another reason.
+    pub(super) fn clear_unless_closed(&self, direction: Direction, seen: Seen) {
+        if seen.0 & direction.lasting() == 0 {
+            self.found_nothing(direction, seen, 0);
+        }
+    }
+
+    fn found_nothing(&self, direction: Direction, seen: Seen, gone: u64) {
+        let gone = gone | direction.bit() | direction.state().bits();
+        self.change(seen, |word| word & !gone | direction.in_vain());
     }
 
     /// The same for states that were asked for by name. The ends stay.
@@ -159,15 +210,16 @@ impl ScheduledIo {
         let has = |state| !(gone & state).is_empty();
         let read = if has(Ready::READABLE) { READ } else { 0 };
         let write = if has(Ready::WRITABLE) { WRITE } else { 0 };
-        self.forget(gone.bits() | read | write, seen);
+        self.change(seen, |word| word & !(gone.bits() | read | write));
     }
 
-    fn forget(&self, bits: u64, seen: Seen) {
+    /// Changes the word, unless there was an event since `seen`.
+    fn change(&self, seen: Seen, new: impl FnOnce(u64) -> u64) {
         let _waiters = self.waiters.lock();
         // Ordering: all writes happen under the lock that is held.
         let word = self.word.load(Ordering::Relaxed);
         if word / TICK == seen.0 / TICK {
-            self.word.store(word & !bits, Ordering::Release);
+            self.word.store(new(word), Ordering::Release);
         }
     }
 
@@ -239,11 +291,14 @@ impl ScheduledIo {
         waiters.take(u64::MAX, ready);
     }
 
-    /// Under the lock: sets bits and moves the tick.
+    /// Under the lock: sets bits and moves the tick. What is set is worth a try.
     fn advance(&self, bits: u64) {
+        let tried = [Direction::Read, Direction::Write].into_iter();
+        let worth = tried.filter(|direction| bits & direction.bit() != 0);
+        let vain = worth.fold(0, |vain, direction| vain | direction.in_vain());
         // Ordering: the lock orders the writers; Release pairs with the acquire in `seen`.
         let word = self.word.load(Ordering::Relaxed);
-        self.word.store((word | bits).wrapping_add(TICK), Ordering::Release);
+        self.word.store((word & !vain | bits).wrapping_add(TICK), Ordering::Release);
     }
 
     /// Under the lock: what a waiter finds. The word, if there is something in it for him.
@@ -349,6 +404,42 @@ mod tests {
         io.record(READ, &mut ready);
         ready.drain(..).for_each(Waker::wake);
         assert_eq!(woken.get(), 1);
+    }
+
+    /// The same race for an operation that moved less than it was asked for.
+    #[test]
+    fn an_edge_between_a_short_read_and_its_note_is_kept() {
+        let io = ScheduledIo::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut ready = Vec::new();
+        io.record(READ, &mut ready);
+        let seen = io.seen().expect("alive");
+        io.record(READ, &mut ready);
+        io.clear_unless_closed(Direction::Read, seen);
+        assert!(!io.seen().expect("alive").is_vain(Direction::Read));
+        assert!(io.poll_ready(Direction::Read, &mut cx).is_ready(), "the edge was lost");
+        io.clear_unless_closed(Direction::Read, io.seen().expect("alive"));
+        assert!(io.seen().expect("alive").is_vain(Direction::Read));
+        assert!(!io.seen().expect("alive").is_vain(Direction::Write));
+        assert!(io.poll_ready(Direction::Read, &mut cx).is_pending());
+        io.record(READ, &mut ready);
+        assert!(!io.seen().expect("alive").is_vain(Direction::Read));
+    }
+
+    /// What may have been there before the operation is not told of again.
+    #[test]
+    fn a_short_read_says_nothing_beside_an_end_an_error_or_something_urgent() {
+        let mut cx = Context::from_waker(Waker::noop());
+        for state in [Ready::READ_CLOSED, Ready::ERROR, Ready::PRIORITY] {
+            let (io, mut ready) = (ScheduledIo::new(), Vec::new());
+            io.record(READ | state, &mut ready);
+            io.clear_unless_closed(Direction::Read, io.seen().expect("alive"));
+            assert!(io.poll_ready(Direction::Read, &mut cx).is_ready(), "{state:?}");
+            // But the kernel's word that there is nothing holds.
+            io.clear(Direction::Read, io.seen().expect("alive"));
+            assert!(io.seen().expect("alive").is_vain(Direction::Read), "{state:?}");
+            assert!(io.poll_ready(Direction::Read, &mut cx).is_pending(), "{state:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use socket2::SockRef;
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::context;
-use crate::driver::{Direction, Evented, Handle, Interest};
+use crate::driver::{self, Direction, Evented, Handle};
 use crate::net::addr::{ToSocketAddrs, addresses};
 use crate::net::buf::PollBuf;
 use crate::net::halves::close_write;
@@ -149,8 +149,7 @@ impl TcpStream {
     }
 
     pub(super) fn with_handle(stream: mio::net::TcpStream, handle: Handle) -> io::Result<Self> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(Self { io: Evented::with_handle(stream, interest, handle)? })
+        Ok(Self { io: Evented::with_handle(stream, driver::TCP, handle)? })
     }
 
     /// Adopts a stream of the standard library, and makes it non-blocking.
