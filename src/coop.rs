@@ -24,6 +24,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -114,7 +115,28 @@ fn with<R>(units: u32, f: impl FnOnce() -> R) -> R {
 
 /// Runs `f`, which is a poll.
 pub(crate) fn turn<R>(f: impl FnOnce() -> R) -> R {
-    with(UNITS, f)
+    with(UNITS, || around(f))
+}
+
+static AROUND: OnceLock<fn(&mut dyn FnMut())> = OnceLock::new();
+
+/// For a library whose parts count units of their own: `f` calls each poll of a runtime of ours from
+/// here on, once, and may hand out units for it. The first such function stays.
+pub fn around_polls(f: fn(&mut dyn FnMut())) {
+    AROUND.get_or_init(|| f);
+}
+
+/// Runs `poll` as [`around_polls`] was told to.
+#[inline]
+pub(crate) fn around<R>(poll: impl FnOnce() -> R) -> R {
+    match AROUND.get() {
+        None => poll(),
+        Some(around) => {
+            let (mut poll, mut result) = (Some(poll), None);
+            around(&mut || result = poll.take().map(|poll| poll()));
+            result.expect("it is called once")
+        }
+    }
 }
 
 /// Runs `f`, which is nobody's poll, or one that is not to be counted.

@@ -447,7 +447,7 @@ fn poll<'a, R>(
     }
     fail_point!("lent");
     thread.poll.active.set(true);
-    let result = f();
+    let result = coop::around(f);
     thread.poll.active.set(false);
     fail_point!("reclaim");
     (thread.reclaim(), result)

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 mod adapt;
+mod budget;
 pub mod fs;
 pub mod io;
 pub mod net;
@@ -21,3 +22,9 @@ pub mod time;
 
 pub use crate::task::spawn;
 pub use real::{join, main, pin, select, task_local, test, try_join};
+
+#[doc(hidden)]
+pub mod macros {
+    //! What tokio's macros expand to.
+    pub use real::macros::support;
+}

@@ -2,17 +2,16 @@
 
 use std::fmt;
 use std::fs::{FileTimes, Metadata, Permissions};
-use std::io::{self, SeekFrom};
+use std::io::{self, IoSlice, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
-use real::io::AsyncSeek;
+use real::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 use super::OpenOptions;
-use crate::adapt::{read, write};
 
 /// An open file.
 ///
@@ -24,15 +23,70 @@ pub struct File(threadlet::fs::File, Aside);
 struct Aside {
     /// Where a seek that has begun is to go.
     seeks_to: Option<SeekFrom>,
-    /// What [`File::set_max_buf_size`] was told.
+    /// How much is read or written at once, at most.
     max_buf_size: usize,
 }
 
 /// tokio's own, by default.
 const MAX_BUF_SIZE: usize = 2 * 1024 * 1024;
 
-read!([] File);
-write!([] File);
+impl File {
+    /// As much of `len` as is read or written at once.
+    fn at_most(&self, len: usize) -> usize {
+        len.min(self.1.max_buf_size)
+    }
+}
+
+impl AsyncRead for File {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let most = self.at_most(buf.remaining());
+        let room = &mut buf.initialize_unfilled()[..most];
+        let n = ready!(futures_io::AsyncRead::poll_read(Pin::new(&mut self.0), cx, room))?;
+        buf.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for File {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let most = self.at_most(buf.len());
+        futures_io::AsyncWrite::poll_write(Pin::new(&mut self.0), cx, &buf[..most])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if self.at_most(all) < all {
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+            return AsyncWrite::poll_write(self, cx, first);
+        }
+        futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut self.0), cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        futures_io::AsyncWrite::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    /// The file stays open.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(self, cx)
+    }
+}
 
 impl File {
     pub(super) fn around(file: threadlet::fs::File) -> File {
@@ -117,7 +171,7 @@ impl File {
         self.set_times(FileTimes::new().set_modified(time)).await
     }
 
-    /// Kept, and without effect: there is no buffer.
+    /// How much is read or written at once, at most. There is no buffer of that size.
     ///
     /// # Panics
     ///
@@ -188,6 +242,6 @@ impl AsRawFd for File {
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.debug_struct("tokio::fs::File").field("std", &self.0).finish()
     }
 }
