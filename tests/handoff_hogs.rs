@@ -51,7 +51,7 @@ fn a_ticker_ticks_beside_four_closures_that_spin_for_a_second_on_two_cores() {
 }
 
 /// Long slices for who computes, so that who wakes with work to do need not wait for their end; and
-/// not for longer than it computes.
+/// not for longer than it computes, nor for what it starts.
 #[test]
 fn a_hog_has_long_slices_until_it_returns() {
     let usual = os::slice_of(0);
@@ -67,10 +67,12 @@ fn a_hog_has_long_slices_until_it_returns() {
                 while os::slice_of(0) == usual && start.elapsed() < Duration::from_secs(20) {
                     (0..10_000).for_each(|_| std::hint::spin_loop());
                 }
-                (os::tid(), os::slice_of(0))
+                let started = std::thread::spawn(|| os::slice_of(0)).join().unwrap();
+                (os::tid(), os::slice_of(0), started)
             });
-            let (thread, slice) = runtime.block_on(hog).unwrap();
+            let (thread, slice, started) = runtime.block_on(hog).unwrap();
             assert_eq!(slice, 50_000_000, "ns, while it computes");
+            assert_eq!(started, usual, "ns, of a thread that it has started");
             wait_until("its slices are as usual again", || os::slice_of(thread) == usual);
         });
     }

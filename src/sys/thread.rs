@@ -100,7 +100,8 @@ pub(crate) fn allowed_cpus() -> std::io::Result<Vec<usize>> {
 
 /// How long a thread of this process may run before others of its priority have their turn, from
 /// 100 us to 100 ms; `None`: the kernel's default. A thread that wakes with a shorter slice does
-/// not wait for the end of a longer one (Linux 6.12; before that it changes nothing). A hint.
+/// not wait for the end of a longer one (Linux 6.12; before that it changes nothing). Threads and
+/// processes that the thread starts have the default. A hint.
 pub(crate) fn set_slice(tid: i32, slice: Option<Duration>) {
     // The first version of the kernel's structure, all that is needed here.
     #[repr(C)]
@@ -124,6 +125,9 @@ pub(crate) fn set_slice(tid: i32, slice: Option<Duration>) {
     }
     attr.size = size;
     attr.runtime = slice.map_or(0, |slice| slice.as_nanos() as u64);
+    // It stays, because only who is privileged may take it back. For an ordinary thread it means
+    // nothing else, but that a negative niceness is not inherited either.
+    attr.flags |= libc::SCHED_FLAG_RESET_ON_FORK as u64;
     // SAFETY: the structure is valid for the size it names, and only read.
     let _hint = unsafe { libc::syscall(libc::SYS_sched_setattr, tid, &raw const attr, 0) };
 }

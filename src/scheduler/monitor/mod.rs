@@ -28,9 +28,6 @@ use crate::shared::threads::Role;
 /// The pause between two looks while there is something to find. The kernel adds as much again.
 const TICK: Duration = Duration::from_micros(20);
 
-/// The same where the sentinel finds blocked regions, and only the rest is the monitor's.
-const TICK_BESIDE_PERF: Duration = Duration::from_micros(100);
-
 /// Looks without a find before the pause begins to grow.
 const PATIENCE: u32 = 64;
 
@@ -188,9 +185,8 @@ impl Monitor<'_> {
 
     fn pause(&mut self, found: Found) {
         self.quiet = if found == Found::Blocked { 0 } else { self.quiet.saturating_add(1) };
-        let tick = if self.shared.detection.perf { TICK_BESIDE_PERF } else { TICK };
         let growth = self.quiet.saturating_sub(PATIENCE).min(10);
-        let mut pause = (tick * (1 << growth)).min(TICK_MAX);
+        let mut pause = (TICK * (1 << growth)).min(TICK_MAX);
         let waiting = self.shared.pool.anyone_behind() || self.spawn_retry.is_some();
         if found == Found::Suspect || waiting {
             pause = pause.min(TICK_SUSPECT);
