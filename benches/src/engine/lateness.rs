@@ -69,7 +69,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let (mine, theirs, woken) = (ours.median(), bare.median(), wakeups.median());
     vec![Row {
         what: "p99 of a thread's 1 ms sleep, threadlets / threads",
-        bar: Bar::AtMost(2.5),
+        bar: Bar::AtMost(1.5),
         unit: Unit::Ratio,
         value: mine / theirs,
         medians: format!(

@@ -8,6 +8,7 @@ mod idle;
 mod lateness;
 mod micro;
 mod pread;
+mod root;
 mod unmarked;
 
 use crate::suite::{Figure, Suite};
@@ -25,6 +26,7 @@ impl Suite for Engine {
         ("closures", closures::run),
         ("unmarked", unmarked::run),
         ("micro", micro::run),
+        ("root", root::run),
         ("idle", idle::run),
         ("build", build::run),
     ];
