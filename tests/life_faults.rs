@@ -283,9 +283,86 @@ fn what_is_merely_useful_is_not_tried_behind_a_filter() {
     }
 }
 
+/// The same calls, and a filter that comes when the runtime is there already: for all threads, or for
+/// each that runs tasks, from its start on.
+#[test]
+fn what_is_forbidden_later_is_not_tried() {
+    if is_child() {
+        return a_filter_comes_later();
+    }
+    let calls = [
+        libc::SYS_perf_event_open,
+        libc::SYS_ioctl,
+        libc::SYS_sched_getattr,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_setpriority,
+    ];
+    for detector in support::detectors() {
+        let detector = if detector == Detector::Perf { "perf" } else { "monitor" };
+        for (call, who) in calls.iter().flat_map(|call| ["all", "runners"].map(|who| (call, who))) {
+            let mut child = child();
+            child.env("THREADLET_DETECTOR", detector);
+            child.env("THREADLET_TEST_FILTER", format!("{call} {who}"));
+            passes(LIMIT, &mut child);
+        }
+    }
+}
+
+fn a_filter_comes_later() {
+    let told = std::env::var("THREADLET_TEST_FILTER").unwrap();
+    let (call, who) = told.split_once(' ').unwrap();
+    let program = os::deny(call.parse().unwrap(), libc::SECCOMP_RET_KILL_PROCESS);
+    let mut builder = one_core();
+    if who == "runners" {
+        builder.on_thread_start(move || os::filter(&program).unwrap());
+    }
+    let runtime = builder.build().unwrap();
+    runtime.block_on(runtime.spawn(calls(50))).unwrap();
+    if who == "all" {
+        // In a poll, with a ring that is armed.
+        let task = runtime.spawn(async move {
+            calls(50).await;
+            (0..20).for_each(|_| threadlet::run(|| ()));
+            os::filter_all(&program).unwrap();
+            calls(50).await;
+        });
+        runtime.block_on(task).unwrap();
+    }
+    // New threads, too, and all of them block.
+    let barrier = Barrier::default();
+    let blocked: Vec<_> = (0..8)
+        .map(|_| {
+            let mine = barrier.clone();
+            runtime.spawn(async move { threadlet!(mine.block()) })
+        })
+        .collect();
+    wait_until("all of them block", || barrier.blocked() == blocked.len());
+    barrier.let_go(blocked.len());
+    blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+    block_and_compute(&runtime);
+    let metrics = runtime.metrics();
+    if metrics.detector == "perf" {
+        assert!(metrics.ring_faults > 0, "{metrics:#?}");
+    }
+}
+
+/// Makes calls as they are made where rings are opened and armed.
+async fn calls(polls: usize) {
+    for _ in 0..polls {
+        (0..20).for_each(|_| threadlet::run(|| ()));
+        threadlet!(std::thread::sleep(Duration::from_micros(200)));
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 fn blocks_and_hogs_are_seen() {
-    let runtime = one_core().build().unwrap();
-    (0..20).for_each(|_| a_block_is_seen(&runtime));
+    block_and_compute(&one_core().build().unwrap());
+}
+
+fn block_and_compute(runtime: &Runtime) {
+    (0..20).for_each(|_| a_block_is_seen(runtime));
     let hog = runtime.spawn_blocking(|| {
         let end = os::thread_cpu_time() + Duration::from_millis(100);
         while os::thread_cpu_time() < end {

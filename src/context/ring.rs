@@ -21,6 +21,7 @@
 //! | the core is lost in a call | the heat is `HOTTEST` |
 //! | the core is lost, in a call or not, or goes back to nobody | the ring is disarmed |
 //! | arming or disarming fails, or the ring is out of phase | the ring is closed, and counted as a fault; the thread may want another |
+//! | the thread has come behind a seccomp filter | the same, for a call that may be death is not made; another is refused |
 //! | a task has gone on without a core for eight budgets | the ring is closed: an event costs each switch a little even while it is disabled |
 //! | the thread ends, or leaves `block_on` | the ring is closed |
 //! | the process is a child of `fork` | the ring is the parent's: forgotten, by stores alone |
@@ -33,6 +34,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::detect::probe;
 use crate::detect::ring::Ring;
 use crate::protocol::core::SlotId;
 use crate::shared::Shared;
@@ -129,7 +131,9 @@ impl<'a> ThreadRing<'a> {
 
     fn arm(&self) {
         let ring = self.ring.borrow();
-        let armed = ring.as_ref().is_some_and(|ring| ring.in_phase() && ring.arm().is_ok());
+        let armed = ring.as_ref().is_some_and(|ring| {
+            ring.in_phase() && !probe::is_filtered_since() && ring.arm().is_ok()
+        });
         drop(ring);
         if armed {
             self.state.set(State::Armed);
@@ -147,7 +151,9 @@ impl<'a> ThreadRing<'a> {
         self.state.set(State::Disarmed);
         self.slot.armed.store(false, Ordering::Relaxed);
         let ring = self.ring.borrow();
-        let sound = ring.as_ref().is_some_and(|ring| ring.disarm().is_ok() && ring.in_phase());
+        let sound = ring.as_ref().is_some_and(|ring| {
+            !probe::is_filtered_since() && ring.disarm().is_ok() && ring.in_phase()
+        });
         drop(ring);
         if !sound {
             self.abandon();
@@ -187,7 +193,8 @@ impl<'a> ThreadRing<'a> {
             shared.counters.rings.fetch_sub(1, Ordering::Relaxed);
             return State::Refused;
         }
-        let ring = Ring::open().ok().filter(|ring| ring.disarm().is_ok()).map(Arc::new);
+        let opened = if probe::has_more_filters() { None } else { Ring::open().ok() };
+        let ring = opened.filter(|ring| ring.disarm().is_ok()).map(Arc::new);
         let generation = self.slot.generation.load(Ordering::Relaxed);
         let Some(ring) = ring.filter(|ring| edges.add(ring, self.id, generation)) else {
             shared.counters.rings.fetch_sub(1, Ordering::Relaxed);

@@ -4,18 +4,20 @@
 //! probe goes the whole way: a thread opens a ring, blocks, and the edge must arrive in an epoll.
 //!
 //! Under a seccomp filter a forbidden call may kill. Then a child tries first; its death is a "no",
-//! and only after its success does this process try. Filters belong to threads, and the answer is
-//! kept for all of them: a thread that gets a stricter filter later must not open rings.
+//! and only after its success does this process try. The answer is kept for all threads, but filters
+//! belong to threads, and come when they like: before a thread opens or arms a ring it asks whether
+//! there is one that was not there at the probe.
 
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ring::{Ring, RingError, WATERMARK};
-use crate::primitive::{Mutex, StaticRef, YesOrNo};
+use crate::primitive::{Mutex, StaticRef};
 use crate::sys::epoll::{Epoll, Event};
 use crate::sys::fork::PerFork;
 use crate::sys::perf::{self, Step, StepError, Trial};
@@ -47,8 +49,41 @@ pub(crate) fn perf() -> &'static Result<(), String> {
 /// Whether this process had no seccomp filter when it was first asked. What is merely useful is not
 /// tried behind one: nobody asks a child for each such call.
 pub(crate) fn no_seccomp_filter() -> bool {
-    static ANSWER: YesOrNo = YesOrNo::new();
-    ANSWER.get_or_find(|| !seccomp::filter_active())
+    filters_at_first() == 0
+}
+
+/// How many filters there were when this process was first asked.
+fn filters_at_first() -> u32 {
+    const UNKNOWN: u32 = u32::MAX;
+    static FOUND: AtomicU32 = AtomicU32::new(UNKNOWN);
+    // Ordering: Relaxed, throughout: nothing comes with the number. Nobody waits for another who
+    // looks: in a child of `fork` that one may not be there. The first answer counts.
+    match FOUND.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let found = seccomp::filters();
+            let first =
+                FOUND.compare_exchange(UNKNOWN, found, Ordering::Relaxed, Ordering::Relaxed);
+            first.err().unwrap_or(found)
+        }
+        found => found,
+    }
+}
+
+/// Whether the calling thread has come behind a filter that was not there when the process was first
+/// asked: what was found to be allowed then may be death now. Where there was one from the first, and
+/// the like was tried behind that, another on top of it is not seen here; [`has_more_filters`] sees
+/// it.
+pub(crate) fn is_filtered_since() -> bool {
+    no_seccomp_filter() && seccomp::is_filtered()
+}
+
+/// The same, however many there were; it reads a file for that if there were any.
+pub(crate) fn has_more_filters() -> bool {
+    if no_seccomp_filter() {
+        seccomp::is_filtered()
+    } else {
+        seccomp::filters() > filters_at_first()
+    }
 }
 
 fn probe() -> Result<(), String> {
@@ -210,7 +245,7 @@ mod tests {
     fn filter_perf_as_told() {
         let verdict = env::var(VERDICT).expect("a child is told").parse().unwrap();
         seccomp::install_filter(libc::SYS_perf_event_open, verdict).unwrap();
-        assert!(seccomp::filter_active());
+        assert!(seccomp::is_filtered());
     }
 
     fn probe_under_a_filter() {

@@ -47,9 +47,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
 
 fn run(shared: &Arc<Shared>, edges: &Edges) {
     step_back();
-    if shared.may_tune_threads {
-        set_slice(0, Some(SLICE));
-    }
+    set_slice(0, Some(SLICE));
     let mut goes_on = true;
     while goes_on && !shared.is_shutdown() {
         goes_on = edges.wait(|slot, generation| {

@@ -158,9 +158,6 @@ pub(crate) struct Shared {
     pub(crate) threads: Threads,
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
-    /// No filter stood between us and the kernel when the process was asked: threads may be given
-    /// long slices.
-    pub(crate) may_tune_threads: bool,
     /// The rings of the threads, once there is a sentinel to wait for them.
     pub(crate) edges: OnceLock<Arc<Edges>>,
     /// Why there is no sentinel although the kernel would allow it.
@@ -216,7 +213,6 @@ impl Shared {
             counters: Counters::default(),
             threads: Threads::default(),
             trace,
-            may_tune_threads: crate::detect::probe::no_seccomp_filter(),
             edges: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
             unreadable: OnceLock::new(),

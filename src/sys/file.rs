@@ -166,7 +166,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
-    use crate::sys::seccomp::filter_active;
+    use crate::sys::seccomp::is_filtered;
 
     fn scratch() -> std::fs::File {
         // SAFETY: the name ends with a zero.
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn offsets_and_positions() {
-        if filter_active() {
+        if is_filtered() {
             return;
         }
         let mut file = scratch();
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_known_path_opens_and_a_missing_one_says_so() {
-        if filter_active() {
+        if is_filtered() {
             return;
         }
         std::fs::metadata("/").unwrap();

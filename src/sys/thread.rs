@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::timespec;
+use super::{seccomp, timespec};
 
 /// The kernel's number of the calling thread.
 pub(crate) fn tid() -> i32 {
@@ -101,7 +101,8 @@ pub(crate) fn allowed_cpus() -> std::io::Result<Vec<usize>> {
 /// How long a thread of this process may run before others of its priority have their turn, from
 /// 100 us to 100 ms; `None`: the kernel's default. A thread that wakes with a shorter slice does
 /// not wait for the end of a longer one (Linux 6.12; before that it changes nothing). Threads and
-/// processes that the thread starts have the default. A hint.
+/// processes that the thread starts have the default. A hint, and so not tried by a thread behind a
+/// filter.
 pub(crate) fn set_slice(tid: i32, slice: Option<Duration>) {
     // The first version of the kernel's structure, all that is needed here.
     #[repr(C)]
@@ -115,6 +116,9 @@ pub(crate) fn set_slice(tid: i32, slice: Option<Duration>) {
         runtime: u64,
         deadline: u64,
         period: u64,
+    }
+    if seccomp::is_filtered() {
+        return;
     }
     let mut attr = SchedAttr::default();
     let size = size_of::<SchedAttr>() as u32;

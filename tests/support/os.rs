@@ -207,15 +207,24 @@ pub(crate) fn allow_only(numbers: &[libc::c_long]) -> Vec<libc::sock_filter> {
 
 /// Puts the calling thread, and what it starts from here on, under a filter. For ever.
 pub(crate) fn filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    put_on(program, 0)
+}
+
+/// The same for all threads of this process.
+pub(crate) fn filter_all(program: &[libc::sock_filter]) -> io::Result<()> {
+    put_on(program, libc::SECCOMP_FILTER_FLAG_TSYNC)
+}
+
+fn put_on(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<()> {
     // SAFETY: numbers only. Without it an ordinary user may not install a filter.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
     let program =
         libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
-    let mode = libc::SECCOMP_MODE_FILTER;
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
     // SAFETY: the program outlives the call, which only reads it.
-    match unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) } {
+    match unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -226,7 +226,7 @@ impl<'a> Watch<'a> {
             // The claim stands until the poll changes its word. Then there is to be another.
             self.looks[seat].long_again = Some(Instant::now() + LONG_AGAIN);
         }
-        if hog && taken && shared.may_tune_threads {
+        if hog && taken {
             slot.slow_down();
         } else if hog {
             slot.unmark_slow();

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use self::look::{Found, Watch};
 use super::{sentinel, spare};
+use crate::detect::probe;
 use crate::protocol::idle::DriverWatch;
 use crate::shared::Shared;
 use crate::shared::threads::Role;
@@ -139,7 +140,12 @@ impl Monitor<'_> {
         if !wanted || shared.edges.get().is_some() || shared.sentinel_failure.get().is_some() {
             return;
         }
-        if let Err(error) = sentinel::start(shared) {
+        let started = if probe::has_more_filters() {
+            Err(io::Error::other("a seccomp filter was put on later"))
+        } else {
+            sentinel::start(shared)
+        };
+        if let Err(error) = started {
             // Refused later than at the probe: the monitor does it all.
             let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
         }
