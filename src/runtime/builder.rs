@@ -191,7 +191,11 @@ impl Builder {
     }
 
     /// After how long without work a spare beyond [`min_spare_threads`](Self::min_spare_threads)
-    /// ends. Default: 10 seconds.
+    /// ends. Default: 10 seconds. [`Duration::MAX`]: not before the runtime.
+    ///
+    /// What the kernel binds to a thread ends with it. A thread that has children waits for their
+    /// end, so that none is killed that asked to die with its parent (`PR_SET_PDEATHSIG`); requests
+    /// that a task gave to an `io_uring` are cancelled.
     pub fn thread_keep_alive(&mut self, keep_alive: Duration) -> &mut Self {
         self.config.keep_alive = keep_alive;
         self

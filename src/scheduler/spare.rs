@@ -120,6 +120,10 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
         }
         let woken = thread.slot.parker.park(patience);
         if !woken {
+            if sys::thread::has_children() {
+                // A child may have asked to die with the thread that started it.
+                continue;
+            }
             if pool.retire_spare(thread.id) {
                 return;
             }

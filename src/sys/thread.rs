@@ -74,6 +74,16 @@ pub(crate) fn nanosleep(duration: Duration) {
     let _early = unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
 }
 
+/// Whether the calling thread, and not another of this process, has started children that have not
+/// been waited for. One that cannot look for want of a descriptor says yes; where the kernel does not
+/// tell (it was built without `CONFIG_PROC_CHILDREN`, which is rare), the answer is no.
+pub(crate) fn has_children() -> bool {
+    match std::fs::read("/proc/thread-self/children") {
+        Ok(children) => !children.is_empty(),
+        Err(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
+    }
+}
+
 /// Confines the calling thread to one CPU. Tests only.
 #[cfg(test)]
 pub(crate) fn pin_to(cpu: usize) -> std::io::Result<()> {
@@ -184,6 +194,20 @@ mod tests {
             nice()
         });
         assert_eq!((other.join().unwrap(), nice()), (19, before));
+    }
+
+    #[test]
+    fn a_child_belongs_to_the_thread_that_started_it() {
+        let look = || {
+            assert!(!has_children());
+            let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+            assert!(has_children());
+            assert!(!std::thread::spawn(has_children).join().unwrap());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(!has_children());
+        };
+        std::thread::spawn(look).join().unwrap();
     }
 
     #[test]

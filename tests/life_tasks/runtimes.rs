@@ -9,7 +9,7 @@ use threadlet::runtime::{Builder, Cause, Handle};
 use threadlet::{task, threadlet, time};
 
 use super::cores;
-use super::support::{in_time, threads_named, wait_until};
+use super::support::{Barrier, in_time, os, threads_named, wait_until};
 
 /// Outside any runtime there is a global one for calls that block.
 #[test]
@@ -212,6 +212,44 @@ fn spares_retire_to_the_least() {
 }
 
 /// A higher cap serves those that wait at once; a lower one takes nothing away.
+/// A child that is to die with its parent dies with the thread that started it.
+#[test]
+fn a_thread_whose_child_lives_does_not_retire() {
+    const NAME: &str = "with-children";
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .min_spare_threads(1)
+        .thread_keep_alive(Duration::from_millis(50))
+        .thread_name(NAME)
+        .build()
+        .unwrap();
+    let barrier = Barrier::default();
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let barrier = barrier.clone();
+            runtime.spawn(async move {
+                let child = os::child_that_dies_with_its_thread();
+                threadlet!(barrier.block());
+                child
+            })
+        })
+        .collect();
+    wait_until("all of them block", || barrier.blocked() == tasks.len());
+    barrier.let_go(tasks.len());
+    let mut children: Vec<_> =
+        tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    for child in &mut children {
+        assert!(child.try_wait().unwrap().is_none(), "a child has died with its thread");
+    }
+    assert!(threads_named(NAME) >= children.len());
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    wait_until("the others retire", || threads_named(NAME) <= 3);
+}
+
 #[test]
 fn the_cap_can_be_changed_while_it_is_used() {
     let runtime =

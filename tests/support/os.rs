@@ -96,6 +96,22 @@ pub(crate) fn slice_of(tid: i32) -> u64 {
     u64::from(attr[6]) | u64::from(attr[7]) << 32
 }
 
+/// A process that does nothing for a minute, and is killed when the calling thread ends.
+pub(crate) fn child_that_dies_with_its_thread() -> std::process::Child {
+    fn die_with_it() -> io::Result<()> {
+        // SAFETY: takes numbers only.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+    let mut command = Command::new("sleep");
+    command.arg("60");
+    // SAFETY: between fork and exec one system call is made, and nothing is allocated.
+    unsafe { command.pre_exec(die_with_it) };
+    command.spawn().expect("`sleep` can be started")
+}
+
 /// Whether this process has a seccomp filter.
 pub(crate) fn is_filtered() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
