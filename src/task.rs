@@ -18,7 +18,7 @@ pub use self::coop::{Unconstrained, consume_budget, unconstrained};
 pub use self::join_set::JoinSet;
 pub use self::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use self::task_local::{AccessError, LocalKey};
-use crate::call::in_place::{run_here, spawn_region};
+use crate::call::in_place::{run_here, spawn_call};
 use crate::context;
 use crate::runtime::Handle;
 use crate::spawned::told;
@@ -101,6 +101,13 @@ where
 /// [`JoinHandle::abort`] keeps one that has not started from starting; one that has started runs to
 /// its end.
 ///
+/// # Shutting down
+///
+/// A closure that was accepted runs, though its runtime is shut down before it has started:
+/// [`Runtime::shutdown_timeout`](crate::runtime::Runtime::shutdown_timeout) and dropping the runtime
+/// wait for it as for one that has. (By then there are no spare threads any more: those that are
+/// left run them one after another.) One that comes when the shutdown has begun is cancelled.
+///
 /// # Panics
 ///
 /// A panic in `f` becomes a [`JoinError`]. The call itself panics if the global runtime is needed
@@ -122,7 +129,7 @@ where
 {
     let place = Location::caller();
     let handle = Handle::try_current().unwrap_or_else(|_| crate::runtime::global());
-    spawn_region(&handle.shared, f, place, "spawn_blocking")
+    spawn_call(&handle.shared, f, place)
 }
 
 /// Runs a closure that may block, right here.

@@ -216,3 +216,113 @@ fn tasks_spawned_after_the_end_are_cancelled() {
         assert!(support::foreign_block_on(task).unwrap_err().is_cancelled());
     });
 }
+
+/// One of each kind, with one core.
+fn one_core(current_thread: bool) -> Runtime {
+    let mut builder = match current_thread {
+        true => Builder::new_current_thread(),
+        false => Builder::new_multi_thread(),
+    };
+    if !current_thread {
+        builder.worker_threads(1);
+    }
+    builder.max_async_threads(2).rescue(false).build().unwrap()
+}
+
+/// As in tokio: what `spawn_blocking` has accepted runs, whatever becomes of the runtime.
+#[test]
+fn what_spawn_blocking_has_accepted_runs() {
+    const CALLS: usize = 20;
+    for current_thread in [false, true] {
+        within(LIMIT, move || {
+            for how in 0..3 {
+                let runtime = one_core(current_thread);
+                let ran = Arc::new(AtomicUsize::new(0));
+                let call = |ran: &Arc<AtomicUsize>| {
+                    let ran = ran.clone();
+                    move || {
+                        std::thread::sleep(Duration::from_millis(2));
+                        ran.fetch_add(1, Ordering::Relaxed) + 1
+                    }
+                };
+                let aborted = Arc::new(AtomicUsize::new(0));
+                let calls: Vec<_> =
+                    (0..CALLS).map(|_| runtime.spawn_blocking(call(&ran))).collect();
+                let not_run = runtime.spawn_blocking(call(&aborted));
+                not_run.abort();
+                match how {
+                    0 => drop(runtime),
+                    1 => runtime.shutdown_timeout(LIMIT),
+                    _ => runtime.shutdown_background(),
+                }
+                if how < 2 {
+                    assert_eq!(ran.load(Ordering::Relaxed), CALLS, "it has waited for them");
+                }
+                for call in calls {
+                    assert!(support::foreign_block_on(call).unwrap() > 0);
+                }
+                assert_eq!(ran.load(Ordering::Relaxed), CALLS);
+                // (It may have begun before it was aborted.)
+                let not_run = support::foreign_block_on(not_run);
+                assert_eq!(not_run.is_ok(), aborted.load(Ordering::Relaxed) > 0);
+            }
+        });
+    }
+}
+
+/// The others are dropped first, so that nobody waits for one that will never run.
+#[test]
+fn an_accepted_call_that_waits_for_a_task_ends_with_the_task() {
+    for current_thread in [false, true] {
+        within(LIMIT, move || {
+            let runtime = one_core(current_thread);
+            // Until the end has begun nothing else is run.
+            let end = Arc::new(AtomicUsize::new(0));
+            let begun = end.clone();
+            let spins = move || while begun.load(Ordering::Relaxed) == 0 {};
+            let holds = runtime.spawn(async move { spins() });
+            let (calls, tasks): (Vec<_>, Vec<_>) = (0..10)
+                .map(|_| {
+                    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+                    let call = runtime.spawn_blocking(move || receiver.recv().is_err());
+                    let task = runtime.spawn(async move {
+                        std::future::pending::<()>().await;
+                        drop(sender);
+                    });
+                    (call, task)
+                })
+                .unzip();
+            runtime.shutdown_background();
+            end.store(1, Ordering::Relaxed);
+            for call in calls {
+                assert!(support::foreign_block_on(call).unwrap());
+            }
+            for task in tasks {
+                assert!(support::foreign_block_on(task).unwrap_err().is_cancelled());
+            }
+            drop(holds);
+        });
+    }
+}
+
+/// What is spawned in such a call comes too late.
+#[test]
+fn an_accepted_call_may_use_its_runtime() {
+    within(LIMIT, || {
+        let runtime = one_core(false);
+        let hold = runtime.spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)));
+        let calls: Vec<_> = (0..20)
+            .map(|_| {
+                runtime.spawn_blocking(|| {
+                    std::thread::sleep(Duration::from_millis(5));
+                    let late = threadlet::task::spawn_blocking(|| ());
+                    threadlet::block_on(late).is_err()
+                })
+            })
+            .collect();
+        drop(runtime);
+        support::foreign_block_on(hold).unwrap();
+        let late = calls.into_iter().map(|call| support::foreign_block_on(call).unwrap());
+        assert!(late.filter(|late| *late).count() > 0);
+    });
+}

@@ -235,6 +235,8 @@ impl Gate {
                 coop::spend(coop::CALL);
                 Poll::Ready(Ok(Pass::Free))
             }
+            // Nobody needs a permit at the end.
+            Some(waiting) if waiting.shared.is_shutdown() => Poll::Ready(Ok(Pass::Free)),
             Some(waiting) => self.poll_waiting(waiting, cx),
         }
     }

@@ -8,7 +8,7 @@ use super::region::run_at;
 use crate::context;
 use crate::observe::site::Site;
 use crate::scheduler::spare;
-use crate::scheduler::spawn::spawn;
+use crate::scheduler::spawn::{spawn, spawn_accepted};
 use crate::shared::Shared;
 use crate::spawned::JoinHandle;
 
@@ -38,7 +38,23 @@ pub(crate) fn run_here<T>(
     run_at(Site::at(place, text), Pass::Free, f)
 }
 
-/// Spawns a task whose body is one region: a call of `text`, at `place`.
+/// Spawns a call of `spawn_blocking`: once it is accepted, it runs, unless it is aborted before.
+pub(crate) fn spawn_call<F, T>(
+    shared: &Arc<Shared>,
+    f: F,
+    place: &'static Location<'static>,
+) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let handle = spawn_accepted(shared, in_place(Site::at(place, "spawn_blocking"), f), place);
+    spare::start_at_home(shared);
+    handle
+}
+
+/// Spawns a task whose body is one region: a call of `text`, at `place`. It is dropped if the
+/// runtime is shut down before it has started.
 pub(crate) fn spawn_region<F, T>(
     shared: &Arc<Shared>,
     f: F,

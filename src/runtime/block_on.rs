@@ -17,7 +17,7 @@ use crate::primitive::park::Parker;
 use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
 use crate::shared::Shared;
-use crate::shared::leftover::drop_tasks;
+use crate::shared::leftover::{Accepted, drop_tasks};
 use crate::spawned::as_task;
 use crate::spawned::poll_with_ours;
 
@@ -184,7 +184,7 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
         worker::run(thread, thread.claim(0), Some(&mut root));
         if shared.is_shutdown() {
             // The threads may all have been out when this one left its last task in a queue.
-            drop_tasks(shared);
+            drop_tasks(shared, Accepted::Dropped);
         }
         // Without the core from here on: a spare has it, and the tasks go on there.
         thread.release_permit();

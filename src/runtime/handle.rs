@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::metrics::{self, Blocked, Metrics, SiteStats};
 use super::{Id, NO_RUNTIME, Report, block_on, spawn_on};
-use crate::call::in_place::spawn_region;
+use crate::call::in_place::spawn_call;
 use crate::context;
 use crate::shared::{Shared, entered};
 use crate::spawned::JoinHandle;
@@ -105,7 +105,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        spawn_region(&self.shared, f, Location::caller(), "spawn_blocking")
+        spawn_call(&self.shared, f, Location::caller())
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.

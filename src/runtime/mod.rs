@@ -35,7 +35,7 @@ pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
 
-use crate::call::in_place::spawn_region;
+use crate::call::in_place::spawn_call;
 use crate::context;
 pub use crate::observe::profile::BlockTimes;
 pub use crate::observe::site::Site;
@@ -151,7 +151,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        spawn_region(&self.handle.shared, f, Location::caller(), "spawn_blocking")
+        spawn_call(&self.handle.shared, f, Location::caller())
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.

@@ -6,6 +6,8 @@
 //! 3. Whoever is the *last thread out* empties the queues: dropping a queued task drops its future.
 //!    A poll that still runs (in a call that blocks) ends with its task in a queue, and its thread
 //!    is then not out yet. So when the last one is out, no task is left anywhere.
+//! 4. What `spawn_blocking` has accepted is not dropped: each thread runs such calls before it is
+//!    out, when the other tasks are gone (`shared::leftover`).
 //!
 //! The last thread does it, and not the one that asked: that one may not want to wait. What comes
 //! into the injector after the last one is out (a task whose spawner was between its two steps when
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use crate::primitive::quietly;
 use crate::shared::Shared;
-use crate::shared::leftover::drop_tasks;
+use crate::shared::leftover::{Accepted, drop_tasks};
 
 /// Begins the end. Returns at once; a second call changes nothing.
 pub(crate) fn begin(shared: &Arc<Shared>) {
@@ -40,7 +42,7 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
     }
     // The threads may all have been out before the tasks were woken, or there were none.
     if shared.threads.runners() == 0 {
-        drop_tasks(shared);
+        drop_tasks(shared, Accepted::Dropped);
     }
 }
 
@@ -48,7 +50,7 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
 pub(crate) fn wait(shared: &Arc<Shared>, limit: Option<Duration>) -> bool {
     let all = shared.threads.join_all(limit);
     if all {
-        drop_tasks(shared);
+        drop_tasks(shared, Accepted::Dropped);
         #[cfg(debug_assertions)]
         check(shared);
     }

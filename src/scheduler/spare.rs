@@ -10,6 +10,7 @@ use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::shared::Shared;
+use crate::shared::leftover::{Accepted, drop_tasks};
 use crate::shared::threads::Role;
 use crate::sys;
 
@@ -76,6 +77,9 @@ fn main(shared: &Arc<Shared>, id: SlotId, mut coming: bool) {
             quietly(|| hook());
         }
         live(&thread, &mut coming);
+        if shared.is_shutdown() {
+            drop_tasks(shared, Accepted::Run);
+        }
         if let Some(hook) = &shared.config.on_thread_stop {
             quietly(|| hook());
         }

@@ -21,7 +21,27 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let header = Header::new(spawned_at);
+    spawn_as(shared, future, Header::new(spawned_at))
+}
+
+/// The same for a call that is to run though the runtime is shut down meanwhile.
+pub(crate) fn spawn_accepted<F>(
+    shared: &Arc<Shared>,
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    spawn_as(shared, future, Header::of_accepted(spawned_at))
+}
+
+fn spawn_as<F>(shared: &Arc<Shared>, future: F, header: Arc<Header>) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
     let key = shared.owned.reserve(hint);
     let life = Owner { shared: shared.clone(), header: header.clone(), key };
@@ -55,7 +75,7 @@ struct Owner {
 
 impl Life for Owner {
     fn is_over(&self) -> bool {
-        self.header.is_aborted() || self.shared.is_shutdown()
+        self.header.is_aborted() || (self.shared.is_shutdown() && !self.header.is_accepted())
     }
 
     fn end(self) {

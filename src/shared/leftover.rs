@@ -1,5 +1,9 @@
 //! What becomes of tasks that are still queued when the runtime ends: dropping a queued task drops
 //! its future. Who drops them, and when, is told in `scheduler::shutdown`.
+//!
+//! But a call that `spawn_blocking` has accepted runs, as in tokio. It runs on a thread of the
+//! runtime that ends, and after all that is to be dropped: it may wait for what a task holds. A
+//! thread that is not the runtime's runs nobody's calls: that one drops them as well.
 
 use std::cell::Cell;
 use std::ptr;
@@ -7,15 +11,24 @@ use std::sync::Arc;
 
 use super::{Shared, entered};
 use crate::primitive::quietly;
-use crate::spawned::as_task;
+use crate::spawned::{Runnable, as_task};
 
 /// A task came into the injector after the flag went up. The threads that are still there drop it;
 /// if there are none, the caller does.
 #[cold]
 pub(crate) fn came_late(shared: &Arc<Shared>) {
     if shared.threads.runners() == 0 {
-        drop_tasks(shared);
+        drop_tasks(shared, Accepted::Dropped);
     }
+}
+
+/// What becomes of calls that were accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// By a thread of the runtime.
+    Run,
+    /// By any other.
+    Dropped,
 }
 
 thread_local! {
@@ -26,7 +39,7 @@ thread_local! {
 /// Drops what is queued, and what that puts into the queues in turn. (Called again from the drop of
 /// a task it does nothing: the loop that drops that task finds what has been queued. Otherwise a
 /// chain of tasks that wake each other when they are dropped would need as deep a stack.)
-pub(crate) fn drop_tasks(shared: &Arc<Shared>) {
+pub(crate) fn drop_tasks(shared: &Arc<Shared>, accepted: Accepted) {
     let before = DROPPING.get();
     if ptr::eq(before, &**shared) {
         return;
@@ -34,23 +47,43 @@ pub(crate) fn drop_tasks(shared: &Arc<Shared>) {
     DROPPING.set(&**shared);
     // A destructor of a task may use its runtime: what it spawns is cancelled at once.
     let entry = entered::enter(shared.clone());
-    drop_all(shared);
+    drop_all(shared, accepted);
     entered::leave(entry);
     DROPPING.set(before);
 }
 
-fn drop_all(shared: &Shared) {
+fn drop_all(shared: &Shared, accepted: Accepted) {
     loop {
         while let Some(waker) = shared.due.pop() {
             quietly(|| waker.wake());
         }
-        let injected = shared.injector.pop();
-        let task = injected.or_else(|| {
-            shared.seats.iter().find_map(|seat| seat.lifo.take().or_else(|| seat.queue.pop()))
-        });
-        match task {
-            Some(task) => as_task(Some(task.metadata().id), || quietly(|| drop(task))),
-            None => return,
+        while let Some(task) = queued(shared) {
+            if accepted == Accepted::Run && task.metadata().is_accepted() {
+                shared.accepted.lock().push_back(task);
+            } else {
+                task.metadata().abort();
+                as_task(Some(task.metadata().id), || quietly(|| drop(task)));
+            }
+        }
+        let next = (accepted == Accepted::Run).then(|| shared.accepted.lock().pop_front());
+        match next.flatten() {
+            // Not all of them at once: what this one leaves is to be dropped before the next.
+            Some(task) => as_task(Some(task.metadata().id), || run_quietly(task)),
+            None if shared.due.len() == 0 => return,
+            None => {}
         }
     }
+}
+
+fn queued(shared: &Shared) -> Option<Runnable> {
+    let injected = shared.injector.pop();
+    injected.or_else(|| {
+        shared.seats.iter().find_map(|seat| seat.lifo.take().or_else(|| seat.queue.pop()))
+    })
+}
+
+fn run_quietly(task: Runnable) {
+    quietly(|| {
+        task.run();
+    });
 }

@@ -15,7 +15,7 @@ pub(crate) mod leftover;
 pub(crate) mod slot;
 pub(crate) mod threads;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
@@ -146,6 +146,8 @@ pub(crate) struct Shared {
     pub(crate) injector: Injector<Runnable>,
     /// Wakers that are due, for whoever has a core.
     pub(crate) due: Injector<Waker>,
+    /// At the end: calls that were accepted, and are to run when the other tasks are gone.
+    pub(crate) accepted: Mutex<VecDeque<Runnable>>,
     pub(crate) idle: Idle,
     pub(crate) owned: Owned,
     /// Of a `LocalRuntime`: its thread's tasks, which are all but those that make calls.
@@ -203,6 +205,7 @@ impl Shared {
             seats: (0..config.workers).map(|_| Padded(Seat::new())).collect(),
             injector: Injector::new(),
             due: Injector::new(),
+            accepted: Mutex::default(),
             idle: Idle::new(config.workers),
             owned: Owned::new(),
             locals: OnceLock::new(),

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::leftover::drop_tasks;
+use super::leftover::{Accepted, drop_tasks};
 use crate::sys::thread::set_timer_slack;
 
 /// What a thread is to its runtime.
@@ -64,14 +64,14 @@ impl Shared {
         if runs_tasks && self.is_shutdown() {
             // Before this thread is counted out, so that whoever waits for the threads finds the
             // tasks gone; and again by the last one out, for what came in between.
-            drop_tasks(self);
+            drop_tasks(self, Accepted::Run);
         }
         self.count_out(role);
     }
 
     fn count_out(self: &Arc<Self>, role: Role) {
         if self.threads.ended(role) && self.is_shutdown() {
-            drop_tasks(self);
+            drop_tasks(self, Accepted::Run);
         }
     }
 }

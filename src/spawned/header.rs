@@ -60,14 +60,31 @@ pub(crate) fn told() -> Option<Id> {
 pub(crate) struct Header {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
+    /// It runs though its runtime is shut down before its first poll.
+    accepted: bool,
     aborted: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Header {
     pub(crate) fn new(spawned_at: &'static Location<'static>) -> Arc<Self> {
+        Self::with(spawned_at, false)
+    }
+
+    /// The header of a call that runs even if its runtime is shut down before it has started.
+    pub(crate) fn of_accepted(spawned_at: &'static Location<'static>) -> Arc<Self> {
+        Self::with(spawned_at, true)
+    }
+
+    fn with(spawned_at: &'static Location<'static>, accepted: bool) -> Arc<Self> {
         let (aborted, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Header { id: Id::next(), spawned_at, aborted, ended })
+        Arc::new(Header { id: Id::next(), spawned_at, accepted, aborted, ended })
+    }
+
+    /// Whether it is to run after all that.
+    #[inline]
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.accepted && !self.is_aborted()
     }
 
     /// From here on the task is dropped instead of polled.
