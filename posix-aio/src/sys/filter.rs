@@ -56,49 +56,95 @@ static AT_LOAD: extern "C" fn() = look;
 
 /// When the library is loaded.
 extern "C" fn look() {
-    let mut status = [0; 4096];
+    let mut mode = Mode::new();
     // What cannot be read may be behind a filter: a process without `/proc` is in a jail.
-    if read_status(&mut status).is_none_or(tells_of_filter) {
+    if read_status(|part| mode.read(part)).is_none() || mode.is_filter() {
         FILTERS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn read_status(buffer: &mut [u8]) -> Option<&[u8]> {
+/// Gives the parts of the status of this thread to a function. `None`: it cannot be read.
+fn read_status(mut with: impl FnMut(&[u8])) -> Option<()> {
     let (path, flags) = (c"/proc/thread-self/status", libc::O_RDONLY | libc::O_CLOEXEC);
     let arguments = [libc::AT_FDCWD.into(), address(path.as_ptr()), flags.into(), 0];
     // SAFETY: the path ends with a zero, and outlives the call.
     let fd = unsafe { call(libc::SYS_openat, arguments) }.ok()? as c_long;
-    let arguments = [fd, address(buffer.as_mut_ptr()), buffer.len() as c_long];
-    // SAFETY: the buffer is ours to write, for its length. All of it comes at once.
-    let read = unsafe { call(libc::SYS_read, arguments) };
+    let mut buffer = [0; 1024];
+    let end = loop {
+        let arguments = [fd, address(buffer.as_mut_ptr()), buffer.len() as c_long];
+        // SAFETY: the buffer is ours to write, for its length.
+        match unsafe { call(libc::SYS_read, arguments) } {
+            Ok(0) => break Some(()),
+            Ok(count) => with(&buffer[..count]),
+            Err(libc::EINTR) => {}
+            Err(_) => break None,
+        }
+    };
     // SAFETY: the descriptor is ours.
     let _closed = unsafe { call(libc::SYS_close, [fd]) };
-    buffer.get(..read.ok()?)
+    end
 }
 
-/// 0 is none; 2 is a filter, 1 the strict mode.
-fn tells_of_filter(status: &[u8]) -> bool {
-    let lines = || status.split(|byte| *byte == b'\n');
-    let mode = lines().find_map(|line| line.strip_prefix(b"Seccomp:"));
-    mode.is_some_and(|mode| mode.trim_ascii() != b"0")
+/// How a line begins that tells of a filter.
+const LINE: &[u8] = b"\nSeccomp:";
+
+/// Finds that line, in whatever parts it comes. (It is behind one that names all groups.)
+struct Mode {
+    /// So much of [`LINE`] has been read.
+    matched: usize,
+    /// The first letter behind it: 0 is none, 2 a filter, 1 the strict mode.
+    mode: Option<u8>,
+}
+
+impl Mode {
+    fn new() -> Mode {
+        Mode { matched: 1, mode: None }
+    }
+
+    fn read(&mut self, part: &[u8]) {
+        for byte in part.iter().copied() {
+            if let Some(wanted) = LINE.get(self.matched) {
+                let again = usize::from(byte == LINE[0]);
+                self.matched = if byte == *wanted { self.matched + 1 } else { again };
+            } else if self.mode.is_none() && !byte.is_ascii_whitespace() {
+                self.mode = Some(byte);
+            }
+        }
+    }
+
+    fn is_filter(&self) -> bool {
+        self.mode.is_some_and(|mode| mode != b'0')
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn tells_of_filter(status: &[u8], size: usize) -> bool {
+        let mut mode = Mode::new();
+        status.chunks(size).for_each(|part| mode.read(part));
+        mode.is_filter()
+    }
+
     #[test]
     fn a_mode_that_is_not_0_is_a_filter() {
-        assert!(tells_of_filter(b"Name:\tx\nSeccomp:\t2\nSeccomp_filters:\t1\n"));
-        assert!(tells_of_filter(b"Seccomp:\t1\n"));
-        assert!(!tells_of_filter(b"Name:\tx\nSeccomp:\t0\nSeccomp_filters:\t2\n"));
-        assert!(!tells_of_filter(b"Name:\tSeccomp: 2\n"));
+        let is = |status: &[u8]| {
+            let whole = tells_of_filter(status, 1000);
+            assert!((1..20).all(|size| tells_of_filter(status, size) == whole));
+            whole
+        };
+        assert!(is(b"Name:\tx\nSeccomp:\t2\nSeccomp_filters:\t1\n"));
+        assert!(is(b"Seccomp:\t1\n"));
+        assert!(!is(b"Name:\tx\nSeccomp:\t0\nSeccomp_filters:\t2\n"));
+        assert!(!is(b"Name:\tSeccomp: 2\n\nSecc\n"));
+        assert!(is(b"Groups:\t1 2 3\n\nSecc\nSeccomp:\t2"));
     }
 
     #[test]
     fn the_status_of_this_thread_can_be_read() {
-        let mut buffer = [0; 4096];
-        let status = read_status(&mut buffer).unwrap();
+        let mut status = Vec::new();
+        read_status(|part| status.extend_from_slice(part)).unwrap();
         assert!(status.starts_with(b"Name:") && status.ends_with(b"\n"));
     }
 
