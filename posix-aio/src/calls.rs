@@ -283,6 +283,22 @@ extern "C-unwind" fn close(fd: c_int) -> c_int {
     sys::close(fd)
 }
 
+/// As the C library's; it closes the stream's descriptor. (What the stream itself has still to write
+/// comes behind the requests.)
+///
+/// # Safety
+///
+/// `stream` is an open one.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn fclose(stream: *mut libc::FILE) -> c_int {
+    // SAFETY: as the caller's.
+    if let Some(fd) = unsafe { sys::descriptor_of(stream) } {
+        withdraw::before_close(fd);
+    }
+    // SAFETY: as the caller's.
+    unsafe { sys::close_stream(stream) }
+}
+
 /// As the C library's; it closes `new`.
 #[unsafe(no_mangle)]
 extern "C" fn dup2(old: c_int, new: c_int) -> c_int {

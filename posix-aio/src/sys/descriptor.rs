@@ -18,6 +18,35 @@ pub(crate) fn flags(fd: c_int) -> Result<c_int, c_int> {
 unsafe extern "C-unwind" {
     /// The C library's `close`, by the name under which we do not stand before it.
     fn __close(fd: c_int) -> c_int;
+    /// Its `fclose`, likewise.
+    fn _IO_fclose(stream: *mut libc::FILE) -> c_int;
+}
+
+/// What a stream of the C library's is on. `errno` stays as it is.
+///
+/// # Safety
+///
+/// The stream is open.
+pub(crate) unsafe fn descriptor_of(stream: *mut libc::FILE) -> Option<c_int> {
+    // SAFETY: takes nothing.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: the place is this thread's.
+    let before = unsafe { *errno };
+    // SAFETY: as the caller's.
+    let fd = unsafe { libc::fileno(stream) };
+    // SAFETY: as above.
+    unsafe { *errno = before };
+    (fd >= 0).then_some(fd)
+}
+
+/// Closes such a stream.
+///
+/// # Safety
+///
+/// The stream is open.
+pub(crate) unsafe fn close_stream(stream: *mut libc::FILE) -> c_int {
+    // SAFETY: as the caller's.
+    unsafe { _IO_fclose(stream) }
 }
 
 /// Closes a descriptor where the thread must not be cancelled.

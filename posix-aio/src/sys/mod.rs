@@ -32,8 +32,9 @@ mod transfer;
 pub(crate) use self::clock::{Waited, later, now, ticks, wait, wake, yield_now};
 pub(crate) use self::control_block::{Buffer, ControlBlock, Event, Params};
 pub(crate) use self::descriptor::{
-    Kind, Target, close, close_directly, close_range, duplicate_from, duplicate_onto,
-    file_size_is_unlimited, flags, most_descriptors, open_descriptors, refuses_position, target,
+    Kind, Target, close, close_directly, close_range, close_stream, descriptor_of, duplicate_from,
+    duplicate_onto, file_size_is_unlimited, flags, most_descriptors, open_descriptors,
+    refuses_position, target,
 };
 pub(crate) use self::filter::{behind_filter, puts_filter_on, putting_filter_on};
 pub(crate) use self::kernel::call;

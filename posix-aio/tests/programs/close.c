@@ -25,7 +25,7 @@ int main(void) {
     /* Writes of files are not lost, and none goes to another file, by whatever way the number is
        given away. */
     memset(block, 'o', sizeof block);
-    for (int round = 0; round < 70; round++) {
+    for (int round = 0; round < 80; round++) {
         int file = scratch(), kept = dup(file), next = scratch();
         for (int i = 0; i < 200; i++) {
             prepare(&others[i], file, i % 2 ? back[i] : block, sizeof block, i / 2 * 4096L);
@@ -34,7 +34,7 @@ int main(void) {
         struct aiocb sync;
         prepare(&sync, file, NULL, 0, 0);
         CHECK(aio_fsync(O_DSYNC, &sync) == 0);
-        switch (round % 7) {
+        switch (round % 8) {
         case 0: CHECK(close(file) == 0 && dup(next) == file); break;
         case 1: CHECK(dup2(next, file) == file); break;
         case 2: CHECK(dup3(next, file, O_CLOEXEC) == file); break;
@@ -46,6 +46,7 @@ int main(void) {
 #else
         case 6: CHECK(dup2(next, file) == file); break;
 #endif
+        case 7: CHECK(fclose(fdopen(file, "r+")) == 0 && dup(next) == file); break;
         }
         for (int i = 0; i < 200; i++) {
             int error = wait_for(&others[i]);
@@ -59,6 +60,9 @@ int main(void) {
         close(next);
     }
     FAILS(close(-1), EBADF);
+    /* A stream that has no number. */
+    FILE *memory = fmemopen(block, sizeof block, "r+");
+    CHECK(memory != NULL && fclose(memory) == 0);
     FAILS(dup2(-1, ends[1]), EBADF);
     FAILS(dup3(ends[1], ends[1], 0), EINVAL);
     CHECK(dup2(ends[1], ends[1]) == ends[1]);
