@@ -90,8 +90,10 @@
 //!
 //! * `tokio1`: [`fs::File`], the TCP streams and their halves, and [`Unblock`] have the I/O traits
 //!   of tokio 1 beside those of futures-io.
+//! * `hyper1`: what hyper 1 asks of a runtime, in the module `hyper1`, and its I/O traits on the
+//!   streams of [`net`].
 //! * `bytes`: the sockets have `try_read_buf` and its kin, which fill buffers of the crate `bytes`;
-//!   `tokio1` brings it.
+//!   `tokio1` and `hyper1` bring it.
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its
 //!   place in the source, as a warning of the crate `tracing`.
 //! * `raw`: shows what [`fs`] and [`aio`] are made of, without any promise.
@@ -149,6 +151,8 @@ pub mod fs;
 
 pub mod aio;
 
+#[cfg(feature = "hyper1")]
+pub mod hyper1;
 #[cfg(feature = "tokio1")]
 mod tokio1;
 

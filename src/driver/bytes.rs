@@ -17,13 +17,19 @@
 //! A peek moves nothing, and tells nothing.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+#[cfg(feature = "bytes")]
+use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "bytes")]
+use bytes::BufMut;
 use mio::event::Source;
 
 use super::evented::Evented;
 use super::ready::Interest;
 use super::scheduled_io::Direction;
+#[cfg(feature = "bytes")]
+use crate::sys::buffer;
 
 /// How many buffers one call takes.
 const IOV_MAX: usize = 1024;
@@ -106,6 +112,32 @@ where
         }
         let read = |mut source: &S| source.read_vectored(bufs);
         self.try_op(Direction::Read, read, emptied::<S>(asked))
+    }
+}
+
+/// Reading into room that nothing was written to yet.
+#[cfg(feature = "bytes")]
+impl<S: ByteStream + AsFd> Evented<S> {
+    pub(crate) fn poll_read_buf(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        let room = buf.chunk_mut().len();
+        if room == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let read = |source: &S| buffer::read(source.as_fd(), buf);
+        self.poll_op(Direction::Read, cx, read, emptied::<S>(room.min(RW_MAX)))
+    }
+
+    pub(crate) fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        let room = buf.chunk_mut().len();
+        if room == 0 {
+            return Ok(0);
+        }
+        let read = |source: &S| buffer::read(source.as_fd(), buf);
+        self.try_op(Direction::Read, read, emptied::<S>(room.min(RW_MAX)))
     }
 }
 

@@ -113,9 +113,23 @@ macro_rules! try_read_methods {
         /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing yet.
         #[cfg(feature = "bytes")]
         pub fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize> {
-            self.$($io).+.try_io(crate::driver::Direction::Read, |source| {
-                crate::sys::buffer::read(std::os::fd::AsFd::as_fd(source), buf)
-            })
+            self.$($io).+.try_read_buf(buf)
+        }
+
+        /// Reads into the room of a buffer, and moves its end; waits until there is something to
+        /// read. For hand-written futures: only the last task to poll in this direction is woken.
+        /// 0 is the end (or a buffer without room).
+        ///
+        /// # Errors
+        ///
+        /// What the operating system says, or that the runtime has been shut down.
+        #[cfg(feature = "bytes")]
+        pub fn poll_read_buf<B: bytes::BufMut>(
+            &self,
+            cx: &mut std::task::Context<'_>,
+            buf: &mut B,
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            self.$($io).+.poll_read_buf(cx, buf)
         }
     };
 }
