@@ -230,7 +230,7 @@ fn nothing_in_a_program_asks_for_a_newer_rust() {
         let rust = all[key].rust.as_deref().unwrap_or("1");
         rust.split('.').map(|part| part.parse().expect("a number")).collect()
     };
-    for ours in ["threadlet", "threadlet-aio"] {
+    for ours in ["threadlet", "threadlet-aio", "threadlet-tokio"] {
         let program = tree(&["-p", ours, "--edges=normal,build"]);
         let promised = rust(program.iter().find(|(name, _)| name == ours).expect("it is there"));
         for key in &program {
@@ -256,4 +256,35 @@ fn every_crate_of_a_program_was_weighed() {
         let row = row.unwrap_or_else(|| panic!("docs/internals/dependencies.md has no `{name}`"));
         assert!(row.contains(&version), "`{name}` is {version} by now, and the page says: {row}");
     }
+}
+
+/// `tokio/patch` is `tokio` under another name: what it is made of is the same, but for where that
+/// comes from. And it takes the tokio that `tokio/prepare` finds on the disk.
+#[test]
+fn the_patch_is_the_same_package() {
+    let table = |path: &str| -> Table { read(path).parse().expect("a manifest is TOML") };
+    let parts = |path: &str| {
+        let mut manifest = table(path);
+        let mut dependencies = manifest.remove("dependencies").expect("it has dependencies");
+        for (_, of) in dependencies.as_table_mut().expect("a table") {
+            for key in ["path", "git", "tag"] {
+                of.as_table_mut().and_then(|of| of.remove(key));
+            }
+        }
+        let real = dependencies.get_mut("real").and_then(toml::Value::as_table_mut);
+        let version = real.expect("the real tokio").remove("version");
+        (manifest.remove("features"), dependencies, version)
+    };
+    let (features, dependencies, wanted) = parts("tokio/Cargo.toml");
+    let (patch_features, patch_dependencies, _) = parts("tokio/patch/Cargo.toml");
+    assert_eq!(features, patch_features);
+    assert_eq!(dependencies, patch_dependencies);
+
+    let patch = table("tokio/patch/Cargo.toml");
+    let tag = patch["dependencies"]["real"]["tag"].as_str().expect("a tag of tokio's repository");
+    let version = tag.strip_prefix("tokio-").expect("they are named so");
+    assert_eq!(wanted.expect("a version").as_str(), Some(&*format!("~{version}")));
+    assert_eq!(patch["package"]["version"].as_str(), Some(&*format!("{version}+threadlet")));
+    let locked = packages().keys().any(|(name, of)| name == "tokio" && of == version);
+    assert!(locked, "Cargo.lock has another tokio than {version}");
 }

@@ -28,6 +28,15 @@ pub(crate) fn is_ours() -> bool {
     IN_ROOT.get() || with(|thread| thread.is_some_and(|thread| thread.poll.active.get()))
 }
 
+/// The seat whose core this thread has in a poll; none in a call, which may lose it at any moment.
+pub(crate) fn polling_seat() -> Option<usize> {
+    with(|thread| {
+        let thread =
+            thread.filter(|thread| thread.poll.active.get() && !thread.poll.in_region.get())?;
+        thread.lent().map(|(seat, _)| seat)
+    })
+}
+
 /// The task that this thread polls.
 pub(crate) fn polled_task() -> Option<Id> {
     with(|thread| {

@@ -264,6 +264,28 @@ fn on_a_runtime_thread() -> bool {
     threads::is_of_a_runtime() || context::with(|thread| thread.is_some())
 }
 
+/// Which of the runtime's cores polls here: a number below
+/// [`num_workers`](Metrics::num_workers). `None` outside a poll, in a poll that has lost its core,
+/// in a call ([`threadlet!`](crate::threadlet), `spawn_blocking`), which may lose it, and in a root
+/// future that has none.
+///
+/// A task may be polled by another one next time; and it may lose this one while it goes on, if it
+/// blocks without having said so.
+///
+/// # Examples
+///
+/// ```
+/// use threadlet::runtime::worker_index;
+///
+/// threadlet::block_on(async {
+///     assert_eq!(worker_index(), Some(0));
+/// });
+/// assert_eq!(worker_index(), None);
+/// ```
+pub fn worker_index() -> Option<usize> {
+    context::polling_seat()
+}
+
 /// Runs a future to its end on a new runtime of one core, and shuts that down.
 ///
 /// For examples, tests and small programs; others build a [`Runtime`] or use

@@ -273,7 +273,7 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.is_cancelled(), self.text()) {
             (true, _) => write!(f, "task {} was cancelled", self.id),
-            (false, Some(text)) => write!(f, "task {} panicked: {text}", self.id),
+            (false, Some(text)) => write!(f, "task {} panicked with message {text:?}", self.id),
             (false, None) => write!(f, "task {} panicked", self.id),
         }
     }
@@ -281,7 +281,11 @@ impl fmt::Display for JoinError {
 
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JoinError({self})")
+        match (self.is_cancelled(), self.text()) {
+            (true, _) => write!(f, "JoinError::Cancelled({:?})", self.id),
+            (false, Some(text)) => write!(f, "JoinError::Panic({:?}, {text:?}, ...)", self.id),
+            (false, None) => write!(f, "JoinError::Panic({:?}, ...)", self.id),
+        }
     }
 }
 

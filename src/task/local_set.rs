@@ -214,7 +214,7 @@ where
     match local::current().or_else(of_the_runtime) {
         Some(tasks) => tasks.spawn_local(future, place),
         None => panic!(
-            "`spawn_local` was called outside a `task::LocalSet` and a `runtime::LocalRuntime`: call \
+            "`spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`: call \
              it in `LocalSet::run_until` or in a task of the set, or enter the set first (a task of \
              `task::spawn` is in no set)"
         ),

@@ -26,40 +26,67 @@ macro_rules! around {
 /// (`TcpStream::local_addr`), for which `Deref` does nothing.
 macro_rules! forward {
     ($page:literal) => {};
-    ($page:literal async fn $name:ident(&self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+    ($page:literal async fn $name:ident $(<$of:ident: $bound:path>)? (&self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
-        pub async fn $name(&self $(, $arg: $type)*) $(-> $ret)? {
+        pub async fn $name $(<$of: $bound>)? (&self $(, $arg: $type)*) $(-> $ret)? {
             self.0.$name($($arg),*).await
         }
-        forward!($page $($rest)*);
+        crate::adapt::forward!($page $($rest)*);
     };
-    ($page:literal async fn $name:ident(&mut self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+    ($page:literal async fn $name:ident $(<$of:ident: $bound:path>)? (&mut self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
-        pub async fn $name(&mut self $(, $arg: $type)*) $(-> $ret)? {
+        pub async fn $name $(<$of: $bound>)? (&mut self $(, $arg: $type)*) $(-> $ret)? {
             self.0.$name($($arg),*).await
         }
-        forward!($page $($rest)*);
+        crate::adapt::forward!($page $($rest)*);
     };
-    ($page:literal fn $name:ident(&self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+    ($page:literal async fn $name:ident $(<$of:ident: $bound:path>)? (self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
-        pub fn $name(&self $(, $arg: $type)*) $(-> $ret)? {
+        pub async fn $name $(<$of: $bound>)? (self $(, $arg: $type)*) $(-> $ret)? {
+            self.0.$name($($arg),*).await
+        }
+        crate::adapt::forward!($page $($rest)*);
+    };
+    ($page:literal fn $name:ident $(<$of:ident: $bound:path>)? (&self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub fn $name $(<$of: $bound>)? (&self $(, $arg: $type)*) $(-> $ret)? {
             self.0.$name($($arg),*)
         }
-        forward!($page $($rest)*);
+        crate::adapt::forward!($page $($rest)*);
     };
-    ($page:literal fn $name:ident(&mut self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+    ($page:literal fn $name:ident $(<$of:ident: $bound:path>)? (&mut self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
-        pub fn $name(&mut self $(, $arg: $type)*) $(-> $ret)? {
+        pub fn $name $(<$of: $bound>)? (&mut self $(, $arg: $type)*) $(-> $ret)? {
             self.0.$name($($arg),*)
         }
-        forward!($page $($rest)*);
+        crate::adapt::forward!($page $($rest)*);
     };
-    ($page:literal fn $name:ident(self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+    ($page:literal fn $name:ident $(<$of:ident: $bound:path>)? (self $(, $arg:ident: $type:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
-        pub fn $name(self $(, $arg: $type)*) $(-> $ret)? {
+        pub fn $name $(<$of: $bound>)? (self $(, $arg: $type)*) $(-> $ret)? {
             self.0.$name($($arg),*)
         }
-        forward!($page $($rest)*);
+        crate::adapt::forward!($page $($rest)*);
+    };
+}
+
+/// The same for functions that make one.
+macro_rules! makes {
+    ($page:literal $ours:ty:) => {};
+    ($page:literal $ours:ty: async fn $name:ident $(<$of:ident: $bound:path>)? ($($arg:ident: $type:ty),*); $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        pub async fn $name $(<$of: $bound>)? ($($arg: $type),*) -> std::io::Result<Self> {
+            <$ours>::$name($($arg),*).await.map(Self)
+        }
+        crate::adapt::makes!($page $ours: $($rest)*);
+    };
+    ($page:literal $ours:ty: fn $name:ident $(<$of:ident: $bound:path>)? ($($arg:ident: $type:ty),*); $($rest:tt)*) => {
+        #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
+        #[track_caller]
+        pub fn $name $(<$of: $bound>)? ($($arg: $type),*) -> std::io::Result<Self> {
+            <$ours>::$name($($arg),*).map(Self)
+        }
+        crate::adapt::makes!($page $ours: $($rest)*);
     };
 }
 
@@ -140,4 +167,4 @@ macro_rules! write {
     };
 }
 
-pub(crate) use {around, descriptor, forward, read, write};
+pub(crate) use {around, descriptor, forward, makes, read, write};

@@ -7,8 +7,8 @@ use std::ops::Deref;
 use std::time::Duration;
 
 pub use threadlet::runtime::{
-    EnterGuard, Handle, Id, Metrics as RuntimeMetrics, RuntimeFlavor, TryCurrentError,
-    is_rt_shutdown_err,
+    EnterGuard, Handle, Id, LocalOptions, LocalRuntime, Metrics as RuntimeMetrics, RuntimeFlavor,
+    TryCurrentError, is_rt_shutdown_err, worker_index,
 };
 
 pub use self::builder::Builder;

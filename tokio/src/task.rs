@@ -4,7 +4,13 @@ pub mod coop;
 
 pub use real::task::{LocalKey, futures};
 pub use threadlet::task::{
-    AbortHandle, Id, JoinError, JoinHandle, block_in_place, spawn, spawn_blocking, yield_now,
+    AbortHandle, Id, JoinError, JoinHandle, JoinSet, LocalEnterGuard, LocalSet, block_in_place, id,
+    spawn, spawn_blocking, spawn_local, try_id, yield_now,
 };
 
 pub use self::coop::{Unconstrained, consume_budget, unconstrained};
+
+pub mod join_set {
+    //! Sets of tasks.
+    pub use threadlet::task::JoinSet;
+}

@@ -7,5 +7,6 @@ pub use threadlet::time::{
 
 pub mod error {
     //! What can go wrong with a timer.
+    pub use real::time::error::Error;
     pub use threadlet::time::error::Elapsed;
 }

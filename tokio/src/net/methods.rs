@@ -3,23 +3,20 @@
 /// Those of what is read.
 macro_rules! reads {
     ($page:literal) => {
-        forward! { $page
+        crate::adapt::forward! { $page
             async fn readable(&self) -> std::io::Result<()>;
             fn try_read(&self, buf: &mut [u8]) -> std::io::Result<usize>;
             fn try_read_vectored(&self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize>;
+            fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize>;
         }
 
-        /// Reads what is there into the room of a buffer, and moves its end; without waiting.
-        pub fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize> {
-            self.0.try_read_buf(buf)
-        }
     };
 }
 
 /// Those of what is written.
 macro_rules! writes {
     ($page:literal) => {
-        forward! { $page
+        crate::adapt::forward! { $page
             async fn writable(&self) -> std::io::Result<()>;
             fn try_write(&self, buf: &[u8]) -> std::io::Result<usize>;
             fn try_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize>;
@@ -30,7 +27,7 @@ macro_rules! writes {
 /// Its readiness.
 macro_rules! ready {
     ($page:literal) => {
-        forward! { $page
+        crate::adapt::forward! { $page
             async fn ready(&self, interest: threadlet::io::Interest) -> std::io::Result<threadlet::io::Ready>;
         }
     };
@@ -39,7 +36,7 @@ macro_rules! ready {
 /// Its readiness, to be polled.
 macro_rules! poll_ready {
     ($page:literal $($name:ident),+) => {
-        forward! { $page
+        crate::adapt::forward! { $page
             $(fn $name(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>>;)+
         }
     };
@@ -150,7 +147,7 @@ macro_rules! halves {
         impl $half {
             crate::net::methods::ready!($page);
             crate::net::methods::$direction!($page);
-            forward! { $page
+            crate::adapt::forward! { $page
                 fn peer_addr(&self) -> std::io::Result<$address>;
                 fn local_addr(&self) -> std::io::Result<$address>;
             }

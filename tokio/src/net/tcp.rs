@@ -10,7 +10,7 @@ use real::io::ReadBuf;
 use threadlet::net::{self as ours, ToSocketAddrs};
 
 use super::methods::{fill, halves, poll_ready, reads, ready, user_io, writes};
-use crate::adapt::{around, descriptor, forward, read, write};
+use crate::adapt::{around, descriptor, forward, makes, read, write};
 
 around! {
     /// A socket that accepts connections.
@@ -19,9 +19,9 @@ around! {
 descriptor!(TcpListener);
 
 impl TcpListener {
-    /// Listens at an address.
-    pub async fn bind<A: ToSocketAddrs>(address: A) -> io::Result<TcpListener> {
-        ours::TcpListener::bind(address).await.map(TcpListener)
+    makes! { "net/struct.TcpListener.html" ours::TcpListener:
+        async fn bind<A: ToSocketAddrs>(address: A);
+        fn from_std(listener: std::net::TcpListener);
     }
 
     /// Waits for a connection.
@@ -33,12 +33,6 @@ impl TcpListener {
     /// [`accept`](Self::accept), to be polled.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.0.poll_accept(cx).map_ok(|(stream, peer)| (TcpStream(stream), peer))
-    }
-
-    /// One of std's, which must not block.
-    #[track_caller]
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        ours::TcpListener::from_std(listener).map(TcpListener)
     }
 
     forward! { "net/struct.TcpListener.html"
@@ -67,15 +61,9 @@ write!([] TcpStream);
 
 #[allow(deprecated, reason = "`set_linger`, in tokio too")]
 impl TcpStream {
-    /// Connects to an address.
-    pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<TcpStream> {
-        ours::TcpStream::connect(address).await.map(TcpStream)
-    }
-
-    /// One of std's, which must not block.
-    #[track_caller]
-    pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        ours::TcpStream::from_std(stream).map(TcpStream)
+    makes! { "net/struct.TcpStream.html" ours::TcpStream:
+        async fn connect<A: ToSocketAddrs>(address: A);
+        fn from_std(stream: std::net::TcpStream);
     }
 
     ready!("net/struct.TcpStream.html");
@@ -164,14 +152,9 @@ descriptor!(TcpSocket);
 
 #[allow(deprecated, reason = "`set_linger`, in tokio too")]
 impl TcpSocket {
-    /// For IPv4.
-    pub fn new_v4() -> io::Result<TcpSocket> {
-        ours::TcpSocket::new_v4().map(TcpSocket)
-    }
-
-    /// For IPv6.
-    pub fn new_v6() -> io::Result<TcpSocket> {
-        ours::TcpSocket::new_v6().map(TcpSocket)
+    makes! { "net/struct.TcpSocket.html" ours::TcpSocket:
+        fn new_v4();
+        fn new_v6();
     }
 
     /// One of std's, not connected.

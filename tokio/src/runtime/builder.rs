@@ -4,7 +4,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::Runtime;
+use super::{LocalOptions, LocalRuntime, Runtime};
 
 /// Makes a runtime, as [tokio's](https://docs.rs/tokio/1.54/tokio/runtime/struct.Builder.html).
 ///
@@ -73,6 +73,11 @@ impl Builder {
     /// Makes it.
     pub fn build(&mut self) -> io::Result<Runtime> {
         self.0.build().map(Runtime)
+    }
+
+    /// Makes one whose tasks stay on the thread that makes it.
+    pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
+        self.0.build_local(options)
     }
 
     options! {

@@ -5,7 +5,9 @@
 
 use std::task::{Context, Poll, ready};
 
-pub use threadlet::task::coop::{Coop, RestoreOnPending, consume_budget, cooperative};
+use std::future::poll_fn;
+
+pub use threadlet::task::coop::{Coop, cooperative};
 
 /// A future that is not counted.
 pub type Unconstrained<F> = threadlet::task::Unconstrained<real::task::Unconstrained<F>>;
@@ -16,11 +18,33 @@ pub fn has_budget_remaining() -> bool {
     threadlet::task::coop::has_budget_remaining() && real::task::coop::has_budget_remaining()
 }
 
-/// Takes a unit, which goes back if there is no progress.
+/// A unit of each, from [`poll_proceed`]. They go back when this is dropped, unless there was
+/// progress.
+#[derive(Debug)]
+#[must_use]
+pub struct RestoreOnPending {
+    theirs: real::task::coop::RestoreOnPending,
+    ours: threadlet::task::coop::RestoreOnPending,
+}
+
+impl RestoreOnPending {
+    /// There was progress.
+    pub fn made_progress(&self) {
+        self.theirs.made_progress();
+        self.ours.made_progress();
+    }
+}
+
+/// Takes a unit of each.
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
-    // With none left this says so; a unit that was taken goes back when it is dropped.
-    drop(ready!(real::task::coop::poll_proceed(cx)));
-    threadlet::task::coop::poll_proceed(cx)
+    let theirs = ready!(real::task::coop::poll_proceed(cx));
+    let ours = ready!(threadlet::task::coop::poll_proceed(cx));
+    Poll::Ready(RestoreOnPending { theirs, ours })
+}
+
+/// Spends a unit of each, and lets others go on if there is none.
+pub async fn consume_budget() {
+    poll_fn(|cx| poll_proceed(cx).map(|units| units.made_progress())).await;
 }
 
 /// Lets nothing within `inner` count.
