@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 use crate::Unblock;
 use crate::fs::File;
-use crate::net::{TcpStream, tcp};
+use crate::net::unix::{self, pipe};
+use crate::net::{TcpStream, UnixStream, tcp};
 
 macro_rules! read {
     ([$($generics:tt)*] $type:ty) => {
@@ -73,6 +74,14 @@ read!(['a] tcp::ReadHalf<'a>);
 write!(['a] tcp::WriteHalf<'a>, vectored: true);
 read!([] tcp::OwnedReadHalf);
 write!([] tcp::OwnedWriteHalf, vectored: true);
+read!([] UnixStream);
+write!([] UnixStream, vectored: true);
+read!(['a] unix::ReadHalf<'a>);
+write!(['a] unix::WriteHalf<'a>, vectored: true);
+read!([] unix::OwnedReadHalf);
+write!([] unix::OwnedWriteHalf, vectored: true);
+read!([] pipe::Receiver);
+write!([] pipe::Sender, vectored: true);
 read!([T: io::Read + Send + 'static] Unblock<T>);
 write!([T: io::Write + Send + 'static] Unblock<T>, vectored: false);
 

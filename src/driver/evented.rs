@@ -184,6 +184,11 @@ impl<S: Source> Evented<S> {
         coop::counted(cx, |cx| self.io.poll_states(direction, cx))
     }
 
+    /// `WouldBlock` unless the source is known to be worth a try.
+    pub(crate) fn demand_ready(&self, direction: Direction) -> io::Result<()> {
+        if self.io.is_ready(direction)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+
     /// Forgets the states of an event, but for the ends, unless there was another since.
     pub(crate) fn clear_event(&self, event: ReadyEvent) {
         self.io.clear_states(event.ready, event.seen());

@@ -185,6 +185,11 @@ impl ScheduledIo {
         if word & SHUT_DOWN != 0 { Err(gone()) } else { Ok(Seen(word)) }
     }
 
+    /// Whether a try is worth it, as far as is known; fails after shutdown.
+    pub(super) fn is_ready(&self, direction: Direction) -> io::Result<bool> {
+        Ok(self.seen()?.0 & direction.bit() != 0)
+    }
+
     /// The operation that noted `seen` found nothing to do: forget the readiness, unless an event
     /// arrived since.
     pub(super) fn clear(&self, direction: Direction, seen: Seen) {

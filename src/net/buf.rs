@@ -7,7 +7,7 @@
 /// function returns.
 pub trait PollBuf: sealed::Sealed {}
 
-pub(super) use sealed::Sealed;
+use sealed::Sealed;
 
 mod sealed {
     /// The private half of `PollBuf`.
@@ -18,8 +18,14 @@ mod sealed {
         /// The room there is.
         fn room(&mut self) -> &mut [u8];
 
+        /// The same beside an address.
+        type ReadFrom<A>;
+
         /// So many bytes were read into the room.
         fn filled(&mut self, count: usize) -> Self::Read;
+
+        /// The same, and from where.
+        fn filled_from<A>(&mut self, count: usize, from: A) -> Self::ReadFrom<A>;
     }
 }
 
@@ -27,6 +33,7 @@ impl<T: Sealed + ?Sized> PollBuf for T {}
 
 impl Sealed for [u8] {
     type Read = usize;
+    type ReadFrom<A> = (usize, A);
 
     fn room(&mut self) -> &mut [u8] {
         self
@@ -34,11 +41,16 @@ impl Sealed for [u8] {
 
     fn filled(&mut self, count: usize) -> usize {
         count
+    }
+
+    fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
+        (count, from)
     }
 }
 
 impl<const N: usize> Sealed for [u8; N] {
     type Read = usize;
+    type ReadFrom<A> = (usize, A);
 
     fn room(&mut self) -> &mut [u8] {
         self
@@ -46,11 +58,16 @@ impl<const N: usize> Sealed for [u8; N] {
 
     fn filled(&mut self, count: usize) -> usize {
         count
+    }
+
+    fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
+        (count, from)
     }
 }
 
 impl Sealed for Vec<u8> {
     type Read = usize;
+    type ReadFrom<A> = (usize, A);
 
     fn room(&mut self) -> &mut [u8] {
         self
@@ -58,12 +75,17 @@ impl Sealed for Vec<u8> {
 
     fn filled(&mut self, count: usize) -> usize {
         count
+    }
+
+    fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
+        (count, from)
     }
 }
 
 #[cfg(feature = "tokio1")]
 impl Sealed for tokio::io::ReadBuf<'_> {
     type Read = ();
+    type ReadFrom<A> = A;
 
     fn room(&mut self) -> &mut [u8] {
         self.initialize_unfilled()
@@ -71,5 +93,10 @@ impl Sealed for tokio::io::ReadBuf<'_> {
 
     fn filled(&mut self, count: usize) {
         self.advance(count);
+    }
+
+    fn filled_from<A>(&mut self, count: usize, from: A) -> A {
+        self.advance(count);
+        from
     }
 }

@@ -8,12 +8,22 @@
 
 mod addr;
 mod buf;
+mod datagram;
+#[allow(unsafe_code, reason = "whoever gives a descriptor by its number says whose it is")]
+mod from_raw;
 mod halves;
 mod methods;
 pub mod tcp;
+mod udp;
+pub mod unix;
 
 pub use self::addr::{Target, ToSocketAddrs, lookup_host};
 pub use self::buf::PollBuf;
 pub use self::tcp::listener::{Incoming, TcpListener};
 pub use self::tcp::socket::TcpSocket;
 pub use self::tcp::stream::TcpStream;
+pub use self::udp::UdpSocket;
+pub use self::unix::datagram::UnixDatagram;
+pub use self::unix::listener::UnixListener;
+pub use self::unix::socket::UnixSocket;
+pub use self::unix::stream::UnixStream;

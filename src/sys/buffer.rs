@@ -17,3 +17,16 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usiz
     unsafe { buf.advance_mut(n) };
     Ok(n)
 }
+
+/// `recvfrom`, likewise. What does not fit in the room is cut off.
+pub(crate) fn receive_from(
+    fd: BorrowedFd<'_>,
+    buf: &mut impl BufMut,
+) -> io::Result<(usize, socket2::SockAddr)> {
+    // SAFETY: nothing is read from it, and what is written are bytes.
+    let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
+    let (n, from) = socket2::SockRef::from(&fd).recv_from(room)?;
+    // SAFETY: the kernel has written so many bytes of the room, from its begin.
+    unsafe { buf.advance_mut(n) };
+    Ok((n, from))
+}

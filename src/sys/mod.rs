@@ -22,7 +22,6 @@ pub(crate) mod own_process;
 pub(crate) mod perf;
 pub(crate) mod poll;
 pub(crate) mod seccomp;
-#[cfg(any(test, feature = "raw"))]
 pub(crate) mod socket;
 pub(crate) mod stat;
 pub(crate) mod thread;
