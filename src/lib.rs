@@ -94,6 +94,9 @@
 //!   streams of [`net`].
 //! * `bytes`: the sockets have `try_read_buf` and its kin, which fill buffers of the crate `bytes`;
 //!   `tokio1` and `hyper1` bring it.
+//! * `test-util`: a test can stop the clock of a current-thread runtime: `time::pause`,
+//!   `time::advance`, `time::resume`, `Builder::start_paused`, and `start_paused = true` in the
+//!   attributes. Timers then take no time.
 //! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its
 //!   place in the source, as a warning of the crate `tracing`.
 //! * `raw`: shows what [`fs`] and [`aio`] are made of, without any promise.

@@ -105,7 +105,7 @@ async fn timers() -> Vec<(&'static str, Case)> {
         (
             "ticks that are due",
             Box::pin(async move {
-                let mut interval = time::interval_at(ago, Duration::from_millis(1));
+                let mut interval = time::interval_at(ago.into(), Duration::from_millis(1));
                 for _ in 0..MANY {
                     interval.tick().await;
                 }

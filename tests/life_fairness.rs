@@ -60,13 +60,13 @@ fn a_waker_that_blocks_holds_up_no_other_timer() {
         let lock = Arc::new(Mutex::new(()));
         let held = lock.lock().unwrap();
         let at = Instant::now() + Duration::from_millis(100);
-        let (theirs, mut sleep) = (lock.clone(), Box::pin(time::sleep_until(at)));
+        let (theirs, mut sleep) = (lock.clone(), Box::pin(time::sleep_until(at.into())));
         let slow = runtime.spawn(poll_fn(move |cx| {
             let waker = Arc::new(Slow { lock: theirs.clone(), inner: cx.waker().clone() });
             sleep.as_mut().poll(&mut Context::from_waker(&Waker::from(waker)))
         }));
         std::thread::sleep(Duration::from_millis(20));
-        let others: Vec<_> = (0..10).map(|_| runtime.spawn(time::sleep_until(at))).collect();
+        let others: Vec<_> = (0..10).map(|_| runtime.spawn(time::sleep_until(at.into()))).collect();
         wait_until("the others have fired", || others.iter().all(|task| task.is_finished()));
         assert!(!slow.is_finished());
         drop(held);

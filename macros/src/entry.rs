@@ -74,6 +74,7 @@ fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
     };
     let workers = options.worker_threads.map(|n| quote!(.worker_threads(#n)));
     let cap = options.max_async_threads.map(|n| quote!(.max_async_threads(#n)));
+    let paused = options.start_paused.map(|paused| quote!(.start_paused(#paused)));
     let run = match kind {
         Kind::Main => quote!(main),
         Kind::Test => quote!(test),
@@ -86,7 +87,7 @@ fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
         #test
         #vis fn #name() #output {
             #async_fn #name() #output #body
-            #krate::__private::Entry::#flavor #workers #cap.#run(#name())
+            #krate::__private::Entry::#flavor #workers #cap #paused.#run(#name())
         }
     }
 }

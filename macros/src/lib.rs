@@ -35,6 +35,7 @@ use entry::Kind;
 /// | `worker_threads = N` | the number of workers, 1 or more; not with `"current_thread"` | the CPUs at hand |
 /// | `max_async_threads = N` | how many threads may be blocked in calls at once, 1 or more | the builder's |
 /// | `flavor = "..."` | `"multi_thread"` or `"current_thread"` | `"multi_thread"` |
+/// | `start_paused = true` | the clock stands from the start; needs the feature `test-util` of `threadlet`, and `"current_thread"` | `false` |
 /// | `crate = "path"` | where to find `threadlet`, if not as `::threadlet` | `::threadlet` |
 ///
 /// For anything else, build the runtime by hand with `threadlet::runtime::Builder`.

@@ -11,7 +11,7 @@ use syn::{Error, Expr, ExprLit, ExprPath, Lit, LitStr, Path, Result, Token};
 
 use crate::entry::{Kind, add};
 
-const VALID: &str = "`worker_threads`, `max_async_threads`, `flavor`, `crate`";
+const VALID: &str = "`worker_threads`, `max_async_threads`, `flavor`, `start_paused`, `crate`";
 const FLAVORS: &str = "`\"multi_thread\"` and `\"current_thread\"`";
 
 /// Which runtime to build.
@@ -26,6 +26,7 @@ pub(crate) struct Options {
     pub(crate) flavor: Flavor,
     pub(crate) worker_threads: Option<usize>,
     pub(crate) max_async_threads: Option<usize>,
+    pub(crate) start_paused: Option<bool>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -58,7 +59,13 @@ impl Options {
             Kind::Main => Flavor::MultiThread,
             Kind::Test => Flavor::CurrentThread,
         };
-        Self { flavor, worker_threads: None, max_async_threads: None, krate: None }
+        Self {
+            flavor,
+            worker_threads: None,
+            max_async_threads: None,
+            start_paused: None,
+            krate: None,
+        }
     }
 
     /// Reads the attribute's arguments.
@@ -81,6 +88,15 @@ impl Options {
                 found = Some(workers_without_threads(workers, kind));
             }
         }
+        if found.is_none()
+            && options.flavor == Flavor::MultiThread
+            && options.start_paused == Some(true)
+        {
+            if let Some(paused) = written.iter().find(|option| option.name == "start_paused") {
+                let text = "`start_paused` needs one core: add `flavor = \"current_thread\"`";
+                found = Some(Error::new(paused.name.span(), text));
+            }
+        }
         found.map_or(Ok(options), Err)
     }
 
@@ -88,6 +104,7 @@ impl Options {
         match option.name.to_string().as_str() {
             "worker_threads" => self.worker_threads = Some(positive(option)?),
             "max_async_threads" => self.max_async_threads = Some(positive(option)?),
+            "start_paused" => self.start_paused = Some(yes_or_no(option)?),
             "flavor" => self.flavor = flavor(option)?,
             "crate" => self.krate = Some(path(option)?),
             flavor @ ("multi_thread" | "current_thread") => {
@@ -146,6 +163,16 @@ fn positive(option: &Written) -> Result<usize> {
         Ok(0) => wrong("must be 1 or more"),
         Ok(n) => Ok(n),
         Err(_) => wrong("does not fit a `usize`: write a smaller number"),
+    }
+}
+
+fn yes_or_no(option: &Written) -> Result<bool> {
+    match value(option, "true")? {
+        Expr::Lit(ExprLit { lit: Lit::Bool(lit), .. }) => Ok(lit.value),
+        other => {
+            let text = format!("`{}` takes `true` or `false`", option.name);
+            Err(Error::new_spanned(other, text))
+        }
     }
 }
 

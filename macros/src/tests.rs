@@ -330,13 +330,52 @@ fn a_second_test_attribute() {
 
 #[test]
 fn unknown_option() {
-    let valid = "the options are `worker_threads`, `max_async_threads`, `flavor`, `crate`";
+    let valid =
+        "the options are `worker_threads`, `max_async_threads`, `flavor`, `start_paused`, `crate`";
     let text = format!("unknown option `workers`; {valid}");
     assert_eq!(main_args(quote!(workers = 4)), [text.as_str()]);
     assert_eq!(main_args(quote!(workers(4))), [text.as_str()]);
     assert_eq!(main_args(quote!(workers)), [text.as_str()]);
     let text = format!("expected `option = value`; {valid}");
     assert_eq!(main_args(quote!(4)), [text.as_str()]);
+}
+
+#[test]
+fn a_clock_that_stands() {
+    good(
+        quote!(start_paused = true),
+        quote!(
+            async fn it() {}
+        ),
+        Kind::Test,
+        quote! {
+            #[::core::prelude::v1::test]
+            fn it() {
+                async fn it() {}
+                ::threadlet::__private::Entry::current_thread().start_paused(true).test(it())
+            }
+        },
+    );
+    let text = "`start_paused` needs one core: add `flavor = \"current_thread\"`";
+    assert_eq!(main_args(quote!(start_paused = true)), [text]);
+    for args in
+        [quote!(start_paused = false), quote!(start_paused = true, flavor = "current_thread")]
+    {
+        assert!(
+            expand(
+                args,
+                quote!(
+                    async fn main() {}
+                ),
+                Kind::Main
+            )
+            .is_ok()
+        );
+    }
+    let text = "`start_paused` takes `true` or `false`";
+    assert_eq!(main_args(quote!(start_paused = 1)), [text]);
+    let text = "`start_paused` needs a value: write `start_paused = true`";
+    assert_eq!(main_args(quote!(start_paused)), [text]);
 }
 
 #[test]

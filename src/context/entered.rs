@@ -1,6 +1,8 @@
 //! Which runtime is current: the one entered last, or the one whose thread this is.
 
 use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
 
 use super::thread::with;
 use crate::driver;
@@ -31,6 +33,18 @@ pub(crate) fn current_driver(what: &str) -> driver::Handle {
              first with `Runtime::enter`"
         ),
     }
+}
+
+/// Now, by the clock of the current runtime.
+pub(crate) fn now() -> Instant {
+    let driver = if driver::any_was_stopped() { driver() } else { None };
+    driver.map_or_else(Instant::now, |driver| driver.now())
+}
+
+/// A task yields where the clock stands: it is woken when all others wait. `false`: it does not
+/// stand.
+pub(crate) fn yield_at(waker: &Waker) -> bool {
+    driver::any_was_stopped() && driver().is_some_and(|driver| driver.yield_at(waker))
 }
 
 fn driver() -> Option<driver::Handle> {

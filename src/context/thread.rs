@@ -269,6 +269,7 @@ impl<'a> Thread<'a> {
         if self.permit.take().is_some() {
             self.slot.speed_up();
             self.shared.ask_pool(|pool, todo| pool.release(self.id, todo));
+            self.shared.driver_handle.somebody_rests();
         }
     }
 
@@ -278,6 +279,7 @@ impl<'a> Thread<'a> {
             self.slot.speed_up();
         }
         self.shared.ask_pool(|pool, todo| pool.add_spare(self.id, todo));
+        self.shared.driver_handle.somebody_rests();
     }
 }
 

@@ -20,6 +20,8 @@
 //! through, `scheduled_io` that no readiness is lost.
 
 mod bytes;
+#[cfg_attr(not(feature = "test-util"), path = "clock_off.rs")]
+mod clock;
 mod evented;
 mod ready;
 mod scheduled_io;
@@ -30,6 +32,9 @@ mod tests;
 mod timers;
 
 pub(crate) use self::bytes::TCP;
+#[cfg(feature = "test-util")]
+pub(crate) use self::clock::Refused;
+pub(crate) use self::clock::{Awake, any_was_stopped};
 pub(crate) use self::evented::Evented;
 pub use self::ready::{Interest, Ready};
 pub(crate) use self::scheduled_io::{Direction, ReadyEvent};
@@ -46,6 +51,7 @@ use mio::event::Source;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
+use self::clock::Clock;
 use self::scheduled_io::ScheduledIo;
 use self::timers::{Inserted, Timers};
 use crate::primitive::{Arc, Mutex, quietly};
@@ -114,6 +120,7 @@ struct Shared {
     /// From the first source on. Filled under the lock of `sources`.
     access: OnceLock<Access>,
     parking: Parking,
+    clock: Clock,
     timers: Timers,
     sources: Mutex<Sources>,
 }
@@ -133,6 +140,7 @@ pub(crate) fn new() -> (Driver, Handle) {
     let shared = Arc::new(Shared {
         access: OnceLock::new(),
         parking: Parking::new(),
+        clock: Clock::new(),
         timers: Timers::new(),
         sources: Mutex::new(sources),
     });
@@ -157,18 +165,34 @@ impl Driver {
     /// It may return early with nothing (a signal, an unpark that came late); the caller looks at
     /// its queues and turns again. `Some(ZERO)` never blocks and leaves a pending unpark pending.
     pub(crate) fn turn(&mut self, max: Option<Duration>, ready: &mut Vec<Waker>) -> io::Result<()> {
+        self.turn_or_jump(max, ready, || false)
+    }
+
+    /// The same. If the clock stands, it jumps to the earliest timer, instead of waiting for it,
+    /// when nobody is busy: `is_quiet` says that no thread of the runtime is.
+    pub(crate) fn turn_or_jump(
+        &mut self,
+        max: Option<Duration>,
+        ready: &mut Vec<Waker>,
+        is_quiet: impl Fn() -> bool,
+    ) -> io::Result<()> {
         let means = self.means();
         let waits = max != Some(Duration::ZERO) && self.shared.parking.begin(means) == Begin::Wait;
         let result = if waits {
-            let timeout = self.timeout(max);
-            let result = self.wait(timeout);
+            let result = if self.shared.clock.stands() {
+                self.wait_or_jump(max, is_quiet)
+            } else {
+                let timeout = self.timeout(max);
+                self.wait(timeout)
+            };
             self.shared.parking.end();
             result
         } else {
             self.wait(Some(Duration::ZERO))
         };
+        self.shared.clock.end_yields(waits, ready);
         // Timers come first, and they come even if epoll failed.
-        self.shared.timers.expire(Instant::now(), ready);
+        self.shared.timers.expire(self.shared.now(), ready);
         if result.is_ok() {
             self.dispatch(ready);
         }
@@ -186,11 +210,38 @@ impl Driver {
     /// D3 of `parking`: how long to wait, as the timers are *after* the waiting was announced.
     fn timeout(&self, max: Option<Duration>) -> Option<Duration> {
         let next = self.shared.timers.next_deadline();
-        let next = next.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let next = next.map(|deadline| deadline.saturating_duration_since(self.shared.now()));
         match (max, next) {
             (Some(max), Some(next)) => Some(max.min(next)),
             (max, next) => max.or(next),
         }
+    }
+
+    /// D3 and D4 while the clock stands: no timer bounds the wait. In the order that `clock` tells.
+    fn wait_or_jump(
+        &mut self,
+        max: Option<Duration>,
+        is_quiet: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        if self.shared.clock.anyone_yields() {
+            return self.wait(Some(Duration::ZERO));
+        }
+        let next = self.shared.timers.next_deadline();
+        let is_due = next.is_some_and(|next| next <= self.shared.now());
+        let to = next.filter(|_| self.shared.clock.is_quiet() && is_quiet());
+        if is_due || to.is_some() {
+            self.wait(Some(Duration::ZERO))?;
+            if let Some(to) = to.filter(|_| !self.has_events() && self.shared.parking.is_waiting())
+            {
+                self.shared.clock.jump(to);
+            }
+            return Ok(());
+        }
+        self.wait(max)
+    }
+
+    fn has_events(&self) -> bool {
+        self.poller.as_ref().is_some_and(|poller| !poller.events.is_empty())
     }
 
     /// D4 of `parking`, by the means of this turn.
@@ -290,10 +341,15 @@ impl Handle {
         }
     }
 
-    /// Appends the wakers of the timers due at `now`, for workers too busy to turn the driver. One
-    /// atomic load if nothing is due.
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> Instant {
+        self.shared.now()
+    }
+
+    /// Appends the wakers of the timers due, `now` by the system's clock, for workers too busy to
+    /// turn the driver. One atomic load if nothing is due.
     pub(crate) fn expire(&self, now: Instant, ready: &mut Vec<Waker>) {
-        self.shared.timers.expire(now, ready);
+        self.shared.timers.expire(self.shared.clock.at(now), ready);
     }
 
     /// The earliest deadline. A hint: it may change at any time.
@@ -306,6 +362,7 @@ impl Handle {
     /// operations fail, and no timer can be registered.
     pub(crate) fn shutdown(&self) {
         let mut wakers = self.shared.timers.shut_down();
+        self.shared.clock.end_yields(true, &mut wakers);
         {
             let mut sources = self.shared.sources.lock();
             sources.shut_down = true;
@@ -386,6 +443,10 @@ impl Shared {
         let notify = self.parking.bring_poller(|| drop(self.access.set(made)));
         self.finish(notify);
         Ok(self.access.get().expect("it has just been set"))
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.at(Instant::now())
     }
 
     /// U2 of `parking`, where it is not the futex.

@@ -164,7 +164,7 @@ impl Timers {
         entries.into_values().collect()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(super) fn is_shut_down(&self) -> bool {
         self.queue.lock().shut_down
     }

@@ -13,6 +13,7 @@ use super::EnterGuard;
 use crate::call::in_place::run_here;
 use crate::context::{self, Thread};
 use crate::coop;
+use crate::driver::Awake;
 use crate::primitive::park::Parker;
 use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
@@ -34,7 +35,8 @@ fn block_on_entered<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let wait = || {
         let mut future = pin!(future);
         if !shared.config.current_thread {
-            return poll_here(future, &mut Parked::new(), || false).expect("polled to its end");
+            return poll_here(future, &mut Parked::new(shared), || false)
+                .expect("polled to its end");
         }
         loop {
             if shared.at_home.swap(false, Ordering::AcqRel) {
@@ -61,23 +63,34 @@ struct Parked {
 }
 
 impl Parked {
-    fn new() -> Self {
-        let parker = Arc::new(Unpark(Parker::new()));
+    fn new(shared: &Shared) -> Self {
+        let awake = Awake::new(&shared.driver_handle);
+        let parker = Arc::new(Unpark { parker: Parker::new(), awake });
         let waker = Waker::from(parker.clone());
         Parked { parker, waker }
     }
 }
 
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.parker.awake.close();
+    }
+}
+
 /// A waker that unparks one thread, which has no core.
-struct Unpark(Parker);
+struct Unpark {
+    parker: Parker,
+    awake: Awake,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        let _ = self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let _ = self.0.unpark();
+        self.awake.wake();
+        let _ = self.parker.unpark();
     }
 }
 
@@ -89,6 +102,7 @@ fn poll_here<F: Future>(
 ) -> Option<F::Output> {
     let mut cx = Context::from_waker(&parked.waker);
     loop {
+        parked.parker.awake.begin();
         let poll = || context::outside_task(|| poll_with_ours(future.as_mut(), &mut cx));
         if let Poll::Ready(output) = context::in_root(|| coop::turn(poll)) {
             return Some(output);
@@ -96,7 +110,8 @@ fn poll_here<F: Future>(
         if gives_up() {
             return None;
         }
-        parked.parker.0.park(None);
+        parked.parker.awake.end();
+        parked.parker.parker.park(None);
     }
 }
 
@@ -114,7 +129,7 @@ fn poll_beside<F: Future>(shared: &Arc<Shared>, future: Pin<&mut F>) -> Option<F
             self.0.beside.lock().retain(|waker| !waker.will_wake(self.1));
         }
     }
-    let mut parked = Parked::new();
+    let mut parked = Parked::new(shared);
     let waker = parked.waker.clone();
     shared.beside.lock().push(waker.clone());
     let _listed = Listed(shared, &waker);
@@ -126,6 +141,7 @@ struct Woken {
     shared: Arc<Shared>,
     slot: SlotId,
     woken: AtomicBool,
+    awake: Awake,
 }
 
 impl Wake for Woken {
@@ -134,6 +150,7 @@ impl Wake for Woken {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.awake.wake();
         // Ordering: Release. Partner: the swap in `take_wake`. The unpark behind it leaves a
         // token, so a thread that looked here too early does not sleep.
         if !self.woken.swap(true, Ordering::AcqRel) {
@@ -149,6 +166,12 @@ struct RootFuture<'f, F: Future> {
     output: Option<std::thread::Result<F::Output>>,
 }
 
+impl<F: Future> Drop for RootFuture<'_, F> {
+    fn drop(&mut self) {
+        self.woken.awake.close();
+    }
+}
+
 impl<F: Future> Root for RootFuture<'_, F> {
     fn is_woken(&self) -> bool {
         self.woken.woken.load(Ordering::Acquire)
@@ -161,9 +184,13 @@ impl<F: Future> Root for RootFuture<'_, F> {
 
     fn poll(&mut self) -> ControlFlow<()> {
         let mut cx = Context::from_waker(&self.waker);
+        self.woken.awake.begin();
         let poll = AssertUnwindSafe(|| poll_with_ours(self.future.as_mut(), &mut cx));
         self.output = match catch_unwind(poll) {
-            Ok(Poll::Pending) => return ControlFlow::Continue(()),
+            Ok(Poll::Pending) => {
+                self.woken.awake.end();
+                return ControlFlow::Continue(());
+            }
             Ok(Poll::Ready(output)) => Some(Ok(output)),
             Err(payload) => Some(Err(payload)),
         };
@@ -177,7 +204,9 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
     let thread = Thread::new(shared, id);
     thread.slot.tid.store(crate::sys::thread::tid(), Ordering::Relaxed);
     let thread = &thread;
-    let woken = Arc::new(Woken { shared: shared.clone(), slot: id, woken: AtomicBool::new(true) });
+    let (shared_too, awake) = (shared.clone(), Awake::new(&shared.driver_handle));
+    let woken =
+        Arc::new(Woken { shared: shared_too, slot: id, woken: AtomicBool::new(true), awake });
     let waker = Waker::from(woken.clone());
     let mut root = RootFuture { future, woken, waker, output: None };
     thread.install(|| {

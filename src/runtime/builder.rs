@@ -127,6 +127,7 @@ impl Builder {
                 thread_name_fn: None,
                 stack_size: None,
                 keep_alive: Duration::from_secs(10),
+                start_paused: false,
                 rescue: true,
                 rescue_after: Duration::from_micros(50),
                 hog_after: Duration::from_millis(1),
@@ -295,7 +296,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a count is zero or too large, or if
-    /// `THREADLET_DETECTOR` is none of its words; otherwise what the operating system says of the
+    /// `THREADLET_DETECTOR` is none of its words, or a clock is to stand in a multi-thread runtime;
+    /// otherwise what the operating system says of the
     /// threads or the file of the timeline. Nothing is left running then. What sockets need is made
     /// for the first of them, and if it cannot be had that socket says so.
     pub fn build(&mut self) -> io::Result<Runtime> {
@@ -311,6 +313,10 @@ impl Builder {
         bounded("max_async_threads", config.max_async_threads, MAX_ASYNC)?;
         if config.thread_name.contains('\0') {
             let text = format!("thread_name is {:?}: it must not contain NUL", config.thread_name);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        if config.start_paused && !config.current_thread {
+            let text = "start_paused needs one core: begin with `Builder::new_current_thread`";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let min_spares = self.min_spares.unwrap_or(config.workers.max(2));

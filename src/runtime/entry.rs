@@ -31,6 +31,13 @@ impl Entry {
         self
     }
 
+    /// See [`Builder::start_paused`].
+    #[cfg(feature = "test-util")]
+    pub fn start_paused(mut self, paused: bool) -> Self {
+        self.0.start_paused(paused);
+        self
+    }
+
     fn build(&mut self) -> Runtime {
         match self.0.build() {
             Ok(runtime) => runtime,

@@ -21,10 +21,11 @@ use crate::spawned::local::Locals;
 /// [`block_on`](Self::block_on), and is dropped with the runtime, on this thread. What
 /// [`spawn_blocking`](Self::spawn_blocking) is given runs on other threads.
 ///
-/// All these tasks are polled beside the future in `block_on`, in one poll, so while a call of one of
-/// them blocks, in a [`threadlet!`](crate::threadlet) too, all of them wait: a call that is not to
-/// hold up the others goes into `spawn_blocking`. Where tasks are `Send`,
-/// [`Builder::new_current_thread`] makes a runtime in which they do not wait for each other's calls.
+/// All these tasks are polled beside the future in `block_on`, in one poll, so while a call of one
+/// of them blocks, in a [`threadlet!`](crate::threadlet) too, all of them wait: a call that is not
+/// to hold up the others goes into `spawn_blocking`. Where tasks are `Send`,
+/// [`Builder::new_current_thread`] makes a runtime in which they do not wait for each other's
+/// calls.
 ///
 /// # Examples
 ///
@@ -61,8 +62,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build); and [`InvalidInput`](io::ErrorKind::InvalidInput) of a builder that
-    /// began with `new_multi_thread`.
+    /// As [`build`](Self::build); and [`InvalidInput`](io::ErrorKind::InvalidInput) of a builder
+    /// that began with `new_multi_thread`.
     ///
     /// # Examples
     ///
@@ -96,7 +97,8 @@ impl LocalRuntime {
         Builder::new_current_thread().build_local(LocalOptions::default())
     }
 
-    /// A handle, to be cloned and kept. What is spawned by it, on whatever thread, runs on this one.
+    /// A handle, to be cloned and kept. What is spawned by it, on whatever thread, runs on this
+    /// one.
     pub fn handle(&self) -> &Handle {
         self.runtime.handle()
     }

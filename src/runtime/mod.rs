@@ -20,6 +20,8 @@ mod local;
 mod metrics;
 mod options;
 mod report;
+#[cfg(feature = "test-util")]
+mod start_paused;
 
 use std::future::Future;
 use std::io;
@@ -390,6 +392,9 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
     count_forks();
     let trace = trace.map(Trace::create).transpose()?;
     let (driver, driver_handle) = driver::new();
+    if config.start_paused {
+        driver_handle.begin_stopped();
+    }
     let detection = choose(detector);
     let shared = Arc::new_cyclic(|me| {
         Shared::new(me.clone(), config, detection, driver, driver_handle, trace)

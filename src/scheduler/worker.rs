@@ -305,7 +305,8 @@ impl<'t, 'a> Worker<'t, 'a> {
         match driver.filter(|_| !awake) {
             Some(mut driver) => {
                 let failed = slot.parker.enter_driver() && {
-                    let result = driver.turn(None, &mut ready);
+                    let is_quiet = || !shared.pool.is_anyone_coreless();
+                    let result = driver.turn_or_jump(None, &mut ready, is_quiet);
                     slot.parker.leave_driver();
                     result.is_err()
                 };

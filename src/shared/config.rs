@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) thread_name_fn: Option<NameFn>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) keep_alive: Duration,
+    /// The clock stands at first, for a test.
+    pub(crate) start_paused: bool,
     pub(crate) rescue: bool,
     pub(crate) rescue_after: Duration,
     pub(crate) hog_after: Duration,

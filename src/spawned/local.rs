@@ -1,8 +1,8 @@
-//! Tasks of one thread: their futures need not be `Send`, and are polled and dropped on no thread but
-//! the one that made the set.
+//! Tasks of one thread: their futures need not be `Send`, and are polled and dropped on no thread
+//! but the one that made the set.
 //!
-//! A set is a queue. Whoever wakes one of its tasks, on whatever thread, appends it; the set's thread
-//! takes them off in turn, inside the poll of the future that the set is part of
+//! A set is a queue. Whoever wakes one of its tasks, on whatever thread, appends it; the set's
+//! thread takes them off in turn, inside the poll of the future that the set is part of
 //! ([`Locals::run`]). A push from elsewhere wakes that future; one by a task of the set, or by what
 //! is polled beside it, does not have to, because the same poll looks at the queue again before it
 //! returns.

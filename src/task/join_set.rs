@@ -11,8 +11,8 @@ use futures::stream::{FuturesUnordered, Stream};
 use super::{AbortHandle, Id, JoinError, JoinHandle, LocalSet};
 use crate::runtime::Handle;
 
-/// Tasks that belong together: they are awaited in the order in which they end, and aborted when the
-/// set is dropped.
+/// Tasks that belong together: they are awaited in the order in which they end, and aborted when
+/// the set is dropped.
 ///
 /// # Examples
 ///
@@ -244,8 +244,8 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     ///
-    /// If a task panicked, with what it panicked with; if one was aborted, with the error. The others
-    /// are aborted then.
+    /// If a task panicked, with what it panicked with; if one was aborted, with the error. The
+    /// others are aborted then.
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(result) = self.join_next().await {

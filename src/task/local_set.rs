@@ -18,17 +18,17 @@ use crate::spawned::local::{self, Entered, Locals};
 
 /// Tasks whose futures need not be [`Send`]: they are polled on this thread, and on no other.
 ///
-/// The set is a future. Its tasks run while it, or a [`run_until`](Self::run_until) of it, is polled
-/// as (a part of) the future in `block_on`: that one stays on its thread in every runtime, whatever
-/// becomes of the core. Dropping the set drops its tasks.
+/// The set is a future. Its tasks run while it, or a [`run_until`](Self::run_until) of it, is
+/// polled as (a part of) the future in `block_on`: that one stays on its thread in every runtime,
+/// whatever becomes of the core. Dropping the set drops its tasks.
 ///
 /// # Calls that block
 ///
 /// All tasks of a set are polled within *one* poll, that of the root future. While a call of one of
 /// them blocks, in a [`threadlet!`](crate::threadlet) too, the others of the set wait: none of them
 /// could run elsewhere. What has been spawned by [`task::spawn`](super::spawn) goes on, as it does
-/// beside any root future that blocks ([what is guarded](crate#what-is-guarded)). A call that is not
-/// to hold up the set goes into [`spawn_blocking`](super::spawn_blocking).
+/// beside any root future that blocks ([what is guarded](crate#what-is-guarded)). A call that is
+/// not to hold up the set goes into [`spawn_blocking`](super::spawn_blocking).
 ///
 /// # Examples
 ///
@@ -61,8 +61,8 @@ impl LocalSet {
         LocalSet { tasks: Locals::new(), id: next_id(), thread: PhantomData }
     }
 
-    /// Makes this the set that [`spawn_local`] spawns on, on this thread, while the guard lives. The
-    /// tasks do not run before the set is polled.
+    /// Makes this the set that [`spawn_local`] spawns on, on this thread, while the guard lives.
+    /// The tasks do not run before the set is polled.
     ///
     /// # Examples
     ///
@@ -100,8 +100,8 @@ impl LocalSet {
         self.tasks.spawn_local(future, Location::caller())
     }
 
-    /// Runs `future` to its end as the root future of `runtime`, and the tasks beside it. Those that
-    /// have not ended by then wait until the set is polled again.
+    /// Runs `future` to its end as the root future of `runtime`, and the tasks beside it. Those
+    /// that have not ended by then wait until the set is polled again.
     ///
     /// # Panics
     ///
@@ -187,8 +187,8 @@ impl fmt::Debug for LocalEnterGuard {
 ///
 /// # Panics
 ///
-/// Where there is neither. A task of [`task::spawn`](super::spawn) may be on any thread, so it is in
-/// none.
+/// Where there is neither. A task of [`task::spawn`](super::spawn) may be on any thread, so it is
+/// in none.
 ///
 /// # Examples
 ///

@@ -11,8 +11,8 @@ use std::thread;
 
 use pin_project_lite::pin_project;
 
-/// Declares values that a future carries along: like `thread_local!`, with a [`LocalKey`] that has a
-/// value only within [`scope`](LocalKey::scope).
+/// Declares values that a future carries along: like `thread_local!`, with a [`LocalKey`] that has
+/// a value only within [`scope`](LocalKey::scope).
 ///
 /// # Examples
 ///
@@ -53,8 +53,8 @@ macro_rules! task_local {
 ///
 /// While a [`scope`](Self::scope) is polled, its value stands in a thread-local, and is taken back
 /// before the poll returns: the future may go on on another thread. (A call in
-/// [`threadlet!`](crate::threadlet) stays on its thread, and finds the value.) What is spawned inside
-/// is another task, and does not have it.
+/// [`threadlet!`](crate::threadlet) stays on its thread, and finds the value.) What is spawned
+/// inside is another task, and does not have it.
 pub struct LocalKey<T: 'static> {
     #[doc(hidden)]
     pub __place: thread::LocalKey<RefCell<Option<T>>>,
@@ -246,8 +246,8 @@ pin_project! {
 }
 
 impl<T: 'static, F> TaskLocalFuture<T, F> {
-    /// Takes the value out: before the first poll, between two, or at the end. Afterwards the future
-    /// is polled without one.
+    /// Takes the value out: before the first poll, between two, or at the end. Afterwards the
+    /// future is polled without one.
     ///
     /// # Examples
     ///

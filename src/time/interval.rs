@@ -2,10 +2,10 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::later;
 use super::timer::Timer;
+use super::{Instant, later};
 
 /// How late a tick must be taken to count as missed. Less than that is a scheduler's jitter.
 const JITTER: Duration = Duration::from_millis(5);
@@ -153,6 +153,35 @@ impl Interval {
     /// Lets the next tick be one period from now, whatever was due before.
     pub fn reset(&mut self) {
         self.timer.reset(later(Instant::now(), self.period));
+    }
+
+    /// Lets the next tick be at once.
+    pub fn reset_immediately(&mut self) {
+        self.timer.reset(Instant::now());
+    }
+
+    /// Lets the next tick be `after` from now; those behind it follow at the interval's period.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::time::{Duration, Instant, interval};
+    ///
+    /// threadlet::block_on(async {
+    ///     let mut interval = interval(Duration::from_secs(3600));
+    ///     interval.tick().await;
+    ///     interval.reset_after(Duration::from_millis(2));
+    ///     interval.tick().await;
+    /// });
+    /// ```
+    pub fn reset_after(&mut self, after: Duration) {
+        self.timer.reset(later(Instant::now(), after));
+    }
+
+    /// Lets the next tick be at `deadline`; those behind it follow at the interval's period. If
+    /// that has passed, the next tick is at once.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.timer.reset(deadline);
     }
 
     /// The time between two ticks.

@@ -13,7 +13,10 @@
 //! stays pending, for the task is about to be dropped. Polled by another executor it panics, as a
 //! wait that never ends would be worse.
 
+#[cfg(feature = "test-util")]
+mod clock;
 pub mod error;
+mod instant;
 mod interval;
 mod sleep;
 #[cfg(test)]
@@ -21,12 +24,15 @@ mod tests;
 mod timeout;
 mod timer;
 
+#[cfg(feature = "test-util")]
+pub use self::clock::{advance, pause, resume};
+pub use self::instant::Instant;
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Timeout, timeout, timeout_at};
 
 #[doc(no_inline)]
-pub use std::time::{Duration, Instant};
+pub use std::time::Duration;
 
 /// `duration` from `start`, or, where the clock's range ends, so far away that nobody lives to see
 /// the difference.

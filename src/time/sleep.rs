@@ -4,12 +4,12 @@ use std::future::Future;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::later;
 use super::timer::Timer;
+use super::{Instant, later};
 
 /// Waits until `duration` has passed since the call.
 ///

@@ -3,10 +3,11 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use super::Instant;
 use super::error::Elapsed;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::coop;

@@ -1,8 +1,8 @@
 //! One deadline, registered with the driver while it is waited for.
 
 use std::task::{Context, Poll};
-use std::time::Instant;
 
+use super::Instant;
 use crate::context;
 use crate::coop;
 use crate::driver::{Handle, TimerKey};
@@ -39,7 +39,7 @@ impl Timer {
         self.elapsed = false;
         if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
             // If it has fired, its task is being woken, will poll, and registers again.
-            self.key = handle.reset_timer(&key, deadline);
+            self.key = handle.reset_timer(&key, deadline.into_std());
         }
     }
 
@@ -68,7 +68,7 @@ impl Timer {
         if self.elapsed {
             return Poll::Ready(());
         }
-        if Instant::now() >= self.deadline {
+        if handle.now() >= self.deadline.into_std() {
             self.elapsed = true;
             if let Some(key) = self.key.take() {
                 handle.remove_timer(&key);
@@ -82,7 +82,7 @@ impl Timer {
             // It was handed out between the look at the clock and here, or by a shutdown. Either
             // way a new entry is right: if the deadline has passed it fires at once.
         }
-        match handle.insert_timer(self.deadline, cx.waker()) {
+        match handle.insert_timer(self.deadline.into_std(), cx.waker()) {
             Ok(key) => self.key = Some(key),
             Err(_gone) => {
                 self.key = None;

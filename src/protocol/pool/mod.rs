@@ -384,6 +384,11 @@ impl Pool {
         ahead.max(state.stalled.len().min(state.free()).saturating_sub(state.spares.len()))
     }
 
+    /// Whether a thread goes on without its core.
+    pub(crate) fn is_anyone_coreless(&self) -> bool {
+        !self.state.lock().holdings.is_empty()
+    }
+
     /// The threads that hold a permit now.
     pub(crate) fn holders(&self) -> Vec<(SlotId, Holding)> {
         self.state.lock().holdings.clone()
