@@ -17,12 +17,12 @@ use std::process::ExitCode;
 
 use futures::future::try_join_all;
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use threadlet::net::{TcpListener, TcpStream};
+use threadlet::process::Command;
+use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::threadlet;
 use threadlet::time::{self, Duration};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// A client that says nothing for so long is sent away.
 const IDLE: Duration = Duration::from_secs(60);
@@ -60,15 +60,15 @@ async fn listen(folder: &str, address: &str) -> io::Result<()> {
 
 /// Accepts clients until a signal comes, and then waits for those that are there.
 async fn run(listener: TcpListener, folder: &str) -> io::Result<()> {
-    // Waiting for a signal blocks, and no runtime is to wait for it at its end: a plain thread.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (tell, mut signal) = oneshot::channel();
-    std::thread::spawn(move || tell.send(signals.forever().next()));
+    // Ctrl-C, and what a service manager sends.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = watch::channel(false);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = &mut signal => break,
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -164,7 +164,8 @@ async fn ask_and_stop(folder: &str) -> io::Result<()> {
     idle.read_exact(&mut answer).await?;
     check(&answer == b"not a name\n", "a client cannot leave the folder")?;
 
-    signal_hook::low_level::raise(SIGTERM)?;
+    let id = std::process::id().to_string();
+    check(Command::new("kill").arg(id).status().await?.success(), "a signal was sent")?;
     server.await??;
     check(idle.read(&mut answer).await? == 0, "the idle client was sent away")?;
     check(TcpStream::connect(address).await.is_err(), "nobody listens any more")?;

@@ -36,7 +36,8 @@
 //! | [`runtime`] | to build one by hand ([`Builder`](runtime::Builder)), to hold one ([`Runtime`](runtime::Runtime), [`Handle`](runtime::Handle)), and to look into it ([`Metrics`](runtime::Metrics), [`Report`](runtime::Report)) |
 //! | [`time`] | [`sleep`](time::sleep()), [`timeout`](time::timeout()), [`interval`](time::interval()) |
 //! | [`net`] | TCP, UDP, Unix sockets, pipes |
-//! | [`io`] | readiness of any descriptor |
+//! | [`io`] | the standard input and outputs; readiness of any descriptor |
+//! | [`signal`], [`process`] | signals; children |
 //! | [`fs`] | files by the names of `tokio::fs`, in any executor |
 //! | [`aio`] | many operations on files at once, freely ordered, with barriers |
 //! | [`unblock()`], [`Unblock`] | closures, readers, writers and iterators that block, in any executor |
@@ -88,8 +89,8 @@
 //!
 //! None is on by default.
 //!
-//! * `tokio1`: [`fs::File`], the streams of [`net`] and their halves, and [`Unblock`] have the I/O
-//!   traits of tokio 1 beside those of futures-io.
+//! * `tokio1`: [`fs::File`], the streams of [`net`] and their halves, those of [`io`] and
+//!   [`process`], and [`Unblock`] have the I/O traits of tokio 1 beside those of futures-io.
 //! * `hyper1`: what hyper 1 asks of a runtime, in the module `hyper1`, and its I/O traits on the
 //!   streams of [`net`].
 //! * `bytes`: the sockets have `try_read_buf` and its kin, which fill buffers of the crate `bytes`;
@@ -149,6 +150,10 @@ pub mod time;
 pub mod net;
 
 pub mod io;
+
+pub mod signal;
+
+pub mod process;
 
 pub mod fs;
 

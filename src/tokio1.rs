@@ -13,8 +13,10 @@ use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 use crate::Unblock;
 use crate::fs::File;
+use crate::io::{Stderr, Stdin, Stdout};
 use crate::net::unix::{self, pipe};
 use crate::net::{TcpStream, UnixStream, tcp};
+use crate::process::{ChildStderr, ChildStdin, ChildStdout};
 
 macro_rules! read {
     ([$($generics:tt)*] $type:ty) => {
@@ -82,6 +84,12 @@ read!([] unix::OwnedReadHalf);
 write!([] unix::OwnedWriteHalf, vectored: true);
 read!([] pipe::Receiver);
 write!([] pipe::Sender, vectored: true);
+write!([] ChildStdin, vectored: true);
+read!([] ChildStdout);
+read!([] ChildStderr);
+read!([] Stdin);
+write!([] Stdout, vectored: false);
+write!([] Stderr, vectored: false);
 read!([T: io::Read + Send + 'static] Unblock<T>);
 write!([T: io::Write + Send + 'static] Unblock<T>, vectored: false);
 

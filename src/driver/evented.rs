@@ -184,6 +184,11 @@ impl<S: Source> Evented<S> {
         coop::counted(cx, |cx| self.io.poll_states(direction, cx))
     }
 
+    /// Whether the runtime of the source has been shut down.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.io.seen().is_err()
+    }
+
     /// `WouldBlock` unless the source is known to be worth a try.
     pub(crate) fn demand_ready(&self, direction: Direction) -> io::Result<()> {
         if self.io.is_ready(direction)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }

@@ -22,6 +22,7 @@
 mod bytes;
 #[cfg_attr(not(feature = "test-util"), path = "clock_off.rs")]
 mod clock;
+mod descriptor;
 mod evented;
 mod ready;
 mod scheduled_io;
@@ -35,6 +36,7 @@ pub(crate) use self::bytes::TCP;
 #[cfg(feature = "test-util")]
 pub(crate) use self::clock::Refused;
 pub(crate) use self::clock::{Awake, any_was_stopped};
+pub(crate) use self::descriptor::Descriptor;
 pub(crate) use self::evented::Evented;
 pub use self::ready::{Interest, Ready};
 pub(crate) use self::scheduled_io::{Direction, ReadyEvent};

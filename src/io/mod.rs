@@ -1,10 +1,14 @@
-//! Readiness of descriptors.
+//! The standard input and outputs, and the readiness of any descriptor.
 //!
-//! [`unix::AsyncFd`] waits for any descriptor that `epoll` takes; [`Interest`] says for what, and
-//! [`Ready`] what it is.
+//! [`stdin`], [`stdout`] and [`stderr`] are the process's. [`unix::AsyncFd`] waits for any
+//! descriptor that `epoll` takes; [`Interest`] says for what, and [`Ready`] what it is.
 //!
 //! The I/O traits are those of `futures-io`, and with the feature `tokio1` also tokio's.
 
+mod stdin;
+mod stdout;
 pub mod unix;
 
+pub use self::stdin::{Stdin, stdin};
+pub use self::stdout::{Stderr, Stdout, stderr, stdout};
 pub use crate::driver::{Interest, Ready};

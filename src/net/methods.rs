@@ -317,8 +317,8 @@ pub(super) fn closed(shutdown: std::io::Result<()>) -> std::io::Result<()> {
     }
 }
 
+pub(crate) use {async_read, async_write, descriptor_traits};
 pub(super) use {
-    async_read, async_write, descriptor_traits, option_methods, poll_ready_method, readable_method,
-    ready_method, take_error_method, try_read_methods, try_write_methods, user_io_methods,
-    writable_method,
+    option_methods, poll_ready_method, readable_method, ready_method, take_error_method,
+    try_read_methods, try_write_methods, user_io_methods, writable_method,
 };

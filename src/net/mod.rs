@@ -9,10 +9,11 @@
 mod addr;
 mod buf;
 mod datagram;
+mod exhausted;
 #[allow(unsafe_code, reason = "whoever gives a descriptor by its number says whose it is")]
 mod from_raw;
 mod halves;
-mod methods;
+pub(crate) mod methods;
 pub mod tcp;
 mod udp;
 pub mod unix;

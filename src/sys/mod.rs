@@ -7,7 +7,6 @@
 
 #[cfg(feature = "bytes")]
 pub(crate) mod buffer;
-#[cfg(any(test, feature = "raw"))]
 pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod exit;
@@ -22,6 +21,7 @@ pub(crate) mod own_process;
 pub(crate) mod perf;
 pub(crate) mod poll;
 pub(crate) mod seccomp;
+pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod stat;
 pub(crate) mod thread;

@@ -58,7 +58,7 @@ where
 }
 
 /// The current runtime, unless it is being shut down; else the global one.
-pub(super) fn runtime() -> Handle {
+pub(crate) fn runtime() -> Handle {
     let current = Handle::try_current().ok();
     current.filter(|handle| !handle.shared.is_shutdown()).unwrap_or_else(global)
 }

@@ -24,7 +24,7 @@ use crate::primitive::Mutex;
 use crate::runtime::Handle;
 use crate::spawned::AbortHandle;
 use desk::{Action, Done, Shared, Stage};
-use future::runtime;
+pub(crate) use future::runtime;
 use io::Input;
 
 /// Turns blocking I/O into async I/O.

@@ -6,13 +6,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
 
-use mio::event::Source;
-use mio::unix::SourceFd;
-use mio::{Registry, Token};
-
 use super::guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
 use crate::context;
-use crate::driver::{Direction, Evented, Interest};
+use crate::driver::{Descriptor, Direction, Evented, Interest};
 
 /// A descriptor that is registered with the runtime's reactor, with what owns it.
 ///
@@ -59,36 +55,8 @@ use crate::driver::{Direction, Evented, Interest};
 /// ```
 pub struct AsyncFd<T: AsRawFd> {
     // Before `inner`: the descriptor is deregistered before it is closed.
-    io: Evented<Descriptor>,
+    io: Evented<Descriptor<RawFd>>,
     inner: T,
-}
-
-/// A descriptor as mio takes it.
-#[derive(Debug)]
-struct Descriptor(RawFd);
-
-impl Source for Descriptor {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: mio::Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.0).register(registry, token, interests)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: mio::Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.0).reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        SourceFd(&self.0).deregister(registry)
-    }
 }
 
 impl<T: AsRawFd> AsyncFd<T> {
@@ -336,7 +304,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         io.try_user_io(interest, || f(inner))
     }
 
-    pub(super) fn evented(&self) -> &Evented<impl Source + use<T>> {
+    pub(super) fn evented(&self) -> &Evented<Descriptor<RawFd>> {
         &self.io
     }
 }

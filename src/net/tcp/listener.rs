@@ -11,6 +11,7 @@ use super::stream::TcpStream;
 use crate::context;
 use crate::driver::{Direction, Evented, Handle, Interest};
 use crate::net::addr::{ToSocketAddrs, addresses};
+use crate::net::exhausted::Exhausted;
 use crate::net::methods::{descriptor_traits, take_error_method};
 
 /// A TCP socket that listens for connections.
@@ -33,6 +34,7 @@ use crate::net::methods::{descriptor_traits, take_error_method};
 /// ```
 pub struct TcpListener {
     io: Evented<mio::net::TcpListener>,
+    exhausted: Exhausted,
 }
 
 impl TcpListener {
@@ -82,7 +84,8 @@ impl TcpListener {
     /// Waits for a connection and returns it with the peer's address.
     ///
     /// Any number of tasks may wait at a time. An error concerns one connection or the process (out
-    /// of descriptors, say), not the listener: it can be asked again.
+    /// of descriptors, say), not the listener: it can be asked again. Behind an error for want of
+    /// descriptors or memory the next call waits for 50 ms first, so that a loop takes no CPU.
     ///
     /// # Cancel safety
     ///
@@ -105,8 +108,9 @@ impl TcpListener {
     /// }
     /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) =
-            self.io.async_io(Direction::Read, mio::net::TcpListener::accept).await?;
+        self.exhausted.pause().await;
+        let accepted = self.io.async_io(Direction::Read, mio::net::TcpListener::accept).await;
+        let (stream, peer) = self.exhausted.note(accepted)?;
         Ok((self.adopt(stream)?, peer))
     }
 
@@ -180,7 +184,8 @@ impl TcpListener {
     }
 
     pub(super) fn with_handle(listener: mio::net::TcpListener, handle: Handle) -> io::Result<Self> {
-        Ok(Self { io: Evented::with_handle(listener, Interest::READABLE, handle)? })
+        let io = Evented::with_handle(listener, Interest::READABLE, handle)?;
+        Ok(Self { io, exhausted: Exhausted::default() })
     }
 
     /// Turns this into a listener of the standard library. It is still non-blocking; see

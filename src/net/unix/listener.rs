@@ -11,6 +11,7 @@ use super::addr::SocketAddr;
 use super::stream::UnixStream;
 use crate::context;
 use crate::driver::{Direction, Evented, Handle, Interest};
+use crate::net::exhausted::Exhausted;
 use crate::net::methods::{descriptor_traits, take_error_method};
 
 /// A Unix socket that listens for connections.
@@ -42,6 +43,7 @@ use crate::net::methods::{descriptor_traits, take_error_method};
 /// ```
 pub struct UnixListener {
     io: Evented<mio::net::UnixListener>,
+    exhausted: Exhausted,
 }
 
 impl UnixListener {
@@ -71,7 +73,8 @@ impl UnixListener {
         listener: mio::net::UnixListener,
         handle: Handle,
     ) -> io::Result<Self> {
-        Ok(UnixListener { io: Evented::with_handle(listener, Interest::READABLE, handle)? })
+        let io = Evented::with_handle(listener, Interest::READABLE, handle)?;
+        Ok(UnixListener { io, exhausted: Exhausted::default() })
     }
 
     /// Adopts a listener of the standard library, and makes it non-blocking.
@@ -105,13 +108,16 @@ impl UnixListener {
     /// Waits for a connection and returns it with the peer's address, which mostly has no name.
     ///
     /// Any number of tasks may wait at a time. An error concerns one connection or the process (out
-    /// of descriptors, say), not the listener: it can be asked again.
+    /// of descriptors, say), not the listener: it can be asked again. Behind an error for want of
+    /// descriptors or memory the next call waits for 50 ms first, so that a loop takes no CPU.
     ///
     /// # Cancel safety
     ///
     /// Cancelled, no connection is lost.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        self.adopt(self.io.async_io(Direction::Read, accept).await?)
+        self.exhausted.pause().await;
+        let accepted = self.io.async_io(Direction::Read, accept).await;
+        self.adopt(self.exhausted.note(accepted)?)
     }
 
     /// The form of [`accept`](Self::accept) for hand-written futures. Only the last task to poll is

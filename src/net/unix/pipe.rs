@@ -173,8 +173,18 @@ impl Patient {
         self.0.poll_ready(direction, cx)
     }
 
+    /// As `poll_ready`, but what is known already is not counted: the read is.
+    fn poll_told(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0.demand_ready(Direction::Read) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.0.poll_ready(Direction::Read, cx)
+            }
+            told => Poll::Ready(told),
+        }
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.0.poll_ready(Direction::Read, cx))?;
+        ready!(self.poll_told(cx))?;
         self.0.poll_read(cx, buf)
     }
 
@@ -183,7 +193,7 @@ impl Patient {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.0.poll_ready(Direction::Read, cx))?;
+        ready!(self.poll_told(cx))?;
         self.0.poll_read_vectored(cx, bufs)
     }
 
