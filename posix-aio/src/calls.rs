@@ -140,14 +140,14 @@ unsafe extern "C" fn aio_return(cb: *mut Aiocb) -> isize {
     }
 }
 
-/// Waits until one of some requests is finished.
+/// Waits until one of some requests is finished. The thread may be cancelled meanwhile.
 ///
 /// # Safety
 ///
 /// `list` has `count` pointers, each null or as for [`ControlBlock::new`]; `timeout` is null or a
 /// time.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn aio_suspend(
+unsafe extern "C-unwind" fn aio_suspend(
     list: *const *const Aiocb,
     count: c_int,
     timeout: *const libc::timespec,
@@ -419,7 +419,7 @@ macro_rules! also {
         ///
         /// As the function without the number.
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
+        unsafe extern "C-unwind" fn $name($($argument: $kind),*) -> $result {
             // SAFETY: as the caller's.
             unsafe { $other($($argument),*) }
         }

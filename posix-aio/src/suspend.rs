@@ -5,14 +5,19 @@
 //! finishes a request writes the result into the control block, and rings the bells that are for
 //! it.
 //!
-//! 1. The waiter: sets the word to 0 and the bits; fence W; looks whether one is finished; sleeps
-//!    while the word is 0.
-//! 2. The finisher: writes the result; fence F; if the bit is set, sets the word to 1, and wakes if
-//!    it was 0.
+//! 1. The waiter: takes all posts away; sets the word to 0 and the bits; fence W; looks whether one is
+//!    finished; sleeps until there is a post.
+//! 2. The finisher: writes the result; fence F; if the bit is set, sets the word to 1, and posts if it
+//!    was 0.
 //!
-//! Either fence comes first: if W, the finisher sees the bits; if F, the waiter sees the result. No
-//! lock is taken, so the three functions that POSIX allows in signal handlers (`aio_error`,
-//! `aio_return`, `aio_suspend`) may be called there.
+//! Either fence comes first: if W, the finisher sees the bits; if F, the waiter sees the result. A
+//! finisher that finds the word at 1 posts nothing: whoever has set it since it was 0 does, after the
+//! waiter has taken the posts away, or that waiter is on its way to set it to 0 and to look. No lock
+//! is taken, so the three functions that POSIX allows in signal handlers (`aio_error`, `aio_return`,
+//! `aio_suspend`) may be called there.
+//!
+//! The waiter's thread may be cancelled while it sleeps. So it sleeps in the C library, and gives its
+//! bell back by the C library's means.
 //!
 //! A waiter sleeps at once. To let others have the CPU first would save some wakes; but who has
 //! slept is soon before those who have just run, and who has yielded is behind them all, while the
@@ -20,7 +25,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
-use crate::sys::{self, Waited};
+use crate::sys::{self, Semaphore, Waited};
 
 const COUNT: usize = 256;
 
@@ -32,15 +37,15 @@ const POLL_NS: i64 = 1_000_000;
 struct Bell {
     /// Whether somebody has it.
     taken: AtomicBool,
-    /// The waiter sleeps while it is 0.
+    /// 1: whoever set it posts, or has posted.
     word: AtomicU32,
+    /// What the waiter sleeps on.
+    posts: Semaphore,
     /// Which requests it is for.
     bits: AtomicU64,
 }
 
-static BELLS: [Bell; COUNT] = [const {
-    Bell { taken: AtomicBool::new(false), word: AtomicU32::new(0), bits: AtomicU64::new(0) }
-}; COUNT];
+static BELLS: [Bell; COUNT] = [const { Bell::new() }; COUNT];
 
 /// How many bells are taken. Zero is what a request that nobody waits for has to look at.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
@@ -71,62 +76,72 @@ pub(crate) fn finished(address: usize) {
         // Ordering: AcqRel, where Relaxed would do: behind fence F as well, and the result comes by
         // the error number.
         if is_meant && bell.word.swap(1, Ordering::AcqRel) == 0 {
-            sys::wake(&bell.word);
+            bell.posts.post();
         }
     }
 }
 
-/// A bell of one's own.
-#[derive(Debug)]
-struct OwnBell(&'static Bell);
+impl Bell {
+    const fn new() -> Bell {
+        let (taken, word) = (AtomicBool::new(false), AtomicU32::new(0));
+        Bell { taken, word, posts: Semaphore::new(), bits: AtomicU64::new(0) }
+    }
 
-impl OwnBell {
-    /// `None`: all are taken.
-    fn take() -> Option<OwnBell> {
+    /// One that is free, for whoever calls [`release`](Self::release) later. `None`: all are taken.
+    fn take() -> Option<&'static Bell> {
         let is_free = |bell: &&Bell| {
-            // Ordering: Relaxed, a hint. Then Acquire. Partner: `drop`; the bits of whoever had it
-            // are gone.
+            // Ordering: Relaxed, a hint. Then Acquire. Partner: `release`; the bits of whoever had
+            // it are gone.
             !bell.taken.load(Ordering::Relaxed) && !bell.taken.swap(true, Ordering::Acquire)
         };
         let (index, bell) = BELLS.iter().enumerate().find(|(_, bell)| is_free(bell))?;
         // Ordering: Relaxed, both; fence W follows. Partner: the loads in `finished`.
         TAKEN.fetch_add(1, Ordering::Relaxed);
         EVER_TAKEN.fetch_max(index + 1, Ordering::Relaxed);
-        Some(OwnBell(bell))
+        Some(bell)
     }
-}
 
-impl Drop for OwnBell {
-    fn drop(&mut self) {
+    fn release(&'static self) {
         // Ordering: Relaxed, both; who sees the old values looks or wakes for nothing.
-        self.0.bits.store(0, Ordering::Relaxed);
+        self.bits.store(0, Ordering::Relaxed);
         TAKEN.fetch_sub(1, Ordering::Relaxed);
         // Ordering: Release. Partner: `take`, of the next who has it.
-        self.0.taken.store(false, Ordering::Release);
+        self.taken.store(false, Ordering::Release);
+    }
+
+    /// For whoever has it: until it rings, or one is finished already.
+    fn wait(&self, bits: u64, until: Option<&libc::timespec>, done: impl Fn() -> bool) -> Waited {
+        self.posts.drain();
+        // Ordering: Relaxed, both; fence W follows. Partner: the accesses in `finished`.
+        self.word.store(0, Ordering::Relaxed);
+        self.bits.store(bits, Ordering::Relaxed);
+        // Fence W. Partner: fence F, in `finished`.
+        fence(Ordering::SeqCst);
+        if done() { Waited::Woken } else { self.posts.wait(until) }
     }
 }
 
 /// Waits until `done` says so; it is asked again when a request with one of the bits was finished.
+/// The thread may be cancelled here.
 pub(crate) fn wait(bits: u64, until: Option<&libc::timespec>, done: impl Fn() -> bool) -> Waited {
     if done() {
         return Waited::Woken;
     }
-    let own = OwnBell::take();
+    match Bell::take() {
+        Some(bell) => sys::with_cleanup(bell, Bell::release, || {
+            wait_by(&done, || bell.wait(bits, until, &done))
+        }),
+        None => wait_by(&done, || {
+            sys::may_be_cancelled();
+            poll(until)
+        }),
+    }
+}
+
+/// Waits again and again.
+fn wait_by(done: impl Fn() -> bool, once: impl Fn() -> Waited) -> Waited {
     loop {
-        let waited = match &own {
-            Some(OwnBell(bell)) => {
-                // Ordering: Relaxed, both; fence W follows. Partner: the accesses in `finished`.
-                bell.word.store(0, Ordering::Relaxed);
-                bell.bits.store(bits, Ordering::Relaxed);
-                // Fence W. Partner: fence F, in `finished`.
-                fence(Ordering::SeqCst);
-                if done() {
-                    return Waited::Woken;
-                }
-                sys::wait(&bell.word, 0, until)
-            }
-            None => poll(until),
-        };
+        let waited = once();
         if done() {
             return Waited::Woken;
         }

@@ -134,6 +134,11 @@ fn a_first_request_needs_little_stack() {
 }
 
 #[test]
+fn cancelled() {
+    beside("cancelled", &[]);
+}
+
+#[test]
 fn sandbox() {
     for how in ["prctl", "syscall"] {
         for what in ["open", "early", "late", "exec", "strict", "EPERM"] {

@@ -15,10 +15,12 @@
 //! | `descriptor` | what a descriptor stands for, and how it goes |
 //! | `transfer` | reading, writing, and having it reach the device |
 //! | `clock` | times, and the futex |
+//! | `cancellable` | waiting where a thread may be cancelled |
 //! | `signals` | what interrupts a thread; signals to the program |
 //! | `threads` | threads of our own, and for the program's functions |
 //! | `leaked` | a pointer to what is never freed |
 
+mod cancellable;
 mod clock;
 mod control_block;
 mod descriptor;
@@ -29,6 +31,7 @@ mod signals;
 mod threads;
 mod transfer;
 
+pub(crate) use self::cancellable::{Semaphore, may_be_cancelled, with_cleanup};
 pub(crate) use self::clock::{Waited, later, now, ticks, wait, wake, yield_now};
 pub(crate) use self::control_block::{Buffer, ControlBlock, Event, Params};
 pub(crate) use self::descriptor::{
