@@ -4,11 +4,12 @@
 //! the runtime. Rejected: an `async` block around the body. The compiler infers the type of such
 //! a block from its inside, so a wrong tail, or a missing one, is reported for the whole function
 //! and `?` before it as a second error. In an `async fn` the declared type comes first, and each
-//! error points at the words that caused it.
+//! error points at the words that caused it. Only what names `self` or `Self` becomes a block: a
+//! function inside it could not name them.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
-use syn::{Error, Result};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{Error, FnArg, GenericParam, Pat, Result, Signature};
 
 use crate::function::Function;
 use crate::options::{self, Flavor, Options};
@@ -65,7 +66,8 @@ pub(crate) fn expand_or_report(args: TokenStream, item: TokenStream, kind: Kind)
 
 fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
     let Function { attrs, vis, sig, body } = function;
-    let (name, output) = (&sig.ident, &sig.output);
+    let (name, output, generics) = (&sig.ident, &sig.output, &sig.generics);
+    let (inputs, clause) = (&sig.inputs, &generics.where_clause);
     let test = (kind == Kind::Test).then(|| quote!(#[::core::prelude::v1::test]));
     let krate = options::crate_path(options);
     let flavor = match options.flavor {
@@ -82,14 +84,46 @@ fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
     // The words `async fn` carry the span of the macro. With the user's, lints such as
     // `clippy::unused_async` would advise to remove a word that the attribute demands.
     let async_fn = quote_spanned!(Span::mixed_site()=> async fn);
+    let (taken, inside, future) = if function.names_self() {
+        (quote!(#inputs), None, quote!(async move #body))
+    } else {
+        let (taken, given) = passed_on(sig);
+        let inside = quote!(#async_fn #name #generics(#inputs) #output #clause #body);
+        (taken, Some(inside), quote!(#name #given))
+    };
     quote! {
         #(#attrs)*
         #test
-        #vis fn #name() #output {
-            #async_fn #name() #output #body
-            #krate::__private::Entry::#flavor #workers #cap #paused.#run(#name())
+        #vis fn #name #generics(#taken) #output #clause {
+            #inside
+            #krate::__private::Entry::#flavor #workers #cap #paused.#run(#future)
         }
     }
+}
+
+/// The parameters of the function outside, and what it calls the one inside with.
+fn passed_on(sig: &Signature) -> (TokenStream, TokenStream) {
+    let named = sig.inputs.iter().enumerate().filter_map(|(nth, input)| match input {
+        FnArg::Typed(input) => {
+            let name = match &*input.pat {
+                Pat::Ident(pat) if pat.subpat.is_none() => pat.ident.clone(),
+                _ => format_ident!("argument_{nth}"),
+            };
+            let (attrs, ty) = (&input.attrs, &input.ty);
+            Some((quote!(#(#attrs)* #name: #ty), name))
+        }
+        FnArg::Receiver(_) => None,
+    });
+    let (taken, names): (Vec<_>, Vec<_>) = named.unzip();
+    let types = sig.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        GenericParam::Const(param) => Some(&param.ident),
+        // That the compiler finds out.
+        GenericParam::Lifetime(_) => None,
+    });
+    let types: Vec<_> = types.collect();
+    let types = (!types.is_empty()).then(|| quote!(::<#(#types),*>));
+    (quote!(#(#taken),*), quote!(#types(#(#names),*)))
 }
 
 /// What stays of an item that was refused: of a function its name, with the function inside, so

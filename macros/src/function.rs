@@ -70,25 +70,8 @@ impl Function {
             );
             add(&mut found, Error::new(sig.fn_token.span, text));
         }
-        if !sig.inputs.is_empty() {
-            let text = format!(
-                "nobody passes arguments to a function under `#[{name}]`: remove them{}",
-                match kind {
-                    Kind::Main => "; `std::env::args()` gives those of the program",
-                    Kind::Test => "",
-                }
-            );
-            add(&mut found, Error::new_spanned(&sig.inputs, text));
-        }
-        if sig.generics.lt_token.is_some() {
-            let text =
-                format!("a function under `#[{name}]` cannot be generic: remove the parameters");
-            add(&mut found, Error::new_spanned(&sig.generics, text));
-        }
-        if let Some(clause) = &sig.generics.where_clause {
-            let text =
-                format!("a function under `#[{name}]` cannot have a `where` clause: remove it");
-            add(&mut found, Error::new_spanned(clause, text));
+        if kind == Kind::Test || sig.ident == "main" {
+            self.check_that_nobody_calls_it(kind, &mut found);
         }
         for (span, word) in [
             sig.constness.map(|token| (token.span, "const")),
@@ -105,6 +88,42 @@ impl Function {
             self.check_other_tests(&mut found);
         }
         found.map_or(Ok(()), Err)
+    }
+
+    /// What is called by the system or by the harness is given nothing.
+    fn check_that_nobody_calls_it(&self, kind: Kind, found: &mut Option<Error>) {
+        let (sig, what) = (&self.sig, if kind == Kind::Main { "`main`" } else { "a test" });
+        if !sig.inputs.is_empty() {
+            let text = format!(
+                "nobody passes arguments to {what}: remove them{}",
+                match kind {
+                    Kind::Main => "; `std::env::args()` gives those of the program",
+                    Kind::Test => "",
+                }
+            );
+            add(found, Error::new_spanned(&sig.inputs, text));
+        }
+        if sig.generics.lt_token.is_some() {
+            let text = format!("{what} cannot be generic: remove the parameters");
+            add(found, Error::new_spanned(&sig.generics, text));
+        }
+        if let Some(clause) = &sig.generics.where_clause {
+            let text = format!("{what} cannot have a `where` clause: remove it");
+            add(found, Error::new_spanned(clause, text));
+        }
+    }
+
+    /// Whether it names the type that it belongs to, or a value of it. (A function inside it could
+    /// not.)
+    pub(crate) fn names_self(&self) -> bool {
+        fn names_self(tokens: TokenStream) -> bool {
+            tokens.into_iter().any(|token| match token {
+                TokenTree::Ident(ident) => ident == "self" || ident == "Self",
+                TokenTree::Group(group) => names_self(group.stream()),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+            })
+        }
+        names_self(self.sig.to_token_stream()) || names_self(self.body.stream())
     }
 
     /// A second `#[test]` would run the test twice, or see a function that is not `async` any more.

@@ -20,8 +20,8 @@ use entry::Kind;
 /// Starts a runtime and runs the body of an `async fn` on it.
 ///
 /// The function becomes an ordinary one that builds a runtime, runs the body to its end and
-/// returns what the body returned. It is meant for `main`, and works on any function without
-/// arguments and generics. Afterwards the runtime is shut down in the background: a thread that is
+/// returns what the body returned. It is meant for `main`, and works on other functions too, which
+/// may have arguments, generics and a `self`. Afterwards the runtime is shut down in the background: a thread that is
 /// still blocked in a call does not keep the program from ending.
 ///
 /// The body is the *root future*. On a multi-thread runtime the thread that called `main` polls it
@@ -114,9 +114,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Those of [`macro@main`]. The default flavor of a test is `"current_thread"`, so
 /// `worker_threads` asks for `flavor = "multi_thread"` beside it.
 ///
-/// In that flavor the test shares its thread with the tasks that it spawns, and waits while one of
-/// them blocks there. A test that is to go on meanwhile, or that has a task wait for it in a call
-/// that blocks, takes `"multi_thread"`.
+/// In that flavor the test shares its thread with the tasks that it spawns, until the first of them
+/// makes a call in place: then all tasks go to another thread before that call is made. A task that
+/// blocks without saying so holds up the test once.
 ///
 /// # Panics
 ///

@@ -198,7 +198,7 @@ fn not_async() {
 
 #[test]
 fn arguments() {
-    let text = "nobody passes arguments to a function under `#[threadlet::main]`: remove them; \
+    let text = "nobody passes arguments to `main`: remove them; \
                 `std::env::args()` gives those of the program";
     assert_eq!(
         main_item(quote!(
@@ -206,7 +206,7 @@ fn arguments() {
         )),
         [text]
     );
-    let text = "nobody passes arguments to a function under `#[threadlet::test]`: remove them";
+    let text = "nobody passes arguments to a test: remove them";
     assert_eq!(
         test_item(quote!(
             async fn it(n: u32) {}
@@ -223,7 +223,7 @@ fn arguments() {
 
 #[test]
 fn generics() {
-    let text = "a function under `#[threadlet::main]` cannot be generic: remove the parameters";
+    let text = "`main` cannot be generic: remove the parameters";
     assert_eq!(
         main_item(quote!(
             async fn main<T>() {}
@@ -236,14 +236,14 @@ fn generics() {
         )),
         [text]
     );
-    let text = "a function under `#[threadlet::test]` cannot be generic: remove the parameters";
+    let text = "a test cannot be generic: remove the parameters";
     assert_eq!(
         test_item(quote!(
             async fn it<const N: usize>() {}
         )),
         [text]
     );
-    let text = "a function under `#[threadlet::main]` cannot have a `where` clause: remove it";
+    let text = "`main` cannot have a `where` clause: remove it";
     assert_eq!(
         main_item(quote!(
             async fn main()

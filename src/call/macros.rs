@@ -132,8 +132,20 @@ macro_rules! __threadlet {
         ))
     };
     // No option: an expression.
+    (@options [$will:ident $cap:ident $how:ident $group:tt] let $($rest:tt)*) => {
+        $crate::__threadlet!(@statements)
+    };
     (@options [false Wait plain ()] $body:expr $(,)?) => {
         $crate::__threadlet!(@call [false Wait plain ()] $body)
+    };
+    (@options [false Wait plain ()] $body:expr; $($rest:tt)*) => {
+        $crate::__threadlet!(@statements)
+    };
+    (@statements) => {
+        ::core::compile_error!(
+            "threadlet! takes one expression: put braces around statements, as in `threadlet!({ let \
+             n = 1; n + 1 })`"
+        )
     };
     (@option false will_block $state:tt $($rest:tt)+) => {
         $crate::__threadlet!(@options $state $($rest)+)
@@ -147,6 +159,12 @@ macro_rules! __threadlet {
     (@last true will_block $state:tt $($body:tt)+) => {
         ::core::compile_error!("threadlet!: `will_block` stands twice")
     };
+    (@call $state:tt let $($rest:tt)*) => {
+        $crate::__threadlet!(@statements)
+    };
+    (@call $state:tt $body:expr; $($rest:tt)*) => {
+        $crate::__threadlet!(@statements)
+    };
     (@call [$will:ident $cap:ident $how:ident ()] $body:expr $(,)?) => {{
         static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
@@ -157,13 +175,15 @@ macro_rules! __threadlet {
         static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
         // Only a call that asked for it is refused.
-        let _place = $crate::__private::enter(&__THREADLET_SITE, $group, options).await.ok();
+        let place = $crate::__private::enter(&__THREADLET_SITE, $group, options);
+        let _place = $crate::in_code_that_is_not_async_use_threadlet_run!(place).ok();
         $crate::__threadlet!(@run plain __THREADLET_SITE options $body)
     }};
     (@call [$will:ident $cap:ident result ($group:expr)] $body:expr $(,)?) => {{
         static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
         let options = $crate::__threadlet!(@packed $will $cap);
-        match $crate::__private::enter(&__THREADLET_SITE, $group, options).await {
+        let place = $crate::__private::enter(&__THREADLET_SITE, $group, options);
+        match $crate::in_code_that_is_not_async_use_threadlet_run!(place) {
             ::core::result::Result::Ok(_place) => {
                 $crate::__threadlet!(@run result __THREADLET_SITE options $body)
             }
@@ -172,17 +192,20 @@ macro_rules! __threadlet {
     }};
     // The gate, and the region.
     (@run plain $site:ident $options:ident $body:expr) => {{
-        let pass = $crate::__private::turn($crate::__private::gate(&$site, $options).await);
+        let gate = $crate::__private::gate(&$site, $options);
+        let pass = $crate::in_code_that_is_not_async_use_threadlet_run!(gate);
+        let pass = $crate::__private::turn(pass);
         $crate::__private::run_at(&$site, pass, || $body)
     }};
-    (@run result $site:ident $options:ident $body:expr) => {
-        match $crate::__private::gate(&$site, $options).await {
+    (@run result $site:ident $options:ident $body:expr) => {{
+        let gate = $crate::__private::gate(&$site, $options);
+        match $crate::in_code_that_is_not_async_use_threadlet_run!(gate) {
             ::core::result::Result::Ok(pass) => {
                 ::core::result::Result::Ok($crate::__private::run_at(&$site, pass, || $body))
             }
             ::core::result::Result::Err(saturated) => ::core::result::Result::Err(saturated),
         }
-    };
+    }};
     (@site $body:expr) => {
         $crate::__private::Site::new(
             ::core::file!(), ::core::line!(), ::core::column!(), ::core::stringify!($body),
@@ -193,5 +216,14 @@ macro_rules! __threadlet {
             will_block: $will,
             at_cap: $crate::__private::AtCap::$cap,
         }
+    };
+}
+
+/// The await in [`threadlet!`]. The compiler shows the name where that stands in a plain function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! in_code_that_is_not_async_use_threadlet_run {
+    ($future:ident) => {
+        $future.await
     };
 }

@@ -36,6 +36,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 /// })
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an address of a socket",
+    label = "no address, and no name and port",
+    note = "an address is text of the form \"host:port\", a pair (host, port), or a `SocketAddr`",
+    note = "for a type of yours implement `threadlet::net::ToSocketAddrs`"
+)]
 pub trait ToSocketAddrs {
     /// What is meant, found out without asking anybody.
     ///

@@ -13,6 +13,11 @@ fn attributes() {
 }
 
 #[test]
+fn addresses() {
+    trybuild::TestCases::new().compile_fail("tests/api_macros/fail/net_*.rs");
+}
+
+#[test]
 fn regions() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/api_macros/pass/threadlet_*.rs");

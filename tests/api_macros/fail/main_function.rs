@@ -3,21 +3,27 @@
 #[threadlet::main]
 fn not_async() {}
 
-#[threadlet::main]
-async fn arguments(args: Vec<String>, n: u32) {
-    drop((args, n));
+mod arguments {
+    #[threadlet::main]
+    async fn main(args: Vec<String>, n: u32) {
+        drop((args, n));
+    }
 }
 
-#[threadlet::main]
-async fn generic<T: Default>() {
-    drop(T::default());
+mod generic {
+    #[threadlet::main]
+    async fn main<T: Default>() {
+        drop(T::default());
+    }
 }
 
-#[threadlet::main]
-async fn clause()
-where
-    u32: Copy,
-{
+mod clause {
+    #[threadlet::main]
+    async fn main()
+    where
+        u32: Copy,
+    {
+    }
 }
 
 #[threadlet::main]
@@ -27,17 +33,8 @@ async unsafe fn not_safe() {}
 async extern "C" fn foreign() {}
 
 #[threadlet::main(workers = 4)]
-fn all_at_once(_: u32) {}
-
-struct Receiver;
-
-impl Receiver {
-    #[threadlet::main]
-    async fn method(&self) {}
-}
+extern "C" fn all_at_once(_: u32) {}
 
 fn main() {
     not_async();
-    arguments();
-    generic();
 }
