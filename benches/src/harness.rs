@@ -44,6 +44,17 @@ impl Plan {
             .expect("our runtime")
     }
 
+    /// Ours as a program of tokio's gets it. It has no word for the detector: there is but one side.
+    pub(crate) fn facade(&self) -> Option<facade::runtime::Runtime> {
+        (self.detector != Detector::Monitor).then(|| {
+            facade::runtime::Builder::new_multi_thread()
+                .worker_threads(self.workers)
+                .enable_all()
+                .build()
+                .expect("our runtime")
+        })
+    }
+
     /// tokio's runtime, with its defaults and as many workers.
     pub(crate) fn tokio(&self) -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread()

@@ -1,7 +1,7 @@
 //! threadlet beside its peers, in one process and one run.
 //!
-//! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict` and `handlers`
-//! print others): each figure, its bar, what was measured with `Detector::Perf` and with
+//! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict`, `handlers` and
+//! `sockets` print others): each figure, its bar, what was measured with `Detector::Perf` and with
 //! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
 //!
 //! What is the same for all figures: peers run in the same process with their default settings and
@@ -19,6 +19,7 @@ mod peer;
 mod predict;
 mod report;
 mod rings;
+mod sockets;
 mod suite;
 #[allow(unsafe_code, reason = "the one seam to the operating system")]
 mod sys;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
 use engine::Engine;
 use handlers::Handlers;
 use predict::Predict;
+use sockets::Sockets;
 use suite::Options;
 
 /// Measures threadlet beside its peers.
@@ -50,6 +52,8 @@ enum Command {
     Predict(Options<Predict>),
     /// A hyper server whose handlers sleep now and then.
     Handlers(Options<Handlers>),
+    /// Echo over TCP, Unix sockets and UDP.
+    Sockets(Options<Sockets>),
     /// What the detectors' tools cost on this kernel, and how soon an edge comes.
     Rings(rings::Options),
     /// What `handlers` starts in a process of its own.
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Command::Engine(options) => suite::run(&options),
         Command::Predict(options) => suite::run(&options),
         Command::Handlers(options) => suite::run(&options),
+        Command::Sockets(options) => suite::run(&options),
         Command::Rings(options) => ended(rings::run(options)),
         Command::Clients(options) => ended(handlers::run_clients(&options)),
     }

@@ -1,4 +1,4 @@
-//! The two runtimes behind one trait, so that a workload is written once and is the same for both.
+//! The runtimes behind one trait, so that a workload is written once and is the same for all.
 
 use std::future::Future;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(crate) trait Peer {
     }
 }
 
-/// Our functions have tokio's names, so both are the same lines.
+/// Our functions have tokio's names, so all are the same lines.
 macro_rules! peer {
     ($library:ident) => {
         impl Peer for $library::runtime::Runtime {
@@ -71,3 +71,5 @@ macro_rules! peer {
 
 peer!(threadlet);
 peer!(tokio);
+// A program of tokio's on our runtime.
+peer!(facade);

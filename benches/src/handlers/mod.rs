@@ -30,6 +30,8 @@ use server::{Marked, Silent, SpawnBlocking, Way};
 
 type Ours = threadlet::runtime::Runtime;
 type Tokio = tokio::runtime::Runtime;
+/// A program of tokio's, unchanged, on our runtime.
+type Facade = facade::runtime::Runtime;
 
 const CONNECTIONS: usize = 64;
 
@@ -121,13 +123,22 @@ fn compare(names: [(&'static str, Bar); 3], ours: &Side, theirs: &Side) -> [Row;
 
 fn sleeps(plan: &Plan) -> Vec<Row> {
     let side = |name| Side::new(name, SLOW_EACH);
-    let [mut silent, mut marked, mut theirs, mut spawned] =
-        ["ours unmarked", "ours marked", "tokio unmarked", "tokio spawn_blocking"].map(side);
+    let names = [
+        "ours unmarked",
+        "ours marked",
+        "tokio unmarked",
+        "tokio spawn_blocking",
+        "facade unmarked",
+    ];
+    let [mut silent, mut marked, mut theirs, mut spawned, mut facade] = names.map(side);
     for _ in 0..plan.rounds(7) {
         silent.measure::<Silent<Ours>>(plan, &plan.runtime());
         theirs.measure::<Silent<Tokio>>(plan, &plan.tokio());
         marked.measure::<Marked>(plan, &plan.runtime());
         spawned.measure::<SpawnBlocking>(plan, &plan.tokio());
+        if let Some(runtime) = plan.facade() {
+            facade.measure::<Silent<Facade>>(plan, &runtime);
+        }
     }
     let unmarked = [
         ("requests/s, unmarked: ours / tokio", Bar::AtLeast(10.0)),
@@ -149,19 +160,41 @@ fn sleeps(plan: &Plan) -> Vec<Row> {
         compare(told, &marked, &spawned),
         compare(untold, &silent, &spawned),
     ];
-    rows.into_iter().flatten().collect()
+    let mut rows: Vec<_> = rows.into_iter().flatten().collect();
+    if facade.rate.len() > 0 {
+        let unchanged = [
+            ("requests/s, unmarked: a program of tokio's on ours / on tokio", Bar::AtLeast(20.0)),
+            ("p50 of the others: the same", Bar::AtMost(1.0)),
+            ("p99 of the others: the same", Bar::AtMost(0.1)),
+        ];
+        rows.extend(compare(unchanged, &facade, &theirs));
+    }
+    rows
 }
 
 fn never(plan: &Plan) -> Vec<Row> {
-    let [mut ours, mut theirs] = ["ours", "tokio"].map(|name| Side::new(name, 0));
+    let [mut ours, mut theirs, mut facade] =
+        ["ours", "tokio", "facade"].map(|name| Side::new(name, 0));
     for _ in 0..plan.rounds(7) {
         ours.measure::<Silent<Ours>>(plan, &plan.runtime());
         theirs.measure::<Silent<Tokio>>(plan, &plan.tokio());
+        if let Some(runtime) = plan.facade() {
+            facade.measure::<Silent<Facade>>(plan, &runtime);
+        }
     }
     let names = [
-        ("requests/s: ours / tokio", Bar::AtLeast(0.95)),
+        ("requests/s: ours / tokio", Bar::AtLeast(1.0)),
         ("p50: ours / tokio", Bar::AtMost(1.1)),
         ("p99: ours / tokio", Bar::AtMost(1.2)),
     ];
-    compare(names, &ours, &theirs).into()
+    let mut rows = Vec::from(compare(names, &ours, &theirs));
+    if facade.rate.len() > 0 {
+        let unchanged = [
+            ("requests/s: a program of tokio's on ours / on tokio", Bar::AtLeast(0.97)),
+            ("p50: the same", Bar::AtMost(1.1)),
+            ("p99: the same", Bar::AtMost(1.2)),
+        ];
+        rows.extend(compare(unchanged, &facade, &theirs));
+    }
+    rows
 }

@@ -11,7 +11,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use threadlet::threadlet;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::peer::Peer;
 
@@ -27,7 +26,7 @@ pub(crate) const BODY: &str = "hello";
 /// A runtime with sockets, as hyper takes them.
 pub(crate) trait Sockets: Peer + 'static {
     type Listener: Send + 'static;
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
 
     fn listen() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;
 
@@ -35,10 +34,10 @@ pub(crate) trait Sockets: Peer + 'static {
 }
 
 macro_rules! sockets {
-    ($library:ident) => {
+    ($library:ident, $stream:ty, $wrap:expr) => {
         impl Sockets for $library::runtime::Runtime {
             type Listener = $library::net::TcpListener;
-            type Stream = $library::net::TcpStream;
+            type Stream = $stream;
 
             async fn listen() -> (Self::Listener, SocketAddr) {
                 let listener = Self::Listener::bind("127.0.0.1:0").await.expect("a free port");
@@ -49,14 +48,16 @@ macro_rules! sockets {
             async fn accept(listener: &mut Self::Listener) -> Self::Stream {
                 let (stream, _from) = listener.accept().await.expect("a connection");
                 stream.set_nodelay(true).expect("it is open");
-                stream
+                $wrap(stream)
             }
         }
     };
 }
 
-sockets!(threadlet);
-sockets!(tokio);
+// Each as its own API has it: ours have hyper's traits, tokio's an adapter around them.
+sockets!(threadlet, threadlet::net::TcpStream, std::convert::identity);
+sockets!(tokio, TokioIo<tokio::net::TcpStream>, TokioIo::new);
+sockets!(facade, TokioIo<facade::net::TcpStream>, TokioIo::new);
 
 /// A way for a handler to sleep, on a runtime.
 pub(crate) trait Way: 'static {
@@ -117,7 +118,7 @@ pub(crate) fn start<W: Way>(runtime: &W::Runtime) -> SocketAddr {
 async fn serve<W: Way>(stream: <W::Runtime as Sockets>::Stream) {
     let service = service_fn(handle::<W>);
     // An error is a client that went while its handler slept: that is how each round ends.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new().serve_connection(stream, service).await;
 }
 
 async fn handle<W: Way>(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
