@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BufMut;
@@ -16,7 +16,7 @@ use bytes::buf::UninitSlice;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use pin_project_lite::pin_project;
 
-use crate::net::{TcpStream, tcp};
+use crate::net::{TcpStream, UnixStream, tcp, unix};
 use crate::time;
 
 /// Spawns what hyper has to run beside a connection, with [`spawn`](crate::spawn()).
@@ -131,8 +131,7 @@ macro_rules! read {
                 cx: &mut Context<'_>,
                 mut buf: ReadBufCursor<'_>,
             ) -> Poll<io::Result<()>> {
-                ready!(self.poll_read_buf(cx, &mut Room(&mut buf)))?;
-                Poll::Ready(Ok(()))
+                self.poll_read_buf(cx, &mut Room(&mut buf)).map_ok(drop)
             }
         }
     )+};
@@ -172,5 +171,5 @@ macro_rules! write {
     )+};
 }
 
-read!(TcpStream, tcp::OwnedReadHalf);
-write!(TcpStream, tcp::OwnedWriteHalf);
+read!(TcpStream, tcp::OwnedReadHalf, UnixStream, unix::OwnedReadHalf);
+write!(TcpStream, tcp::OwnedWriteHalf, UnixStream, unix::OwnedWriteHalf);

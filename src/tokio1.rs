@@ -8,6 +8,8 @@ use std::io::{self, IoSlice, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::BufMut;
+use bytes::buf::UninitSlice;
 use futures::io as futures_io;
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
@@ -29,6 +31,44 @@ macro_rules! read {
                 let n = ready!(futures_io::AsyncRead::poll_read(self, cx, buf.initialize_unfilled()))?;
                 buf.advance(n);
                 Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
+/// tokio's room to read into, in the words of the crate `bytes`.
+struct Room<'a, 'b>(&'a mut ReadBuf<'b>);
+
+// SAFETY: the chunk is the whole of the room that is left, and `advance_mut` moves the begin of it,
+// or panics.
+#[allow(unsafe_code, reason = "the promise of `BufMut`, kept by tokio's buffer")]
+unsafe impl BufMut for Room<'_, '_> {
+    fn remaining_mut(&self) -> usize {
+        self.0.remaining()
+    }
+
+    unsafe fn advance_mut(&mut self, count: usize) {
+        // SAFETY: the caller has written so many bytes.
+        unsafe { self.0.assume_init(count) };
+        self.0.advance(count);
+    }
+
+    fn chunk_mut(&mut self) -> &mut UninitSlice {
+        // SAFETY: nothing is written to it here, and `UninitSlice` takes nothing but written bytes.
+        UninitSlice::uninit(unsafe { self.0.unfilled_mut() })
+    }
+}
+
+/// For sockets and pipes, which read into room that nothing was written to yet.
+macro_rules! read_bytes {
+    ([$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> AsyncRead for $type {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                self.poll_read_buf(cx, &mut Room(buf)).map_ok(drop)
             }
         }
     };
@@ -70,19 +110,19 @@ macro_rules! write {
 
 read!([] File);
 write!([] File, vectored: true);
-read!([] TcpStream);
+read_bytes!([] TcpStream);
 write!([] TcpStream, vectored: true);
-read!(['a] tcp::ReadHalf<'a>);
+read_bytes!(['a] tcp::ReadHalf<'a>);
 write!(['a] tcp::WriteHalf<'a>, vectored: true);
-read!([] tcp::OwnedReadHalf);
+read_bytes!([] tcp::OwnedReadHalf);
 write!([] tcp::OwnedWriteHalf, vectored: true);
-read!([] UnixStream);
+read_bytes!([] UnixStream);
 write!([] UnixStream, vectored: true);
-read!(['a] unix::ReadHalf<'a>);
+read_bytes!(['a] unix::ReadHalf<'a>);
 write!(['a] unix::WriteHalf<'a>, vectored: true);
-read!([] unix::OwnedReadHalf);
+read_bytes!([] unix::OwnedReadHalf);
 write!([] unix::OwnedWriteHalf, vectored: true);
-read!([] pipe::Receiver);
+read_bytes!([] pipe::Receiver);
 write!([] pipe::Sender, vectored: true);
 write!([] ChildStdin, vectored: true);
 read!([] ChildStdout);

@@ -107,20 +107,16 @@ macro_rules! descriptor {
     )+};
 }
 
-/// tokio's `AsyncRead` by that of futures-io.
+/// tokio's `AsyncRead`, into room that nothing was written to yet.
 macro_rules! read {
     ([$($life:lifetime)?] $name:ty) => {
         impl <$($life)?> real::io::AsyncRead for $name {
             fn poll_read(
-                mut self: std::pin::Pin<&mut Self>,
+                self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 buf: &mut real::io::ReadBuf<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                let inner = std::pin::Pin::new(&mut self.0);
-                let unfilled = buf.initialize_unfilled();
-                let n = std::task::ready!(futures_io::AsyncRead::poll_read(inner, cx, unfilled))?;
-                buf.advance(n);
-                std::task::Poll::Ready(Ok(()))
+                self.0.poll_read_buf(cx, buf).map_ok(drop)
             }
         }
     };
