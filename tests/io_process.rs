@@ -249,6 +249,16 @@ fn a_child_outlives_the_runtime_that_it_was_started_in() {
     wait_until("the orphan of a runtime that is gone is nobody's zombie", || !exists(id));
 }
 
+/// It has a thread only while somebody is in it.
+#[test]
+fn an_orphan_of_a_current_thread_runtime_is_seen_to() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let child = runtime.block_on(async { Command::new("sleep").arg("0.1").spawn().unwrap() });
+    let id = child.id().unwrap();
+    runtime.block_on(async { drop(child) });
+    wait_until("nothing is left of it", || !exists(id));
+}
+
 #[test]
 fn a_runtime_is_dropped_with_children_under_way() {
     let runtime = Runtime::new().unwrap();

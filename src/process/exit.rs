@@ -2,8 +2,9 @@
 //!
 //! A child is a zombie from its end until somebody has asked how it ended. Its owner does that, in
 //! `wait`. An owner that goes before leaves an *orphan*, a task that does nothing but wait for it:
-//! in the runtime that is current there, or in the global one. A runtime that is shut down drops
-//! its tasks; an orphan that is dropped goes to the global runtime, which is never shut down.
+//! in the runtime that is current there, if it has threads of its own, or in the global one. A
+//! runtime that is shut down drops its tasks; an orphan that is dropped goes to the global runtime,
+//! which is never shut down.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -135,7 +136,10 @@ pub(super) fn adopt_orphan(mut running: Running) {
     if !matches!(running.std.try_wait(), Ok(None)) {
         return;
     }
-    let current = Handle::try_current().ok().filter(|handle| !handle.shared.is_shutdown());
+    // One that is run by whoever is in it may have nobody.
+    let current = Handle::try_current()
+        .ok()
+        .filter(|handle| !handle.shared.is_shutdown() && !handle.shared.config.current_thread);
     // Without threads for the global runtime the zombie is the process's, until that ends.
     let Some(runtime) = current.or_else(|| try_global().ok()) else { return };
     // Of another runtime it need not hear any more.

@@ -8,8 +8,8 @@
 //! runtime's other tasks go on.
 //!
 //! A [`Child`] that is dropped goes on, unless [`Command::kill_on_drop`] was set, and in either case
-//! no zombie is left: the runtime takes note of its end, or, once that has been shut down, the
-//! global one.
+//! no zombie is left: the runtime takes note of its end, or, where that has no threads or has been
+//! shut down, the global one.
 //!
 //! # Examples
 //!
