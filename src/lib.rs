@@ -206,6 +206,8 @@ mod pages {
     mod choosing {}
     #[doc = include_str!("../docs/guide/files.md")]
     mod files {}
+    #[doc = include_str!("../docs/guide/network.md")]
+    mod network {}
     #[doc = include_str!("../docs/guide/observing.md")]
     mod observing {}
     #[doc = include_str!("../docs/guide/tuning.md")]
