@@ -95,8 +95,37 @@ fn what_tokio_lets_through_a_panic_goes_through() {
     both::<Runtime>();
     both::<threadlet::net::TcpStream>();
     both::<threadlet::net::TcpListener>();
+    both::<threadlet::net::TcpSocket>();
+    both::<threadlet::net::UdpSocket>();
+    both::<threadlet::net::UnixDatagram>();
+    both::<threadlet::net::UnixListener>();
+    both::<threadlet::net::UnixStream>();
+    both::<threadlet::net::tcp::OwnedReadHalf>();
+    both::<threadlet::net::tcp::OwnedWriteHalf>();
+    both::<threadlet::net::unix::pipe::Sender>();
+    both::<threadlet::net::unix::pipe::Receiver>();
+    both::<threadlet::io::unix::AsyncFd<std::fs::File>>();
     both::<threadlet::fs::File>();
+    both::<threadlet::fs::OpenOptions>();
+    both::<threadlet::task::AbortHandle>();
+    both::<threadlet::task::Id>();
+    both::<threadlet::time::Interval>();
+    both::<threadlet::time::Instant>();
+    both::<threadlet::Group>();
+    both::<threadlet::Saturated>();
+    both::<threadlet::runtime::Metrics>();
+    both::<threadlet::aio::Queue>();
+    both::<threadlet::aio::File>();
+    both::<threadlet::process::Child>();
+    both::<threadlet::signal::unix::Signal>();
     fn unwind<T: UnwindSafe>() {}
+    unwind::<threadlet::task::JoinError>();
+    unwind::<threadlet::task::JoinSet<u8>>();
+    unwind::<threadlet::task::coop::Coop<std::future::Ready<u8>>>();
+    unwind::<threadlet::task::coop::Unconstrained<u8>>();
+    unwind::<threadlet::task::coop::RestoreOnPending>();
+    unwind::<threadlet::time::Timeout<std::future::Ready<u8>>>();
+    unwind::<threadlet::Unblocked<u8>>();
     unwind::<threadlet::task::JoinHandle<u8>>();
     unwind::<threadlet::time::Sleep>();
     fn sync<T: Sync>() {}

@@ -75,7 +75,6 @@ impl<S: Source> Evented<S> {
     }
 
     /// Tries the operation once, whatever is known of the readiness.
-    #[allow(dead_code, reason = "for what is no stream of bytes")]
     pub(crate) fn try_io<R>(
         &self,
         direction: Direction,

@@ -57,7 +57,8 @@ pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call th
 /// A runtime: its cores, its threads, its timers and its I/O.
 ///
 /// Dropping it shuts it down and waits for its threads: tasks are dropped at their next `.await`,
-/// calls that have started run to their end. To bound the wait, use
+/// calls that have started run to their end, and so does what
+/// [`spawn_blocking`](Self::spawn_blocking) has accepted. To bound the wait, use
 /// [`shutdown_timeout`](Self::shutdown_timeout) or
 /// [`shutdown_background`](Self::shutdown_background).
 ///
@@ -102,8 +103,8 @@ impl Runtime {
     /// of them makes a call: see [`Builder::new_current_thread`]. On a worker thread the wait
     /// counts as a call that blocks.
     ///
-    /// It returns when `future` has ended; tasks that go on do so. Dropping the runtime then waits for
-    /// calls that have started, without a limit: see
+    /// It returns when `future` has ended; tasks that go on do so. Dropping the runtime then waits
+    /// for calls that have started, and for what `spawn_blocking` has accepted, without a limit: see
     /// [`shutdown_timeout`](Self::shutdown_timeout).
     ///
     /// # Panics
@@ -218,6 +219,7 @@ impl Runtime {
 
     /// Shuts down, and waits for the threads for at most `limit` (on a thread of a runtime, not at
     /// all). Calls that still block then go on by themselves; their threads end when they return.
+    /// What [`spawn_blocking`](Self::spawn_blocking) has accepted counts as one, started or not.
     /// Destructors of thread-locals of threads that have ended are not waited for.
     ///
     /// # Examples

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -34,6 +34,10 @@ use crate::runtime::Handle;
 pub struct JoinSet<T> {
     members: FuturesUnordered<Member<T>>,
 }
+
+// A `FuturesUnordered` is whole behind a panic of what it polls or wakes.
+impl<T> UnwindSafe for JoinSet<T> {}
+impl<T> RefUnwindSafe for JoinSet<T> {}
 
 /// A task of a set, which says at its end who it was.
 struct Member<T>(JoinHandle<T>);
