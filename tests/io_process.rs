@@ -310,6 +310,25 @@ fn a_start_that_takes_long_holds_up_nobody_else() {
 }
 
 #[test]
+fn all_of_it_can_be_sent() {
+    fn shared<T: Send + Sync + Unpin + std::panic::UnwindSafe>(_: &T) {}
+    fn sent<T: Send>(future: T) -> T {
+        future
+    }
+    run(async {
+        let mut cat = Command::new("cat");
+        let cat = cat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = cat.spawn().unwrap();
+        shared(&child);
+        shared(&threadlet::io::stdin());
+        shared(&threadlet::io::stdout());
+        sent(child.wait()).await.unwrap();
+        sent(cat.output()).await.unwrap();
+        drop(sent(threadlet::signal::ctrl_c()));
+    });
+}
+
+#[test]
 #[should_panic(expected = "a child needs a threadlet runtime")]
 fn outside_a_runtime_none_is_started() {
     let _ = Command::new("true").spawn();

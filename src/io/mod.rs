@@ -1,6 +1,6 @@
 //! The standard input and outputs, and the readiness of any descriptor.
 //!
-//! [`stdin`], [`stdout`] and [`stderr`] are the process's. [`unix::AsyncFd`] waits for any
+//! [`stdin()`], [`stdout()`] and [`stderr()`] are the process's. [`unix::AsyncFd`] waits for any
 //! descriptor that `epoll` takes; [`Interest`] says for what, and [`Ready`] what it is.
 //!
 //! The I/O traits are those of `futures-io`, and with the feature `tokio1` also tokio's.

@@ -372,6 +372,13 @@ fn futures_and_sockets_can_be_sent() {
     shared::<TcpListener>();
     shared::<OwnedReadHalf>();
     shared::<OwnedWriteHalf>();
+    shared::<TcpSocket>();
+    shared::<crate::net::UdpSocket>();
+    shared::<crate::net::UnixStream>();
+    shared::<crate::net::UnixListener>();
+    shared::<crate::net::UnixDatagram>();
+    shared::<crate::net::unix::pipe::Sender>();
+    shared::<crate::net::unix::pipe::Receiver>();
     send(TcpStream::connect("localhost:1"));
     send(TcpListener::bind("127.0.0.1:0"));
     send(timeout(Duration::ZERO, pending::<()>()));
