@@ -290,7 +290,7 @@ fn sets_within_sets() {
             panic.downcast_ref::<&str>().unwrap().to_string()
         };
         let outside = std::panic::catch_unwind(|| drop(spawn_local(async {}))).unwrap_err();
-        assert!(words(outside).contains("outside a `task::LocalSet`"));
+        assert!(words(outside).contains("outside of a `task::LocalSet`"));
         // A task that may move is in no set, also where a set is polled on the same thread.
         let runtime = Builder::new_current_thread().build().unwrap();
         let moves = outer
