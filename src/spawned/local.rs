@@ -16,7 +16,7 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::ThreadId;
 
@@ -42,8 +42,6 @@ pub(crate) struct Locals {
     alive: AtomicUsize,
     /// Of the future that the set is part of, as of its last poll.
     waker: AtomicWaker,
-    /// No task is to be polled any more.
-    over: AtomicBool,
     thread: ThreadId,
 }
 
@@ -93,7 +91,6 @@ impl Locals {
             owned: Owned::new(),
             alive: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
-            over: AtomicBool::new(false),
             thread: std::thread::current().id(),
         })
     }
@@ -248,9 +245,7 @@ impl Locals {
     pub(crate) fn close(self: &Arc<Self>) {
         debug_assert!(self.is_here(), "a set belongs to its thread");
         let _entered = self.enter(true);
-        // Ordering: Release. Partner: the Acquire in `is_over`. The wakes that follow bring each
-        // task here.
-        self.over.store(true, Ordering::Release);
+        // Each that lives comes into the queue by this, or is there.
         self.owned.close().into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
         loop {
             let task = {
@@ -289,7 +284,7 @@ struct Member {
 
 impl Life for Member {
     fn is_over(&self) -> bool {
-        self.header.is_aborted() || self.set.over.load(Ordering::Acquire)
+        self.header.is_aborted()
     }
 
     fn end(self) {

@@ -249,6 +249,23 @@ fn a_panic_is_its_tasks_own() {
     });
 }
 
+/// Who spawns on a set beside whoever polls it, on the same thread, wakes that one.
+#[test]
+fn a_task_from_beside_is_seen() {
+    within(LIMIT, || {
+        let set = LocalSet::new();
+        let (sender, receiver) = oneshot::channel();
+        let spawns = async {
+            task::yield_now().await;
+            let _guard = set.enter();
+            spawn_local(async move { sender.send(7) }).detach();
+        };
+        // The one that polls the set has had its turn before.
+        let both = futures::future::join(set.run_until(receiver), spawns);
+        assert_eq!(threadlet::block_on(both).0, Ok(7));
+    });
+}
+
 /// What one of them uses up, the others have all the same.
 #[test]
 fn each_local_task_has_a_budget_of_its_own() {
