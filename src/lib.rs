@@ -212,6 +212,9 @@ mod pages {
     mod observing {}
     #[doc = include_str!("../docs/guide/tuning.md")]
     mod tuning {}
+    #[cfg(feature = "test-util")]
+    #[doc = include_str!("../docs/guide/testing.md")]
+    mod testing {}
     #[doc = include_str!("../docs/guide/from-tokio.md")]
     mod from_tokio {}
     #[doc = include_str!("../docs/guide/from-smol.md")]
