@@ -54,7 +54,10 @@ pub struct LocalRuntime {
 /// What [`Builder::build_local`] is told: nothing, so far.
 #[derive(Clone, Default, Debug)]
 #[non_exhaustive]
-pub struct LocalOptions {}
+pub struct LocalOptions {
+    // What it will be told may belong to this thread.
+    thread: PhantomData<*const ()>,
+}
 
 impl Builder {
     /// Makes a [`LocalRuntime`] of this thread, of a

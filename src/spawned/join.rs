@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -47,6 +48,8 @@ pub struct JoinHandle<T> {
     abort: AbortHandle,
     // The waker of a stranger that waits for it.
     stranger: Option<Arc<Shell>>,
+    // Sent, and looked at by other threads, only where the result may be sent.
+    result: PhantomData<std::sync::Mutex<Box<T>>>,
 }
 
 impl<T> JoinHandle<T> {
@@ -56,7 +59,7 @@ impl<T> JoinHandle<T> {
         waker: Option<Waker>,
     ) -> Self {
         let abort = AbortHandle { header, waker };
-        JoinHandle { task: Some(task.fallible()), abort, stranger: None }
+        JoinHandle { task: Some(task.fallible()), abort, stranger: None, result: PhantomData }
     }
 
     /// The waker that `async_task` may have, in place of a stranger's.

@@ -65,6 +65,43 @@ macro_rules! user_io {
     };
 }
 
+/// Those of a socket of datagrams.
+macro_rules! datagrams {
+    ($page:literal, $address:ty) => {
+        crate::net::methods::ready!($page);
+        crate::net::methods::poll_ready!($page poll_send_ready, poll_recv_ready);
+        crate::net::methods::user_io!();
+        crate::adapt::forward! { $page
+            async fn readable(&self) -> std::io::Result<()>;
+            async fn writable(&self) -> std::io::Result<()>;
+            async fn send(&self, buf: &[u8]) -> std::io::Result<usize>;
+            fn poll_send(&self, cx: &mut std::task::Context<'_>, buf: &[u8]) -> std::task::Poll<std::io::Result<usize>>;
+            fn try_send(&self, buf: &[u8]) -> std::io::Result<usize>;
+            async fn recv(&self, buf: &mut [u8]) -> std::io::Result<usize>;
+            fn try_recv(&self, buf: &mut [u8]) -> std::io::Result<usize>;
+            async fn recv_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize>;
+            fn try_recv_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize>;
+            async fn recv_from(&self, buf: &mut [u8]) -> std::io::Result<(usize, $address)>;
+            fn try_recv_from(&self, buf: &mut [u8]) -> std::io::Result<(usize, $address)>;
+            async fn recv_buf_from<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<(usize, $address)>;
+            fn try_recv_buf_from<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<(usize, $address)>;
+            fn local_addr(&self) -> std::io::Result<$address>;
+            fn peer_addr(&self) -> std::io::Result<$address>;
+            fn take_error(&self) -> std::io::Result<Option<std::io::Error>>;
+        }
+
+        /// Receives a datagram.
+        pub fn poll_recv(
+            &self,
+            cx: &mut std::task::Context<'_>,
+            buf: &mut real::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            crate::net::methods::fill!(buf, self.0.poll_recv(cx, buf.initialize_unfilled()));
+            std::task::Poll::Ready(Ok(()))
+        }
+    };
+}
+
 /// A method of a buffer with room, by one of a slice.
 macro_rules! fill {
     ($buf:ident, $poll:expr) => {{
@@ -155,4 +192,4 @@ macro_rules! halves {
     )+};
 }
 
-pub(crate) use {fill, halves, poll_ready, reads, ready, user_io, writes};
+pub(crate) use {datagrams, fill, halves, poll_ready, reads, ready, user_io, writes};

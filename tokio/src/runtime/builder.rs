@@ -108,6 +108,13 @@ impl Builder {
         max_io_events_per_busy_tick(usize): "max_io_events_per_busy_tick must be non-zero";
     }
 
+    /// The clock stands still until the runtime has nothing else to do. For tests.
+    #[cfg(feature = "test-util")]
+    pub fn start_paused(&mut self, paused: bool) -> &mut Self {
+        self.0.start_paused(paused);
+        self
+    }
+
     /// The name of the threads.
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         self.0.thread_name(name);
