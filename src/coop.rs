@@ -118,24 +118,44 @@ pub(crate) fn turn<R>(f: impl FnOnce() -> R) -> R {
     with(UNITS, || around(f))
 }
 
-static AROUND: OnceLock<fn(&mut dyn FnMut())> = OnceLock::new();
-
-/// For a library whose parts count units of their own: `f` calls each poll of a runtime of ours from
-/// here on, once, and may hand out units for it. The first such function stays.
-pub fn around_polls(f: fn(&mut dyn FnMut())) {
-    AROUND.get_or_init(|| f);
+/// How a library whose parts count units of their own takes part.
+#[derive(Debug)]
+pub struct Around {
+    /// Calls each poll of a runtime of ours, once, and may hand out units for it.
+    pub polls: fn(&mut dyn FnMut()),
+    /// Calls each call that may block, within such a poll, once: nothing is to be counted in it. It
+    /// may run another executor, which would never get past a spent budget.
+    pub calls: fn(&mut dyn FnMut()),
 }
 
-/// Runs `poll` as [`around_polls`] was told to.
+static AROUND: OnceLock<Around> = OnceLock::new();
+
+/// Lets a library take part from here on. The first that asks stays.
+pub fn take_part(library: Around) {
+    AROUND.get_or_init(|| library);
+}
+
+fn through<R>(around: fn(&mut dyn FnMut()), f: impl FnOnce() -> R) -> R {
+    let (mut f, mut result) = (Some(f), None);
+    around(&mut || result = f.take().map(|f| f()));
+    result.expect("it is called once")
+}
+
+/// Runs a poll of a runtime.
 #[inline]
 pub(crate) fn around<R>(poll: impl FnOnce() -> R) -> R {
     match AROUND.get() {
         None => poll(),
-        Some(around) => {
-            let (mut poll, mut result) = (Some(poll), None);
-            around(&mut || result = poll.take().map(|poll| poll()));
-            result.expect("it is called once")
-        }
+        Some(library) => through(library.polls, poll),
+    }
+}
+
+/// Runs a call that may block.
+#[inline]
+pub(crate) fn around_call<R>(call: impl FnOnce() -> R) -> R {
+    match AROUND.get() {
+        None => call(),
+        Some(library) => through(library.calls, call),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::gate::{Admission, Pass};
 use crate::context::{self, Thread};
+use crate::coop;
 use crate::observe::site::{Habit, Site};
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
@@ -42,7 +43,7 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
         // region is a plain call.
         Some(thread) if thread.poll.active.get() && !thread.poll.in_region.get() => {
             let _exit = enter(thread, site, pass);
-            f()
+            coop::around_call(f)
         }
         thread => {
             if thread.is_none() {

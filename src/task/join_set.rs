@@ -203,8 +203,10 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn try_next(&mut self) -> Option<Ended<T>> {
-        // Whoever waits for the set later leaves a waker of its own.
-        match self.poll_next(&mut Context::from_waker(Waker::noop())) {
+        // Whoever waits for the set later leaves a waker of its own. Nothing is counted: with the
+        // budget spent, what has ended would be taken for what has not.
+        let mut cx = Context::from_waker(Waker::noop());
+        match crate::coop::unlimited(|| self.poll_next(&mut cx)) {
             Poll::Ready(ended) => ended,
             Poll::Pending => None,
         }

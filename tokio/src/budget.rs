@@ -2,7 +2,7 @@
 //!
 //! A channel that always has something makes its task let others go on: it spends a unit of a budget
 //! that tokio's runtime hands out at each poll. That runtime is never started, so [`around`] does it
-//! at each poll of ours. (What is ours counts units of our own. A poll has both.)
+//! at each poll of ours, and [`without`] takes it away for a call. (What is ours counts units of our own. A poll has both.)
 //!
 //! tokio shows no way to set the budget, but two to put it back. A `RestoreOnPending` puts back, when
 //! it is dropped, what there was when it was taken; so each thread keeps one that was taken from a full
@@ -24,7 +24,7 @@ thread_local! {
 
 /// Each poll of our runtime has units of tokio's budget from here on.
 pub(crate) fn share() {
-    threadlet::__private::around_polls(around);
+    threadlet::__private::take_part(threadlet::__private::Around { polls: around, calls: without });
 }
 
 fn around(poll: &mut dyn FnMut()) {
@@ -34,6 +34,22 @@ fn around(poll: &mut dyn FnMut()) {
         Poll::Ready(())
     })));
     let _ready = turn.poll(&mut Context::from_waker(Waker::noop()));
+}
+
+/// A call that may block: another executor in it is not to be stopped by a spent budget.
+fn without(call: &mut dyn FnMut()) {
+    uncounted(call);
+}
+
+/// Runs `f`, in which nothing is counted, neither of ours nor of tokio's.
+pub(crate) fn uncounted<R>(f: impl FnOnce() -> R) -> R {
+    let (mut f, mut result) = (Some(f), None);
+    let call = pin!(crate::task::unconstrained(poll_fn(|_| {
+        result = f.take().map(|f| f());
+        Poll::Ready(())
+    })));
+    let _ready = call.poll(&mut Context::from_waker(Waker::noop()));
+    result.expect("it is polled once")
 }
 
 /// A thread that ends, and has no such value any more, goes on without a budget.

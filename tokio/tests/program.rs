@@ -107,3 +107,19 @@ async fn a_file_is_written_sought_and_read() {
     assert_eq!(end, "789");
     assert!(format!("{file:?}").starts_with("tokio::fs::File"));
 }
+
+/// In a call there is no budget: whoever runs another executor in it would wait for ever.
+#[tokio::test]
+async fn a_call_counts_nothing() {
+    fn many() {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for number in 0..1000 {
+            sender.send(number).unwrap();
+            assert!(receiver.poll_recv(&mut cx).is_ready(), "number {number}");
+        }
+    }
+    tokio::task::spawn_blocking(many).await.unwrap();
+    tokio::task::block_in_place(many);
+    tokio::spawn(async { tokio::task::block_in_place(many) }).await.unwrap();
+}
