@@ -122,6 +122,25 @@ macro_rules! read {
     };
 }
 
+/// The same by that of futures-io, into room that is made zeros first.
+macro_rules! read_zeroed {
+    ([] $name:ty) => {
+        impl real::io::AsyncRead for $name {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &mut real::io::ReadBuf<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                let inner = std::pin::Pin::new(&mut self.0);
+                let unfilled = buf.initialize_unfilled();
+                let n = std::task::ready!(futures_io::AsyncRead::poll_read(inner, cx, unfilled))?;
+                buf.advance(n);
+                std::task::Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
 /// tokio's `AsyncWrite` by that of futures-io.
 macro_rules! write {
     ([$($life:lifetime)?] $name:ty) => {
@@ -163,4 +182,4 @@ macro_rules! write {
     };
 }
 
-pub(crate) use {around, descriptor, forward, makes, read, write};
+pub(crate) use {around, descriptor, forward, makes, read, read_zeroed, write};

@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use threadlet::process as ours;
 
 pub use self::command::Command;
-use crate::adapt::{around, descriptor, forward, makes, read, write};
+use crate::adapt::{around, descriptor, forward, makes, read_zeroed, write};
 
 /// A child that was started.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pipes! {
     /// What a child reads.
     ChildStdin: write;
     /// What a child writes.
-    ChildStdout: read;
+    ChildStdout: read_zeroed;
     /// What a child writes its errors to.
-    ChildStderr: read;
+    ChildStderr: read_zeroed;
 }

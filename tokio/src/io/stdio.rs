@@ -2,14 +2,14 @@
 
 use threadlet::io as ours;
 
-use crate::adapt::{around, descriptor, read, write};
+use crate::adapt::{around, descriptor, read_zeroed, write};
 
 around! {
     /// The standard input.
     Stdin, ours::Stdin
 }
 descriptor!(Stdin);
-read!([] Stdin);
+read_zeroed!([] Stdin);
 
 /// The standard input.
 pub fn stdin() -> Stdin {
