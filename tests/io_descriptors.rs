@@ -12,7 +12,7 @@ use threadlet::net::{TcpListener, TcpStream};
 use threadlet::runtime::{Builder, Runtime};
 use threadlet::{task, threadlet, time};
 
-use support::{child, foreign_block_on, in_time, is_child, os, passes, wait_until};
+use support::{Barrier, child, foreign_block_on, in_time, is_child, os, passes, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -180,4 +180,29 @@ fn one_that_cannot_be_had_is_an_error_of_that_socket() {
     connected.expect("it listens");
     in_time(&runtime, "it accepts", accepts).expect("it ends").expect("accepted");
     drop(entered);
+}
+
+/// The monitor opens a file for each thread that it has suspected: none is kept for one that has
+/// ended, nor while nothing runs.
+#[test]
+fn no_state_is_kept_open_at_rest() {
+    if !is_child() {
+        return drop(passes(LIMIT, child().env("THREADLET_DETECTOR", "monitor")));
+    }
+    let states = || descriptors().iter().filter(|line| line.ends_with("/stat")).count();
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).thread_keep_alive(Duration::from_millis(20)).build();
+    let runtime = runtime.unwrap();
+    let barrier = Barrier::default();
+    let blocked: Vec<_> = (0..16)
+        .map(|_| {
+            let mine = barrier.clone();
+            runtime.spawn(async move { threadlet!(mine.block()) })
+        })
+        .collect();
+    wait_until("all of them block", || runtime.metrics().async_threads == blocked.len());
+    assert!(states() > 8, "the monitor has looked: {:?}", descriptors());
+    barrier.let_go(blocked.len());
+    blocked.into_iter().for_each(|task| in_time(&runtime, "it returns", task).unwrap());
+    wait_until("no file is open", || states() == 0);
 }

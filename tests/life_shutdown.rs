@@ -2,11 +2,13 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use support::{Barrier, build, detectors, wait_until, within};
+use support::{Barrier, build, child, detectors, is_child, os, passes, wait_until, within};
 use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::threadlet;
 
@@ -324,5 +326,103 @@ fn an_accepted_call_may_use_its_runtime() {
         support::foreign_block_on(hold).unwrap();
         let late = calls.into_iter().map(|call| support::foreign_block_on(call).unwrap());
         assert!(late.filter(|late| *late).count() > 0);
+    });
+}
+
+/// Whoever drops a runtime waits for its calls, and is told for which.
+#[test]
+fn the_end_says_what_it_waits_for() {
+    if !is_child() {
+        let told = passes(LIMIT, &mut child());
+        let line = told.lines().find(|line| line.contains("slow-end: "));
+        let line = line.unwrap_or_else(|| panic!("nothing is said:\n{told}"));
+        for word in ["the end of the runtime", "tests/life_shutdown.rs:", "(thread "] {
+            assert!(line.contains(word), "{word} is not in: {line}");
+        }
+        assert!(!told.contains("quick-end: "), "{told}");
+        return;
+    }
+    for (name, millis) in [("quick-end", 100), ("slow-end", 1500)] {
+        let runtime = Builder::new_multi_thread().thread_name(name).build().unwrap();
+        let barrier = Barrier::default();
+        let mine = barrier.clone();
+        runtime.spawn(async move { threadlet!(mine.block()) });
+        wait_until("it blocks", || barrier.blocked() == 1);
+        let end = std::thread::spawn(move || drop(runtime));
+        std::thread::sleep(Duration::from_millis(millis));
+        barrier.let_go(1);
+        end.join().unwrap();
+    }
+}
+
+/// A call waits for a task that is queued behind it, and there is no thread but that of the call.
+#[test]
+fn without_a_spare_the_end_drops_what_a_call_waits_for() {
+    if !is_child() {
+        return drop(passes(LIMIT, child().env("THREADLET_DETECTOR", "monitor")));
+    }
+    os::become_nobody();
+    for flavor in ["queued", "asleep"] {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).min_spare_threads(1).build().unwrap();
+        let limit = os::set_thread_limit(0);
+        let (mut calls, mut senders) = (Vec::new(), Vec::new());
+        while runtime.handle().blocked().iter().all(|blocked| blocked.since.is_some()) {
+            // A spare that was on its way may have come.
+            let (sender, receiver) = mpsc::channel::<()>();
+            let keeps = async move {
+                if flavor == "asleep" {
+                    threadlet::time::sleep(LIMIT).await;
+                }
+                drop(sender);
+            };
+            if flavor == "asleep" {
+                senders.push(runtime.spawn(keeps));
+            } else {
+                // Dropped with the task, or by it, whichever comes first.
+                let handle = runtime.handle().clone();
+                senders.push(runtime.spawn(async move { drop(handle.spawn(keeps)) }));
+            }
+            calls.push(runtime.spawn(async move { threadlet!(receiver.recv().is_err()) }));
+            wait_until("it blocks, or is over", || {
+                let blocked = runtime.handle().blocked().len();
+                blocked + calls.iter().filter(|call| call.is_finished()).count() == calls.len()
+            });
+        }
+        drop(runtime);
+        os::set_thread_limit(limit);
+    }
+}
+
+/// Strangers' wakers: those of futures that are no tasks of the runtime.
+struct Stranger(Barrier, Arc<AtomicUsize>);
+
+impl Wake for Stranger {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.block();
+    }
+}
+
+#[test]
+fn a_waker_that_blocks_holds_up_neither_the_end_nor_others() {
+    each(|detector| {
+        let barrier = Barrier::default();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let runtime = build(Builder::new_multi_thread().worker_threads(2), detector);
+        let entered = runtime.handle().clone();
+        let entered = entered.enter();
+        let mut sleepers: Vec<_> =
+            (0..3).map(|_| Box::pin(threadlet::time::sleep(LIMIT))).collect();
+        for sleeper in &mut sleepers {
+            let waker = Waker::from(Arc::new(Stranger(barrier.clone(), calls.clone())));
+            assert!(sleeper.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        let start = Instant::now();
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+        wait_until("all are told", || calls.load(Ordering::Relaxed) == 3);
+        barrier.let_go(3);
+        drop(entered);
     });
 }

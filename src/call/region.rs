@@ -306,8 +306,11 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
 /// The call is over and the core is gone: take an idle one, or go on without.
 fn come_back(thread: &Thread<'_>) {
     let Some(sleeper) = thread.shared.idle.take_for_claim() else { return };
-    thread.lend(thread.claim(sleeper.seat));
+    let core = thread.claim(sleeper.seat);
+    // Before it is lent: whoever took the core again would give this thread a second permit.
     thread.release_permit();
+    fail_point!("come back");
+    thread.lend(core);
     // The one that slept with this core has none now: it wakes to become a spare.
     thread.shared.wake_sleeper(sleeper);
     thread.shared.wake_monitor();

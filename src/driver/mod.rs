@@ -56,7 +56,7 @@ use slab::Slab;
 use self::clock::Clock;
 use self::scheduled_io::ScheduledIo;
 use self::timers::{Inserted, Timers};
-use crate::primitive::{Arc, Mutex, quietly};
+use crate::primitive::{Arc, Mutex};
 use crate::protocol::parking::{Begin, Means, Notify, Parking};
 use crate::sys;
 
@@ -360,9 +360,10 @@ impl Handle {
         self.shared.timers.next_deadline()
     }
 
-    /// Shuts the driver down: wakes everybody who waits, and the driver itself. From now on I/O
-    /// operations fail, and no timer can be registered.
-    pub(crate) fn shutdown(&self) {
+    /// Shuts the driver down, and wakes whoever holds it. From now on I/O operations fail, and no
+    /// timer can be registered. Returns the wakers of all who wait, which are foreign code.
+    #[must_use = "they are to be woken"]
+    pub(crate) fn shutdown(&self) -> Vec<Waker> {
         let mut wakers = self.shared.timers.shut_down();
         self.shared.clock.end_yields(true, &mut wakers);
         {
@@ -372,11 +373,8 @@ impl Handle {
                 io.shut_down(&mut wakers);
             }
         }
-        for waker in wakers {
-            // Foreign code: what it panics with must not keep the others from being told.
-            quietly(|| waker.wake());
-        }
         self.unpark();
+        wakers
     }
 
     #[cfg(test)]

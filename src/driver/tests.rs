@@ -279,7 +279,7 @@ fn shutdown_wakes_everything_and_refuses_the_rest() {
             let handle = handle.clone();
             thread::spawn(move || {
                 thread::sleep(ms(20));
-                handle.shutdown();
+                handle.shutdown().into_iter().for_each(std::task::Waker::wake);
             })
         };
         let start = Instant::now();
@@ -323,7 +323,7 @@ fn a_driver_without_sources_stays_without_a_poller() {
     let (mut driver, handle) = new();
     handle.insert_timer(Instant::now() + ms(1), &counter().1).expect("alive");
     assert_eq!(turn_until_ready(&mut driver).len(), 1);
-    handle.shutdown();
+    handle.shutdown().into_iter().for_each(std::task::Waker::wake);
     let (refused, _other) = UnixStream::pair().expect("a pair");
     assert!(Evented::with_handle(refused, Interest::READABLE, handle.clone()).is_err());
     assert!(handle.shared.access.get().is_none(), "nor does one that is refused make one");
@@ -356,7 +356,7 @@ fn a_waker_may_drop_a_timer() {
     assert_eq!(handle.timer_count(), 2);
     handle.remove_timer(&key);
     assert_eq!(handle.timer_count(), 0);
-    handle.shutdown();
+    handle.shutdown().into_iter().for_each(std::task::Waker::wake);
     assert!(handle.insert_timer(Instant::now(), &counter().1).is_err());
 }
 

@@ -242,8 +242,8 @@ impl Builder {
         self
     }
 
-    /// Called at each hand-off with its cause, on whatever thread decided it. It should be quick:
-    /// the detector waits for it.
+    /// Called for each hand-off with its cause, soon after it, on a thread that runs tasks: if it
+    /// blocks it holds up nobody but the next call of itself. (That hand-off is not told.)
     ///
     /// # Examples
     ///

@@ -8,6 +8,8 @@
 //!    is then not out yet. So when the last one is out, no task is left anywhere.
 //! 4. What `spawn_blocking` has accepted is not dropped: each thread runs such calls before it is
 //!    out, when the other tasks are gone (`shared::leftover`).
+//! 5. The monitor does the same once, after step 2: a call may wait for a task that is queued behind
+//!    it, and there may be no other thread to drop that.
 //!
 //! The last thread does it, and not the one that asked: that one may not want to wait. What comes
 //! into the injector after the last one is out (a task whose spawner was between its two steps when
@@ -15,7 +17,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::primitive::quietly;
 use crate::shared::Shared;
@@ -29,7 +31,11 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
     let wakers = shared.owned.close();
     let spares = shared.pool.close();
     wakers.into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
-    shared.driver_handle.shutdown();
+    shared.say_all_woken();
+    // Whoever waits for a timer or a socket without being a task of this runtime: those wakers are
+    // foreign code. The threads call them on their way out, and not this one, which may not want to
+    // wait; one that blocks holds up no other.
+    shared.wake_soon(shared.driver_handle.shutdown().into_iter());
     for slot in spares {
         shared.unpark(shared.slots.get(slot));
     }
@@ -46,9 +52,22 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
     }
 }
 
+/// How long is too long to wait without a word.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Waits for the threads, for at most `limit`. `false`: some still run.
 pub(crate) fn wait(shared: &Arc<Shared>, limit: Option<Duration>) -> bool {
-    let all = shared.threads.join_all(limit);
+    let threads = &shared.threads;
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let mut all = threads.wait_for_all(Some(limit.unwrap_or(PATIENCE).min(PATIENCE)));
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    if !all && left != Some(Duration::ZERO) {
+        shared.tell_of_waiting_end();
+        all = threads.wait_for_all(left);
+    }
+    if all && limit.is_none() {
+        threads.join_all();
+    }
     if all {
         drop_tasks(shared, Accepted::Dropped);
         #[cfg(debug_assertions)]

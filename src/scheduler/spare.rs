@@ -37,12 +37,22 @@ pub(crate) fn start(shared: &Arc<Shared>, slot: SlotId, coming: bool) -> io::Res
 
 /// One more spare. Failures are counted; the caller tries again later.
 pub(crate) fn start_spare(shared: &Arc<Shared>) -> bool {
+    let started = allocate(shared).and_then(|slot| start(shared, slot, true));
+    is_started(shared, started)
+}
+
+fn allocate(shared: &Shared) -> io::Result<SlotId> {
     let slot = shared.slots.allocate();
-    let started = slot.is_some_and(|slot| start(shared, slot, true).is_ok());
-    if !started {
+    slot.ok_or_else(|| io::Error::other("the runtime's table of threads is full"))
+}
+
+/// Counts it if a thread could not be started, and keeps the reason.
+fn is_started(shared: &Shared, started: io::Result<()>) -> bool {
+    if let Err(error) = &started {
         shared.counters.spawn_failures.fetch_add(1, Ordering::Relaxed);
+        *shared.spawn_failure.lock() = Some(error.to_string());
     }
-    started
+    started.is_ok()
 }
 
 /// In a current-thread runtime whose core waits for a thread: a thread of its own takes it, for
@@ -56,12 +66,11 @@ pub(crate) fn start_at_home(shared: &Arc<Shared>) {
     if !shared.at_home.swap(false, Ordering::AcqRel) {
         return;
     }
-    let started = shared.slots.allocate().is_some_and(|slot| {
+    let started = allocate(shared).and_then(|slot| {
         shared.pool.word(0).assign(slot);
-        start(shared, slot, false).is_ok()
+        start(shared, slot, false)
     });
-    if !started {
-        shared.counters.spawn_failures.fetch_add(1, Ordering::Relaxed);
+    if !is_started(shared, started) {
         shared.go_home();
     }
 }
@@ -107,6 +116,9 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             listed = false;
             let core = thread.adopt(seat);
             worker::run(thread, core, None);
+            if thread.is_forgotten() {
+                child_has_returned();
+            }
         }
         let pool = &thread.shared.pool;
         let ends = thread.shared.is_shutdown();
@@ -137,3 +149,17 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
         }
     }
 }
+
+/// This is the only thread of a child of `fork`, and the poll in which it was made is over. There is
+/// nothing more for it to do, and no lock that it could count on.
+#[cold]
+fn child_has_returned() -> ! {
+    sys::stderr::write(
+        b"threadlet: a child of `fork` has returned from the poll of the task that made it, and there is \
+          no runtime here to go on: it ends (call `exec` or `_exit` in that poll)\n",
+    );
+    sys::exit::end_now(CHILD_HAS_RETURNED)
+}
+
+/// The status of such a child, as that of a panic.
+const CHILD_HAS_RETURNED: i32 = 101;

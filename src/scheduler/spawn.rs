@@ -80,7 +80,8 @@ impl Life for Owner {
 
     fn end(self) {
         self.header.end();
-        if let Some(key) = self.key {
+        // In a child of `fork` a lock may be held by a thread that is not there.
+        if let Some(key) = self.key.filter(|_| !self.shared.is_of_parent()) {
             self.shared.owned.remove(key);
         }
     }

@@ -325,14 +325,16 @@ impl<'t, 'a> Worker<'t, 'a> {
         if core.is_some() {
             shared.wake_monitor();
         }
-        let core = match &shared.config.on_thread_unpark {
+        match &shared.config.on_thread_unpark {
             Some(hook) if core.is_some() => {
                 self.end_search();
-                in_poll(thread, core, || quietly(|| hook())).0
+                // Where everybody finds them: the hook may block.
+                shared.wake_soon(ready.into_iter());
+                let core = in_poll(thread, core, || quietly(|| hook())).0;
+                self.wake_due(core)
             }
-            _ => core,
-        };
-        self.wake_all(core, ready)
+            _ => self.wake_all(core, ready),
+        }
     }
 
     /// Awake again: with the core of seat `index`, unless somebody has claimed it meanwhile.

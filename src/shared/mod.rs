@@ -6,18 +6,22 @@
 //! | `slot` | a thread's place in the table: what others may know and do about it |
 //! | `threads` | how many threads there are, and waiting until there are none |
 //! | `entered` | which runtimes have been entered on a thread |
+//! | `handoff_hook` | who calls the hook that wants to know of each hand-off |
 //! | `leftover` | what becomes of tasks that are queued when the runtime ends |
+//! | `told` | what the runtime says on the standard error stream |
 //! | this one | the data of one runtime |
 
 mod config;
 pub(crate) mod entered;
+mod handoff_hook;
 pub(crate) mod leftover;
 pub(crate) mod slot;
 pub(crate) mod threads;
+mod told;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::num::NonZeroU64;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -26,6 +30,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 pub(crate) use self::config::{Config, Hook};
+use self::handoff_hook::Untold;
 use self::slot::{Slot, Slots};
 use self::threads::Threads;
 use crate::detect::edges::Edges;
@@ -33,11 +38,11 @@ use crate::driver::{self, Driver};
 use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
 use crate::primitive::park::Unparked;
-use crate::primitive::{Mutex, Padded, quietly};
+use crate::primitive::{Mutex, Padded};
 use crate::protocol::core::{State, Suspect};
 use crate::protocol::idle::{Idle, Sleeper};
 use crate::protocol::monitor_sleep::MonitorSleep;
-use crate::protocol::pool::{Claim, Pool, PoolCounts, Retake, Todo};
+use crate::protocol::pool::{Claim, Pool, Retake, Todo};
 use crate::protocol::queue::{Injector, Lifo, LocalQueue};
 use crate::spawned::local::Locals;
 use crate::spawned::{Owned, Runnable};
@@ -166,6 +171,10 @@ pub(crate) struct Shared {
     pub(crate) sentinel_failure: OnceLock<String>,
     /// Why the monitor could not read the state of a thread, the first time.
     unreadable: OnceLock<String>,
+    /// What the hook that wants to know of each hand-off is still to be told.
+    untold: Untold,
+    /// Why a spare could not be started, the last time.
+    pub(crate) spawn_failure: Mutex<Option<String>>,
     pub(crate) monitor_sleep: MonitorSleep,
     /// In a current-thread runtime: that core waits for a thread to come into `block_on`.
     pub(crate) at_home: AtomicBool,
@@ -176,6 +185,8 @@ pub(crate) struct Shared {
     /// How many forks lay between the first process and this one when it was built.
     forks: usize,
     shutdown: AtomicBool,
+    /// After it: every task that lived has been woken.
+    all_woken: AtomicBool,
 }
 
 /// The next number for a runtime, or what is one to its tasks.
@@ -219,12 +230,15 @@ impl Shared {
             edges: OnceLock::new(),
             sentinel_failure: OnceLock::new(),
             unreadable: OnceLock::new(),
+            untold: Untold::default(),
+            spawn_failure: Mutex::new(None),
             monitor_sleep: MonitorSleep::new(),
             at_home: AtomicBool::new(config.current_thread),
             beside: Mutex::new(Vec::new()),
             timer_slack: crate::sys::thread::timer_slack(),
             forks: crate::sys::fork::forks(),
             shutdown: AtomicBool::new(false),
+            all_woken: AtomicBool::new(false),
             config,
             detection,
         }
@@ -232,6 +246,10 @@ impl Shared {
 
     /// Puts a task into the injector and wakes a seat for it.
     pub(crate) fn inject(&self, task: Runnable) {
+        if self.is_of_parent() {
+            // Nobody runs it here, and a lock may be held by a thread that is not there.
+            return std::mem::forget(task);
+        }
         self.injector.push(task);
         self.announce_work();
     }
@@ -252,6 +270,9 @@ impl Shared {
     /// that blocks holds up none of those behind it, because they wait here and not with the thread
     /// that is stuck.
     pub(crate) fn wake_soon(&self, wakers: impl ExactSizeIterator<Item = Waker>) {
+        if wakers.len() == 0 {
+            return;
+        }
         self.due.push_batch(wakers);
         self.announce_work();
     }
@@ -331,14 +352,9 @@ impl Shared {
         if todo.want_spare {
             self.ring_monitor();
         }
-        if !todo.granted.is_empty() {
-            self.wake_soon(todo.granted.into_iter());
-        }
-        // Foreign code, on a thread that has permits and cores to look after: last.
-        if let Some(hook) = &self.config.on_handoff {
-            for (_, claim) in &todo.handed {
-                quietly(|| hook(claim.cause));
-            }
+        self.wake_soon(todo.granted.into_iter());
+        if !todo.handed.is_empty() {
+            self.tell_hook(todo.handed.iter().map(|(_, claim)| (claim.observed, claim.cause)));
         }
     }
 
@@ -403,40 +419,20 @@ impl Shared {
         first
     }
 
+    /// By the one that began the shutdown: every task is in a queue or in some thread's poll.
+    pub(crate) fn say_all_woken(&self) {
+        // Ordering: Release. Partner: the Acquire below.
+        self.all_woken.store(true, Ordering::Release);
+    }
+
+    /// Whether it has said so.
+    pub(crate) fn are_all_woken(&self) -> bool {
+        self.all_woken.load(Ordering::Acquire)
+    }
+
     /// Changes what is known of a site.
     pub(crate) fn with_events<R>(&self, id: u32, f: impl FnOnce(&mut SiteEvents) -> R) -> R {
         f(self.events.lock().entry(id).or_default())
-    }
-
-    /// One line on the standard error stream: calls wait, and no permit has come back for a while.
-    pub(crate) fn report_saturation(&self, counts: &PoolCounts) {
-        let mut places: Vec<String> = Vec::new();
-        for (slot, _) in self.pool.holders() {
-            let slot = self.slots.get(slot);
-            let place = match (slot.site.get(), slot.spawned_at.get()) {
-                (Some(site), _) => format!("{}:{}", site.file(), site.line()),
-                (None, Some(place)) => format!("task spawned at {}:{}", place.file(), place.line()),
-                (None, None) => continue,
-            };
-            if !places.contains(&place) && places.len() < 8 {
-                places.push(place);
-            }
-        }
-        let text = format!(
-            "{}: {} calls wait for a permit (and {} cores are blocked with no permit to hand them \
-             over), and no blocked call has returned for a second; {} threads are blocked, at {} \
-             (raise `max_async_threads`?)\n",
-            self.config.thread_name,
-            counts.gate,
-            counts.stalled_now,
-            counts.async_threads,
-            places.join(", "),
-        );
-        // On a thread of its own: whoever reads our standard error may have stopped to, and the
-        // monitor has other things to do. If there is no thread to be had, that is the least worry.
-        let _ = std::thread::Builder::new().name("threadlet-report".into()).spawn(move || {
-            let _ = std::io::stderr().write_all(text.as_bytes());
-        });
     }
 
     /// All calls of a site, by all threads.

@@ -136,8 +136,9 @@ impl Threads {
         self.lock().runners
     }
 
-    /// Waits until all threads have ended, for at most `limit`. `false`: some have not.
-    pub(crate) fn join_all(&self, limit: Option<Duration>) -> bool {
+    /// Waits until all threads have said goodbye, for at most `limit`. `false`: some have not. What
+    /// is left of those that have may be destructors of thread-locals.
+    pub(crate) fn wait_for_all(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.lock();
         while state.live > 0 {
@@ -150,14 +151,14 @@ impl Threads {
                 }
             };
         }
-        let handles = std::mem::take(&mut state.handles);
-        drop(state);
-        // They have all said goodbye. What is left of them may be destructors of thread-locals: the
-        // user's, and so nothing to wait for where there is a limit.
-        if limit.is_none() {
-            handles.into_iter().for_each(|handle| drop(handle.join()));
-        }
         true
+    }
+
+    /// After that: waits until nothing is left of them. Those destructors are the user's, and so
+    /// nothing to wait for where there is a limit.
+    pub(crate) fn join_all(&self) {
+        let handles = std::mem::take(&mut self.lock().handles);
+        handles.into_iter().for_each(|handle| drop(handle.join()));
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod stat;
+pub(crate) mod stderr;
 pub(crate) mod thread;
 
 use std::io;

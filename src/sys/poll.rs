@@ -13,7 +13,16 @@ use super::{timespec, timespec_ptr};
 /// is over or that a signal came first, so a caller that still wants to wait calls again. On an
 /// epoll descriptor nothing is consumed: edge-triggered events stay where they are.
 pub(crate) fn ppoll_in(fd: RawFd, timeout: Option<Duration>) -> io::Result<bool> {
-    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    ppoll(fd, libc::POLLIN, timeout)
+}
+
+/// The same until there is room to write something.
+pub(crate) fn ppoll_out(fd: RawFd, timeout: Option<Duration>) -> io::Result<bool> {
+    ppoll(fd, libc::POLLOUT, timeout)
+}
+
+fn ppoll(fd: RawFd, events: libc::c_short, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd, events, revents: 0 };
     let time = timeout.map(timespec);
     // SAFETY: `entry` is one live, exclusively borrowed pollfd and the count says one; the time
     // is null or a timespec that outlives the call; a null signal mask changes no mask. The kernel

@@ -140,6 +140,20 @@ pub(crate) async fn unpredicted<T>(call: impl FnOnce() -> T) -> T {
     returned.expect("the last call was made")
 }
 
+/// A block is seen, whatever else does not work.
+pub(crate) fn a_block_is_seen(runtime: &Runtime) {
+    let barrier = Barrier::default();
+    let (ticks, ticker) = ticker(runtime);
+    let mine = barrier.clone();
+    let before = runtime.metrics().handoffs_blocked;
+    let task = runtime.spawn(unpredicted(move || mine.block()));
+    wait_until("the block is seen", || runtime.metrics().handoffs_blocked > before);
+    wait_for_ticks("the ticker goes on", &ticks, 10);
+    barrier.let_go(1);
+    runtime.block_on(task).unwrap();
+    ticker.abort();
+}
+
 /// A task that counts milliseconds until it is aborted.
 pub(crate) fn ticker(runtime: &Runtime) -> (Arc<AtomicUsize>, threadlet::task::AbortHandle) {
     let ticks = Arc::new(AtomicUsize::new(0));

@@ -387,6 +387,39 @@ fn a_child_does_not_write_the_timeline() {
     runtime.block_on(writer).unwrap();
 }
 
+/// A child that returned from the poll that it was made in waited for a core for ever.
+#[test]
+fn a_child_that_returns_from_its_poll_ends() {
+    if !alone(LIMIT) {
+        return;
+    }
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    // Tasks begin and end all the time.
+    let others = [(); 3].map(|()| {
+        let (handle, mine) = (runtime.handle().clone(), over.clone());
+        std::thread::spawn(move || {
+            while !mine.load(Ordering::Relaxed) {
+                handle.block_on(handle.spawn(async {})).unwrap();
+            }
+        })
+    });
+    for nth in 0..200 {
+        let (send, receive) = mpsc::channel();
+        let task = runtime.spawn(async move {
+            let child = if nth % 2 == 0 { fork() } else { threadlet!(fork()) };
+            if child == 0 && nth % 3 == 0 {
+                std::future::pending::<()>().await;
+            }
+            send.send(child).unwrap();
+        });
+        runtime.block_on(task).unwrap();
+        assert_eq!(code_of(receive.recv().unwrap()), 101);
+    }
+    over.store(true, Ordering::Relaxed);
+    others.into_iter().for_each(|other| other.join().unwrap());
+}
+
 /// A child forked while another thread started the global runtime found its lock held, by nobody:
 /// its own first use of a global runtime never returned.
 /// The same was so for the table of sites.

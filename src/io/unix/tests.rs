@@ -194,7 +194,7 @@ fn after_shutdown_a_wait_fails_and_says_why() {
         let (fd, _peer) = pair();
         let stop = async {
             sleep(SHORT).await;
-            handle.shutdown();
+            handle.shutdown().into_iter().for_each(std::task::Waker::wake);
         };
         let (waited, ()) = join(fd.readable(), stop).await;
         let error = waited.expect_err("shut down");

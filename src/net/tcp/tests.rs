@@ -323,7 +323,7 @@ fn after_shutdown_operations_fail_and_say_why() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stop = async {
             sleep(Duration::from_millis(5)).await;
-            handle.shutdown();
+            handle.shutdown().into_iter().for_each(std::task::Waker::wake);
         };
         let mut buf = [0; 4];
         let (read, (accepted, ())) =

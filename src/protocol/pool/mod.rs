@@ -245,6 +245,10 @@ impl Pool {
         state.stalled.retain(|old| old.seat != claim.seat);
         state.handoffs[claim.cause as usize] += 1;
         let holding = Holding { cause: claim.cause, since: Instant::now(), emergency };
+        debug_assert!(
+            state.holdings.iter().all(|(holder, _)| *holder != claim.observed),
+            "a thread holds one permit at most"
+        );
         state.holdings.push((claim.observed, holding));
         state.peak = state.peak.max(state.holdings.len());
         todo.want_spare |= state.spares.len() < state.min_spares;

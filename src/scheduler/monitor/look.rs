@@ -65,6 +65,11 @@ impl<'a> Watch<'a> {
         Watch { shared, looks, states: States::default() }
     }
 
+    /// All seats sleep: nothing that was seen counts any more, and no file is kept open.
+    pub(super) fn forget(&mut self) {
+        self.states.forget();
+    }
+
     /// `paused`: for so long since the last look.
     pub(super) fn look_at_all(&mut self, paused: Duration) -> Found {
         let now = Instant::now();

@@ -24,6 +24,7 @@ use super::{sentinel, spare};
 use crate::detect::probe;
 use crate::protocol::idle::DriverWatch;
 use crate::shared::Shared;
+use crate::shared::leftover::{Accepted, drop_tasks};
 use crate::shared::threads::Role;
 
 /// The pause between two looks while there is something to find. The kernel adds as much again.
@@ -114,6 +115,16 @@ impl Monitor<'_> {
             self.watch_driver();
             self.pause(found);
         }
+        self.drop_what_is_queued();
+    }
+
+    /// The runtime ends, and the monitor is nobody's any more. A thread may be in a call that waits
+    /// for a task which is queued behind it; without a spare nobody else would drop that task.
+    fn drop_what_is_queued(&self) {
+        while !self.shared.are_all_woken() {
+            self.shared.monitor_sleep.sleep(FIRST_LOOK);
+        }
+        drop_tasks(self.shared, Accepted::Run);
     }
 
     /// Spares ahead of need; after a failure, again in a moment.
@@ -163,7 +174,7 @@ impl Monitor<'_> {
             Some((since, then, reported)) if then == progress => {
                 if since.elapsed() >= SATURATED && !reported {
                     self.behind = Some((since, progress, true));
-                    self.shared.report_saturation(&counts);
+                    self.shared.tell_of_saturation(&counts);
                 }
             }
             _ => self.behind = Some((Instant::now(), progress, false)),
@@ -209,6 +220,7 @@ impl Monitor<'_> {
 
     fn sleep_until_a_seat_wakes(&mut self) {
         let shared = self.shared;
+        self.watch.forget();
         shared.monitor_sleep.sleep_while(|| shared.nobody_awake() && !shared.is_shutdown());
         self.quiet = QUIET_AT_FIRST;
     }

@@ -49,7 +49,7 @@ impl States {
             }
         }
         let tid = slot.tid.load(Ordering::Relaxed);
-        match self.state(id, tid) {
+        match self.state(shared, id, tid) {
             Ok(letter) => letter != b'R',
             Err(error) => {
                 shared.note_unreadable(&error);
@@ -58,12 +58,21 @@ impl States {
         }
     }
 
+    /// Nobody will be looked at for a while.
+    pub(super) fn forget(&mut self) {
+        self.stats.clear();
+        self.clocks.clear();
+    }
+
     /// The letter of the thread's state.
-    fn state(&mut self, id: SlotId, tid: i32) -> io::Result<u8> {
+    fn state(&mut self, shared: &Shared, id: SlotId, tid: i32) -> io::Result<u8> {
         let known = self.stats.get(&id).is_some_and(|(of, _)| *of == tid);
         if !known {
+            // Each is an open file. Those of threads that have ended are of no use, and those that
+            // are needed again are opened again.
+            self.stats
+                .retain(|id, (of, _)| shared.slots.get(*id).tid.load(Ordering::Relaxed) == *of);
             if self.stats.len() >= STATS_KEPT {
-                // Each is an open file. Those that are needed again are opened again.
                 self.stats.clear();
             }
             self.stats.insert(id, (tid, ThreadStat::open(tid)?));

@@ -1,0 +1,90 @@
+//! What a runtime says on the standard error stream: a line each time, and seldom.
+
+use std::io::{self, Write};
+
+use super::Shared;
+use super::slot::Slot;
+use crate::protocol::pool::PoolCounts;
+use crate::sys::stderr;
+
+/// How many threads are named in a line.
+const NAMED: usize = 8;
+
+impl Shared {
+    /// No permit has come back for a while, and calls wait for one, or cores are blocked for want of
+    /// one or of a thread.
+    pub(crate) fn tell_of_saturation(&self, counts: &PoolCounts) {
+        let mut slots: Vec<_> = self.pool.holders().into_iter().map(|(slot, _)| slot).collect();
+        slots.extend(self.pool.stalled().into_iter().map(|claim| claim.observed));
+        let blocked = slots.len();
+        let places = places(slots.into_iter().map(|slot| self.slots.get(slot)));
+        let failure = self.spawn_failure.lock().clone();
+        let text = match failure.filter(|_| counts.stalled_now > 0 && counts.free > 0) {
+            Some(error) => format!(
+                "{} cores are blocked, and no thread can be started to take them over ({error}); no \
+                 blocked call has returned for a second; {blocked} threads are blocked{places} (raise \
+                 the limit on threads: RLIMIT_NPROC, or pids.max of the control group?)",
+                counts.stalled_now,
+            ),
+            None if blocked == 0 => return,
+            None => format!(
+                "{} calls wait for a permit (and {} cores are blocked with no permit to hand them \
+                 over), and no blocked call has returned for a second; {blocked} threads are \
+                 blocked{places} (raise `max_async_threads`?)",
+                counts.gate, counts.stalled_now,
+            ),
+        };
+        self.tell(&text);
+    }
+
+    /// Whoever has dropped the runtime has waited for its threads for a while.
+    pub(crate) fn tell_of_waiting_end(&self) {
+        let busy = |slot: &&Slot| slot.site.get().is_some() || slot.spawned_at.get().is_some();
+        let slots: Vec<_> = self.slots.iter().map(|(_, slot)| slot).filter(busy).collect();
+        let text = match slots.len() {
+            0 => "a thread that runs no task (a destructor or a hook that blocks?)".to_owned(),
+            1 => format!("a call or poll{}", places(slots.into_iter())),
+            more => format!("{more} calls or polls{}", places(slots.into_iter())),
+        };
+        let advice = "`shutdown_timeout` and `shutdown_background` do not wait so long";
+        self.tell(&format!(
+            "the end of the runtime has waited for a second, for {text} ({advice})"
+        ));
+    }
+
+    /// On a thread of its own: whoever reads our standard error may have stopped to, and the caller
+    /// has other things to do. If there is no thread to be had, the caller writes what there is room
+    /// for.
+    fn tell(&self, text: &str) {
+        let line = format!("{}: {text}\n", self.config.thread_name);
+        let copy = line.clone();
+        let thread = std::thread::Builder::new().name("threadlet-report".into());
+        let told = thread.spawn(move || {
+            let _ = io::stderr().write_all(copy.as_bytes());
+        });
+        if told.is_err() {
+            let _room = stderr::write_if_room(line.as_bytes());
+        }
+    }
+}
+
+/// Where these threads are, some of them: ", at PLACE, PLACE"; nothing if nobody knows.
+fn places<'s>(slots: impl Iterator<Item = &'s Slot>) -> String {
+    let mut places: Vec<String> = Vec::new();
+    for slot in slots {
+        let thread = slot.tid.load(std::sync::atomic::Ordering::Relaxed);
+        let place = match (slot.site.get(), slot.spawned_at.get()) {
+            (Some(site), _) => format!("{}:{} (thread {thread})", site.file(), site.line()),
+            (None, Some(place)) => {
+                format!("a task spawned at {}:{} (thread {thread})", place.file(), place.line())
+            }
+            (None, None) => continue,
+        };
+        if places.len() == NAMED {
+            places.push("...".to_owned());
+            break;
+        }
+        places.push(place);
+    }
+    if places.is_empty() { String::new() } else { format!(", at {}", places.join(", ")) }
+}
