@@ -63,7 +63,9 @@ pub(crate) const NO_RUNTIME: &str = "there is no threadlet runtime here: call th
 /// [`shutdown_background`](Self::shutdown_background).
 ///
 /// On a thread of a runtime, its own or another, it does not wait: in a task, in a hook, in the
-/// `block_on` of a current-thread runtime. Nor does the copy that a child of `fork` has.
+/// `block_on` of a current-thread runtime. Nor does the copy that a child of `fork` has: in the child
+/// nothing of a runtime goes on, and one made in the poll of a task is to call `exec` or `_exit` in
+/// that poll. If it returns from it, it ends, with a line that says so and the status 101.
 ///
 /// # Examples
 ///

@@ -90,6 +90,9 @@ impl Builder {
     /// two, the one said last counts. A name with a NUL in it, and a panic, give the thread the
     /// name `threadlet`.
     ///
+    /// Whoever starts the thread calls it, which is the one that looks after blocked threads as a
+    /// rule: while it blocks, nobody does.
+    ///
     /// # Examples
     ///
     /// ```
