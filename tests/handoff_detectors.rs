@@ -362,8 +362,9 @@ fn count_wakeups() {
         "{BLOCKS} blocks: {} wake-ups of the sentinel, {} hand-offs, {preempted} preemptions",
         metrics.sentinel_wakeups, metrics.handoffs_blocked
     ));
-    // The first few of each thread come before its ring is armed, and edges melt into one.
-    assert!(metrics.sentinel_wakeups >= BLOCKS / 4, "the sentinel was there: {metrics:#?}");
+    // The first few of each thread come before its ring is armed, edges melt into one, and where
+    // others want the CPU the monitor is often first.
+    assert!(metrics.sentinel_wakeups >= BLOCKS / 10, "the sentinel was there: {metrics:#?}");
     // A thread that is preempted leaves a record, too, and others may want this CPU.
     let most = BLOCKS + BLOCKS / 10 + preempted.min(BLOCKS / 2);
     assert!(metrics.sentinel_wakeups <= most, "more than {most}: {metrics:#?}");

@@ -64,7 +64,7 @@ fn a_panic_in_a_region_leaves_everything_as_it_was() {
     ];
     for (text, future) in panics {
         let error = in_time(&runtime, text, runtime.spawn(future)).unwrap_err();
-        assert!(error.to_string().ends_with(text), "{error}");
+        assert!(error.to_string().ends_with(&format!("{text:?}")), "{error}");
         goes_on(&runtime, text);
     }
     // The future panics when it is dropped, and so does a result nobody sees.
