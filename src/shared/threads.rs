@@ -70,7 +70,8 @@ impl Shared {
     }
 
     fn count_out(self: &Arc<Self>, role: Role) {
-        if self.threads.ended(role) && self.is_shutdown() {
+        let ends = self.is_shutdown();
+        if self.threads.ended(role, !ends) && self.is_shutdown() {
             drop_tasks(self, Accepted::Run);
         }
     }
@@ -120,13 +121,16 @@ impl Threads {
         state.handles.push(handle);
     }
 
-    /// The thread could not be spawned, or ends. `true`: no runner is left.
-    fn ended(&self, role: Role) -> bool {
+    /// The thread could not be spawned, or ends. `true`: no runner is left. Where the runtime ends,
+    /// whoever ends it joins the others, destructors and all: then nobody is forgotten.
+    fn ended(&self, role: Role, forgets: bool) -> bool {
         let runner = role == Role::Runner;
         let mut state = self.lock();
         state.live -= 1;
         state.runners -= usize::from(runner);
-        state.forget_ended();
+        if forgets {
+            state.forget_ended();
+        }
         self.changed.notify_all();
         runner && state.runners == 0
     }
