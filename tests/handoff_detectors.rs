@@ -127,7 +127,10 @@ async fn at_one_site(call: impl FnOnce()) {
 
 /// Blocks there until one block is handed over.
 async fn warm_the_site() {
-    let handed_over = || Handle::current().metrics().handoffs_blocked;
+    let handed_over = || {
+        let metrics = Handle::current().metrics();
+        metrics.handoffs_blocked + metrics.handoffs_predicted
+    };
     let before = handed_over();
     while handed_over() == before {
         at_one_site(|| std::thread::sleep(Duration::from_millis(2))).await;
@@ -327,6 +330,16 @@ fn the_sentinel_is_an_ordinary_thread_and_ends_with_its_runtime() {
         let sentinel = || support::threads_named("ended-sentinel");
         while sentinel() == 0 {
             runtime.block_on(runtime.spawn(warm_the_site())).unwrap();
+            // With a core, and a moment between the polls in which the ring is opened.
+            let calls = runtime.spawn(async {
+                for _ in 0..8 {
+                    for _ in 0..8 {
+                        at_one_site(|| {}).await;
+                    }
+                    task::yield_now().await;
+                }
+            });
+            runtime.block_on(calls).unwrap();
         }
         let busy = Busy::new();
         let start = Instant::now();

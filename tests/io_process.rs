@@ -145,7 +145,7 @@ fn one_that_ignores_sigterm_goes_on_until_it_is_killed() {
 #[test]
 fn dropped_it_is_killed_or_goes_on_and_leaves_no_zombie() {
     run(async {
-        let mut killed = shell("echo ready; sleep 1000");
+        let mut killed = shell("echo ready; exec sleep 1000");
         let mut killed = killed.kill_on_drop(true).stdout(Stdio::piped()).spawn().unwrap();
         first_line(&mut killed).await;
         let id = killed.id().unwrap();
@@ -159,7 +159,7 @@ fn dropped_it_is_killed_or_goes_on_and_leaves_no_zombie() {
         drop(stdin);
         wait_until("nothing is left of it", || !exists(id));
         // A future that is dropped is such an owner, too.
-        let status = shell("sleep 1000").kill_on_drop(true).status();
+        let status = shell("exec sleep 1000").kill_on_drop(true).status();
         assert!(timeout(Duration::from_millis(20), status).await.is_err());
     });
     wait_until("no child is left", no_children);
