@@ -232,7 +232,10 @@ async fn others() -> Vec<(&'static str, Case)> {
 async fn cases() -> Vec<(&'static str, Case)> {
     let mut all = streams().await;
     all.extend(timers().await);
-    all.extend(files().await);
+    // Where nothing is asked, a file is never ready at once.
+    if !support::skip("asked") {
+        all.extend(files().await);
+    }
     all.extend(others().await);
     all
 }
