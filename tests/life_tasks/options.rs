@@ -87,7 +87,7 @@ fn with_hooks(builder: &mut Builder) -> (threadlet::runtime::Runtime, [Arc<Atomi
 fn a_worker_says_that_it_goes_to_sleep_and_that_it_wakes() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let (runtime, [parks, unparks]) = with_hooks(builder.worker_threads(1));
-        let task = runtime.spawn(time::sleep(Duration::from_millis(1)));
+        let task = runtime.spawn(time::sleep(Duration::from_millis(100)));
         in_time(&runtime, "a task", task).unwrap();
         assert!(parks.load(Ordering::SeqCst) >= 1);
         drop(runtime);
