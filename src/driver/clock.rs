@@ -247,6 +247,8 @@ impl Awake {
     pub(crate) fn wake(&self) {
         // Before the change, so that there is no time in between; it may be one too many.
         self.count();
+        // Ordering: AcqRel, here and below, each the partner of the others: whoever finds a state has
+        // the count that was made for it, and takes none off before that.
         let change = |state| (state == ASLEEP || state == POLLED).then_some(WOKEN);
         let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
         if before != Ok(ASLEEP) {

@@ -31,56 +31,31 @@ mod sealed {
 
 impl<T: Sealed + ?Sized> PollBuf for T {}
 
-impl Sealed for [u8] {
-    type Read = usize;
-    type ReadFrom<A> = (usize, A);
+/// A buffer that keeps no account of how far it is filled.
+macro_rules! plain {
+    ([$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> Sealed for $type {
+            type Read = usize;
+            type ReadFrom<A> = (usize, A);
 
-    fn room(&mut self) -> &mut [u8] {
-        self
-    }
+            fn room(&mut self) -> &mut [u8] {
+                self
+            }
 
-    fn filled(&mut self, count: usize) -> usize {
-        count
-    }
+            fn filled(&mut self, count: usize) -> usize {
+                count
+            }
 
-    fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
-        (count, from)
-    }
+            fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
+                (count, from)
+            }
+        }
+    };
 }
 
-impl<const N: usize> Sealed for [u8; N] {
-    type Read = usize;
-    type ReadFrom<A> = (usize, A);
-
-    fn room(&mut self) -> &mut [u8] {
-        self
-    }
-
-    fn filled(&mut self, count: usize) -> usize {
-        count
-    }
-
-    fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
-        (count, from)
-    }
-}
-
-impl Sealed for Vec<u8> {
-    type Read = usize;
-    type ReadFrom<A> = (usize, A);
-
-    fn room(&mut self) -> &mut [u8] {
-        self
-    }
-
-    fn filled(&mut self, count: usize) -> usize {
-        count
-    }
-
-    fn filled_from<A>(&mut self, count: usize, from: A) -> (usize, A) {
-        (count, from)
-    }
-}
+plain!([][u8]);
+plain!([const N: usize] [u8; N]);
+plain!([] Vec<u8>);
 
 #[cfg(feature = "tokio1")]
 impl Sealed for tokio::io::ReadBuf<'_> {
