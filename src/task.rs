@@ -195,6 +195,9 @@ pub mod futures {
 
 /// Lets other tasks run, once.
 ///
+/// With nobody else in line, the worker looks at the sockets in between: who yields until something
+/// has come over one need not wait for the next regular look.
+///
 /// # Cancel safety
 ///
 /// Dropping it before it is ready has no effect but that the task does not wait.
@@ -220,6 +223,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         if !context::yield_at(cx.waker()) {
+            context::yields();
             cx.waker().wake_by_ref();
         }
         Poll::Pending

@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::future::{join, join_all};
+use futures::future::{FutureExt, join, join_all};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use threadlet::io::Interest;
 use threadlet::net::{
@@ -197,6 +197,38 @@ fn process_cpu_time() -> Duration {
     let got = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     assert_eq!(got, 0);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// A connection that was accepted has room, and mostly something to read. Whoever asks for that by
+/// name waited for the driver's first look; now he tries at once, and finds out if it was not true.
+#[test]
+fn what_was_accepted_is_worth_a_try_before_the_first_event() {
+    // One thread, which looks at no socket while this is polled.
+    let runtime = Builder::new_current_thread().build().unwrap();
+    in_time(&runtime, "no look in between", async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        let (server, _) = listener.accept().now_or_never().expect("it is in the queue").unwrap();
+        assert!(server.writable().now_or_never().is_some());
+        assert!(server.ready(Interest::WRITABLE).now_or_never().is_some());
+        assert!(server.readable().now_or_never().is_some());
+        let calls = std::cell::Cell::new(0);
+        let refused = server.async_io(Interest::READABLE, || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        assert!(refused.now_or_never().is_none());
+        assert_eq!(calls.get(), 1, "a `WouldBlock` of the user's is remembered");
+        assert!(server.readable().now_or_never().is_none());
+
+        let (one, other) = UnixStream::pair().unwrap();
+        assert!(one.writable().now_or_never().is_some());
+        assert!(other.readable().now_or_never().is_none(), "nobody has written");
+        let (one, other) = UnixDatagram::pair().unwrap();
+        assert!(one.writable().now_or_never().is_some());
+        assert!(other.readable().now_or_never().is_none(), "nobody has sent");
+    });
 }
 
 #[test]

@@ -3,12 +3,15 @@
 mod support;
 
 use std::future::{Future, poll_fn};
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use support::{PATIENCE, wait_until, within};
+use threadlet::net::UnixStream;
 use threadlet::runtime::Builder;
 use threadlet::{task, threadlet, time};
 
@@ -38,6 +41,31 @@ fn tasks_from_outside_have_their_turn_beside_long_polls() {
     let took = began.elapsed();
     busy.iter().for_each(|task| task.abort());
     assert!(took < Duration::from_millis(400), "{took:?}");
+}
+
+/// The story: a task that yields until something has come over a socket was polled up to 61 times
+/// for a look at the sockets, with nobody else in line.
+#[test]
+fn a_socket_has_its_turn_when_a_task_yields_alone() {
+    async fn yields() {
+        let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let here = UnixStream::from_std(here).unwrap();
+        for turn in 0..200 {
+            while here.try_read(&mut [0; 8]).is_ok() {}
+            assert!(here.readable().now_or_never().is_none());
+            (&there).write_all(b"x").unwrap();
+            task::yield_now().await;
+            assert!(here.readable().now_or_never().is_some(), "turn {turn}");
+        }
+    }
+    within(PATIENCE, || {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(yields());
+        runtime.block_on(async { threadlet::spawn(yields()).await.unwrap() });
+        let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.block_on(async { threadlet::spawn(yields()).await.unwrap() });
+    });
 }
 
 /// A waker that waits for a lock before it wakes.

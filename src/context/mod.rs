@@ -29,6 +29,6 @@ mod thread;
 pub(crate) use self::core::HeldCore;
 pub(crate) use self::entered::{current_driver, is_task_of, now, with_shared, yield_at};
 pub(crate) use self::forked::{forget_after_fork, forks};
-pub(crate) use self::polled::{in_root, is_ours, outside_task, polled_task, polling_seat};
+pub(crate) use self::polled::{in_root, is_ours, outside_task, polled_task, polling_seat, yields};
 pub(crate) use self::schedule::schedule;
 pub(crate) use self::thread::{Thread, with};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use super::thread::with;
+use super::thread::{Thread, with};
 use crate::spawned::Id;
 
 thread_local! {
@@ -44,6 +44,23 @@ pub(crate) fn polled_task() -> Option<Id> {
         // Ordering: Relaxed. This thread has written it.
         Id::from_number(thread.slot.task.load(Ordering::Relaxed))
     })
+}
+
+/// What is polled yields, to give way to whatever is ready.
+pub(crate) fn yields() {
+    with(|thread| {
+        if let Some(thread) = thread {
+            thread.poll.yielded.set(true);
+        }
+    });
+}
+
+impl Thread<'_> {
+    /// Whether something has yielded since this was last asked. That it may have been in a poll
+    /// that has lost its core since costs a look.
+    pub(crate) fn has_yielded(&self) -> bool {
+        self.poll.yielded.take()
+    }
 }
 
 /// Runs `f`, which polls something that is no task, perhaps inside a task's poll.

@@ -68,6 +68,8 @@ pub(crate) struct Polling {
     pub(crate) in_region: Cell<bool>,
     /// How often this poll has lost a core.
     pub(crate) losses: Cell<u32>,
+    /// It has yielded, and the worker has not asked yet.
+    pub(super) yielded: Cell<bool>,
     /// This poll has made a call without the core.
     pub(crate) called_coreless: Cell<bool>,
 }

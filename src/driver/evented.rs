@@ -30,12 +30,20 @@ impl<S: Source> RefUnwindSafe for Evented<S> {}
 
 impl<S: Source> Evented<S> {
     /// Registers `source` with the driver behind `handle`.
-    pub(crate) fn with_handle(
+    pub(crate) fn with_handle(source: S, interest: Interest, handle: Handle) -> io::Result<Self> {
+        Self::taken_for(Ready::EMPTY, source, interest, handle)
+    }
+
+    /// The same for one that is taken for `ready` without an event: a connection that was accepted
+    /// has room to write, and mostly something to read. Who waits for that by name need not wait
+    /// for the driver, and who was told so in vain finds out by his first try.
+    pub(crate) fn taken_for(
+        ready: Ready,
         mut source: S,
         interest: Interest,
         handle: Handle,
     ) -> io::Result<Self> {
-        let (key, io) = handle.register(&mut source, interest)?;
+        let (key, io) = handle.register(&mut source, interest, ready)?;
         Ok(Self { source: Some(source), io, key, handle })
     }
 

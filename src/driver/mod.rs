@@ -343,6 +343,11 @@ impl Handle {
         }
     }
 
+    /// Whether there is a poller to look at, which is from the first source on.
+    pub(crate) fn has_poller(&self) -> bool {
+        self.shared.access.get().is_some()
+    }
+
     /// What the clock shows.
     pub(crate) fn now(&self) -> Instant {
         self.shared.now()
@@ -386,8 +391,9 @@ impl Handle {
         &self,
         source: &mut impl Source,
         interest: Interest,
+        ready: Ready,
     ) -> io::Result<(usize, Arc<ScheduledIo>)> {
-        let io = Arc::new(ScheduledIo::new());
+        let io = Arc::new(ScheduledIo::new(ready));
         let (key, access) = {
             let mut sources = self.shared.sources.lock();
             if sources.shut_down {

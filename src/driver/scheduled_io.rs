@@ -174,8 +174,11 @@ pub(crate) struct ScheduledIo {
 }
 
 impl ScheduledIo {
-    pub(super) fn new() -> Self {
-        Self { word: AtomicU64::new(0), waiters: Mutex::new(Waiters::default()) }
+    /// Of a source that is taken for `ready` before there was an event. That makes a try worth it,
+    /// and if it was not true the try puts it right. As the tick is that of no event, the first
+    /// event, which tells of all that came before the registration, is one more for everybody.
+    pub(super) fn new(ready: Ready) -> Self {
+        Self { word: AtomicU64::new(bits_of(ready)), waiters: Mutex::new(Waiters::default()) }
     }
 
     /// To be called before the system call of an operation; fails after shutdown.
@@ -391,7 +394,7 @@ mod tests {
     /// before that is written down.
     #[test]
     fn an_edge_between_would_block_and_clear_is_kept() {
-        let io = ScheduledIo::new();
+        let io = ScheduledIo::new(Ready::EMPTY);
         let (woken, waker) = counter();
         let mut cx = Context::from_waker(&waker);
         let mut ready = Vec::new();
@@ -414,7 +417,7 @@ mod tests {
     /// The same race for an operation that moved less than it was asked for.
     #[test]
     fn an_edge_between_a_short_read_and_its_note_is_kept() {
-        let io = ScheduledIo::new();
+        let io = ScheduledIo::new(Ready::EMPTY);
         let mut cx = Context::from_waker(Waker::noop());
         let mut ready = Vec::new();
         io.record(READ, &mut ready);
@@ -436,7 +439,7 @@ mod tests {
     fn a_short_read_says_nothing_beside_an_end_an_error_or_something_urgent() {
         let mut cx = Context::from_waker(Waker::noop());
         for state in [Ready::READ_CLOSED, Ready::ERROR, Ready::PRIORITY] {
-            let (io, mut ready) = (ScheduledIo::new(), Vec::new());
+            let (io, mut ready) = (ScheduledIo::new(Ready::EMPTY), Vec::new());
             io.record(READ | state, &mut ready);
             io.clear_unless_closed(Direction::Read, io.seen().expect("alive"));
             assert!(io.poll_ready(Direction::Read, &mut cx).is_ready(), "{state:?}");
@@ -449,7 +452,7 @@ mod tests {
 
     #[test]
     fn an_event_wakes_the_slot_and_the_whole_list_of_its_direction() {
-        let io = ScheduledIo::new();
+        let io = ScheduledIo::new(Ready::EMPTY);
         let (woken, waker) = counter();
         let (other, other_waker) = counter();
         let mut cx = Context::from_waker(&waker);
@@ -473,7 +476,7 @@ mod tests {
     /// `WouldBlock`.
     #[test]
     fn states_are_remembered_and_cleared_by_name() {
-        let io = ScheduledIo::new();
+        let io = ScheduledIo::new(Ready::EMPTY);
         let (woken, waker) = counter();
         let mut cx = Context::from_waker(&waker);
         let mut ready = Vec::new();

@@ -146,7 +146,8 @@ impl<'t, 'a> Worker<'t, 'a> {
         } else {
             core
         };
-        let looks = regular || self.is_drive_due(&core, tick);
+        let yields = self.thread.has_yielded() && self.is_alone(&core);
+        let looks = regular || yields || self.is_drive_due(&core, tick);
         let core = if looks { self.drive(core, Instant::now())? } else { core };
         match self.next_task(&core, looks) {
             Some(task) => {
@@ -179,6 +180,15 @@ impl<'t, 'a> Worker<'t, 'a> {
             .or_else(|| own_task(core))
             .or_else(|| injected(self.thread, core))
             .or_else(|| self.steal(core))
+    }
+
+    /// Whether what has yielded has nobody to give way to but a socket. With others in line it comes
+    /// to the regular look soon enough, and the time is theirs.
+    fn is_alone(&self, core: &HeldCore<'_>) -> bool {
+        let seat = core.seat();
+        seat.queue.len() <= 1
+            && seat.lifo.is_empty()
+            && self.thread.shared.driver_handle.has_poller()
     }
 
     /// Whether timers and I/O may have waited for long: the monitor says so, or the clock does,

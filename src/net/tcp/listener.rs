@@ -126,7 +126,7 @@ impl TcpListener {
 
     /// A connection belongs to the runtime of its listener.
     fn adopt(&self, stream: mio::net::TcpStream) -> io::Result<TcpStream> {
-        TcpStream::with_handle(stream, self.io.handle().clone())
+        TcpStream::accepted(stream, self.io.handle().clone())
     }
 
     /// The connections as a stream that never ends. As with [`poll_accept`](Self::poll_accept),

@@ -9,7 +9,7 @@ use socket2::SockRef;
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::context;
-use crate::driver::{self, Direction, Evented, Handle};
+use crate::driver::{self, Direction, Evented, Handle, Ready};
 use crate::net::addr::{ToSocketAddrs, addresses};
 use crate::net::buf::PollBuf;
 use crate::net::halves::close_write;
@@ -150,6 +150,12 @@ impl TcpStream {
 
     pub(super) fn with_handle(stream: mio::net::TcpStream, handle: Handle) -> io::Result<Self> {
         Ok(Self { io: Evented::with_handle(stream, driver::TCP, handle)? })
+    }
+
+    /// One of a listener's: there is room, and the peer speaks first as a rule.
+    pub(super) fn accepted(stream: mio::net::TcpStream, handle: Handle) -> io::Result<Self> {
+        let ready = Ready::READABLE | Ready::WRITABLE;
+        Ok(Self { io: Evented::taken_for(ready, stream, driver::TCP, handle)? })
     }
 
     /// Adopts a stream of the standard library, and makes it non-blocking.

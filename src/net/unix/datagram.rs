@@ -11,7 +11,7 @@ use socket2::{SockAddr, SockRef};
 use super::addr::SocketAddr;
 use super::socket::sock_addr;
 use crate::context;
-use crate::driver::{Direction, Evented, Handle, Interest};
+use crate::driver::{Direction, Evented, Handle, Interest, Ready};
 use crate::net::datagram::{datagram_methods, receive_from_methods};
 use crate::net::methods::descriptor_traits;
 
@@ -76,7 +76,12 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let handle = context::current_driver("a socket");
         let (one, other) = mio::net::UnixDatagram::pair()?;
-        Ok((Self::with_handle(one, handle.clone())?, Self::with_handle(other, handle)?))
+        let paired = |socket, handle| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let io = Evented::taken_for(Ready::WRITABLE, socket, interest, handle)?;
+            io::Result::Ok(UnixDatagram { io })
+        };
+        Ok((paired(one, handle.clone())?, paired(other, handle)?))
     }
 
     /// A socket without a name.

@@ -130,7 +130,7 @@ impl UnixListener {
     /// A connection belongs to the runtime of its listener.
     fn adopt(&self, accepted: (Socket, SockAddr)) -> io::Result<(UnixStream, SocketAddr)> {
         let stream = mio::net::UnixStream::from_std(accepted.0.into());
-        let stream = UnixStream::with_handle(stream, self.io.handle().clone())?;
+        let stream = UnixStream::accepted(stream, self.io.handle().clone())?;
         Ok((stream, SocketAddr::from_socket2(accepted.1)?))
     }
 }
