@@ -16,23 +16,25 @@ fn programs(folder: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn each_has_a_row(folder: &str, row: impl Fn(&str) -> String) {
-    let index = fs::read_to_string(Path::new(ROOT).join(folder).join("README.md")).unwrap();
+fn each_has_a_row(folder: &str, index: &str, row: impl Fn(&str) -> String) {
+    let text = fs::read_to_string(Path::new(ROOT).join(index)).unwrap();
     let programs = programs(folder);
     assert!(!programs.is_empty(), "{folder} is not empty");
     for name in programs {
         let row = row(&name);
-        let rows = index.lines().filter(|line| line.starts_with(&row)).count();
-        assert_eq!(rows, 1, "rows of {folder}/README.md that begin with `{row}`");
+        let rows = text.lines().filter(|line| line.starts_with(&row)).count();
+        assert_eq!(rows, 1, "rows of {index} that begin with `{row}`");
     }
 }
 
 #[test]
 fn each_test_is_in_the_index() {
-    each_has_a_row("tests", |name| format!("| `{name}` |"));
+    each_has_a_row("tests", "tests/README.md", |name| format!("| `{name}` |"));
 }
 
 #[test]
 fn each_example_is_in_the_index() {
-    each_has_a_row("examples", |name| format!("| [`{name}`]("));
+    for folder in ["examples", "ecosystem/examples", "benches/examples"] {
+        each_has_a_row(folder, "examples/README.md", |name| format!("| [`{name}`]("));
+    }
 }
