@@ -245,6 +245,21 @@ fn a_socket_that_is_ready_comes_first() {
     });
 }
 
+/// What yields has its turn again, though another one never rests.
+#[test]
+fn a_yield_ends_beside_one_that_is_always_ready() {
+    everywhere(|| async {
+        let busy = task::spawn(poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        for _ in 0..10 {
+            task::yield_now().await;
+        }
+        busy.abort();
+    });
+}
+
 /// With nobody in `block_on`, tasks that sleep in turn would have time fly.
 #[test]
 fn nobody_waits_and_the_clock_stands() {

@@ -341,6 +341,16 @@ fn the_sentinel_is_an_ordinary_thread_and_ends_with_its_runtime() {
             });
             runtime.block_on(calls).unwrap();
         }
+        wait_until("it has the least weight of an ordinary thread", || {
+            os::policy_and_nice("ended-sentinel") == Some((0, 19))
+        });
+        // Where nothing blocks no ring is armed: nothing but the end wakes it.
+        let cold = runtime.spawn(async {
+            for _ in 0..64 {
+                threadlet!(std::hint::black_box(()));
+            }
+        });
+        runtime.block_on(cold).unwrap();
         let busy = Busy::new();
         let start = Instant::now();
         drop(runtime);

@@ -4,7 +4,7 @@ mod support;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::{
@@ -295,6 +295,31 @@ fn a_hook_that_blocks_at_a_hand_off_holds_up_nobody() {
             a_block_is_seen(&runtime);
             a_block_is_seen(&runtime);
             barrier.let_go(1 << 20);
+            drop(runtime);
+        });
+    }
+}
+
+/// Each of its calls that blocks would be followed by another.
+#[test]
+fn a_hook_is_not_told_of_its_own_blocks() {
+    for detector in support::detectors() {
+        within(LIMIT, move || {
+            let calls = Arc::new(AtomicUsize::new(0));
+            let counts = calls.clone();
+            let mut builder = one_core();
+            builder.on_handoff(move |_| {
+                counts.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(30));
+            });
+            let runtime = support::build(&mut builder, detector);
+            a_block_is_seen(&runtime);
+            wait_until("the hook is called", || calls.load(Ordering::Relaxed) > 0);
+            wait_until("it blocks, unmarked", || runtime.metrics().handoffs_rescued > 0);
+            std::thread::sleep(Duration::from_millis(200));
+            let calls = calls.load(Ordering::Relaxed) as u64;
+            let now = runtime.metrics();
+            assert!(calls < now.handoffs_blocked + now.handoffs_rescued, "{calls}: {now:#?}");
             drop(runtime);
         });
     }

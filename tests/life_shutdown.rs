@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -326,6 +327,44 @@ fn an_accepted_call_may_use_its_runtime() {
         support::foreign_block_on(hold).unwrap();
         let late = calls.into_iter().map(|call| support::foreign_block_on(call).unwrap());
         assert!(late.filter(|late| *late).count() > 0);
+    });
+}
+
+/// Its destructors are part of a thread, also of one that ended before the others did.
+#[test]
+fn a_drop_waits_for_destructors_of_thread_locals() {
+    struct Slow(Arc<AtomicUsize>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(200));
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    thread_local!(static LEFT: RefCell<Vec<Slow>> = const { RefCell::new(Vec::new()) });
+    each(|detector| {
+        let [begun, ended] = [0, 0].map(|none| Arc::new(AtomicUsize::new(none)));
+        let (begins, ends) = (begun.clone(), ended.clone());
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(3).on_thread_start(move || {
+            begins.fetch_add(1, Ordering::SeqCst);
+            LEFT.with_borrow_mut(|left| left.push(Slow(ends.clone())));
+        });
+        let runtime = build(&mut builder, detector);
+        wait_until("all workers have begun", || begun.load(Ordering::SeqCst) >= 3);
+        drop(runtime);
+        assert_eq!(ended.load(Ordering::SeqCst), begun.load(Ordering::SeqCst));
+    });
+}
+
+/// Its monitor sleeps by then, where no core runs.
+#[test]
+fn a_runtime_at_rest_ends() {
+    each(|detector| {
+        for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+            let runtime = build(builder.worker_threads(1), detector);
+            std::thread::sleep(Duration::from_millis(200));
+            drop(runtime);
+        }
     });
 }
 

@@ -115,16 +115,19 @@ impl<'a> Thread<'a> {
 
     /// Makes this the calling thread's identity while `f` runs.
     pub(crate) fn install<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Restore(*const Thread<'static>);
-        impl Drop for Restore {
+        struct Restore<'t>(*const Thread<'static>, &'t Cell<bool>);
+        impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                THREAD.set(self.0);
+                // In a child of `fork` the one outside is no more than this one.
+                if !self.1.get() {
+                    THREAD.set(self.0);
+                }
             }
         }
         // The lifetime is erased here and bounded again in `with`, whose closure cannot let the
         // reference out; the guard puts the old value back before `self` can go.
         let outer = THREAD.replace(ptr::from_ref(self).cast());
-        let _restore = Restore(outer);
+        let _restore = Restore(outer, &self.family.forgotten);
         self.family.outer.set(outer);
         f()
     }

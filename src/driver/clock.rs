@@ -283,3 +283,60 @@ impl Awake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It counts once, however often it is woken, and though it is polled without that.
+    #[test]
+    fn a_root_counts_while_it_is_woken_or_polled() {
+        let (_driver, handle) = super::super::new();
+        let clock = &handle.shared.clock;
+        let is_busy = || !clock.is_quiet();
+        let root = Awake::new(&handle);
+        assert!(is_busy(), "it is about to be polled");
+        root.begin();
+        root.wake();
+        root.end();
+        assert!(is_busy(), "it was woken in its poll");
+        root.begin();
+        root.end();
+        assert!(!is_busy());
+        root.wake();
+        root.wake();
+        assert!(is_busy());
+        root.begin();
+        root.end();
+        assert!(!is_busy());
+        root.begin();
+        assert!(is_busy(), "its thread polls it for another reason");
+        let other = Awake::new(&handle);
+        root.end();
+        assert!(is_busy(), "there is another");
+        other.close();
+        assert!(!is_busy());
+        root.wake();
+        root.close();
+        root.close();
+        root.wake();
+        assert_eq!(
+            (clock.awake.load(Ordering::SeqCst), clock.roots.load(Ordering::SeqCst)),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_stands_is_set_to_no_earlier_time() {
+        let clock = Clock::new();
+        let start = Instant::now();
+        let hour = Duration::from_secs(3600);
+        ANY.store(true, Ordering::Relaxed);
+        clock.jump(start + hour);
+        assert!(clock.at(start) < start + hour, "it goes");
+        clock.set(|_| Ok(Time::At(start))).unwrap();
+        clock.jump(start + hour);
+        clock.jump(start);
+        assert_eq!(clock.at(start), start + hour);
+    }
+}

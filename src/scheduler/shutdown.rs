@@ -29,16 +29,13 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
         return;
     }
     let wakers = shared.owned.close();
-    let spares = shared.pool.close();
+    shared.pool.close();
     wakers.into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
     shared.say_all_woken();
     // Whoever waits for a timer or a socket without being a task of this runtime: those wakers are
     // foreign code. The threads call them on their way out, and not this one, which may not want to
     // wait; one that blocks holds up no other.
     shared.wake_soon(shared.driver_handle.shutdown().into_iter());
-    for slot in spares {
-        shared.unpark(shared.slots.get(slot));
-    }
     for (_, slot) in shared.slots.iter() {
         shared.unpark(slot);
     }

@@ -2,8 +2,8 @@
 //!
 //! It is foreign code, and hand-offs are decided on threads that others count on. So what it is to be
 //! told waits here, and one *teller* calls it, which waits where wakers do: a thread that runs tasks
-//! takes it, and can lose its core in it. That hand-off is not told, or a hook that blocks would have
-//! itself called for ever.
+//! takes it, and can lose its core in it. That hand-off is not told, or each call of a hook that
+//! blocks would be followed by another.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, Ordering};

@@ -266,6 +266,36 @@ fn a_task_from_beside_is_seen() {
     });
 }
 
+/// Also where another set is polled just then, and by one of its tasks.
+#[test]
+fn a_task_for_another_set_is_seen() {
+    within(LIMIT, || {
+        let (first, second) = (LocalSet::new(), LocalSet::new());
+        let (sender, receiver) = oneshot::channel();
+        let spawns = async {
+            task::yield_now().await;
+            first.spawn_local(async move { sender.send(7) }).detach();
+        };
+        // The first has had its turn when the second has its own.
+        let both = futures::future::join(first.run_until(receiver), second.run_until(spawns));
+        assert_eq!(threadlet::block_on(both).0, Ok(7));
+    });
+}
+
+/// What is left after a turn has the next one, though nobody wakes the set for it.
+#[test]
+fn more_tasks_than_a_turn_has_all_run() {
+    within(LIMIT, || {
+        let (set, ran) = (LocalSet::new(), Rc::new(Cell::new(0)));
+        for _ in 0..500 {
+            let ran = ran.clone();
+            set.spawn_local(async move { ran.set(ran.get() + 1) }).detach();
+        }
+        threadlet::block_on(set);
+        assert_eq!(ran.get(), 500);
+    });
+}
+
 /// What one of them uses up, the others have all the same.
 #[test]
 fn each_local_task_has_a_budget_of_its_own() {

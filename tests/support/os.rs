@@ -129,6 +129,20 @@ pub(crate) fn thread_names() -> Vec<String> {
     tasks.filter_map(name).collect()
 }
 
+/// The scheduling policy and the nice value of the thread of this name; 0 is that of ordinary ones.
+pub(crate) fn policy_and_nice(name: &str) -> Option<(i32, i32)> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    let stat = |task: io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(") ")?;
+        let fields: Vec<_> = tail.split(' ').collect();
+        // The third field of all is the first of these.
+        let field = |nth: usize| fields.get(nth - 3)?.parse().ok();
+        head.ends_with(&format!("({name}")).then_some((field(41)?, field(19)?))
+    };
+    tasks.filter_map(stat).next()
+}
+
 /// The CPUs that a thread of this process may run on, ascending; 0 is the calling one.
 pub(crate) fn allowed_cpus(tid: i32) -> Vec<usize> {
     // SAFETY: a plain bit set, for which all zeros is the empty set.

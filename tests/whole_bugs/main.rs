@@ -2,6 +2,7 @@
 //! tells the story; and, in `own_*`, what this one got wrong once.
 
 mod handoff;
+mod own_fork;
 mod own_scheduling;
 mod own_shutdown;
 mod panics;

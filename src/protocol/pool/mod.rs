@@ -404,16 +404,14 @@ impl Pool {
         self.state.lock().stalled.iter().filter(stands).copied().collect()
     }
 
-    /// Shutdown: no core is handed over from here on. Returns the spares, which are to be woken.
-    /// They stay on the list until each takes itself off ([`remove_spare`](Self::remove_spare)):
-    /// one that is not there any more has a core on its way to it, and must wait for that.
-    pub(crate) fn close(&self) -> Vec<SlotId> {
+    /// Shutdown: no core is handed over from here on. The spares stay on the list until each takes
+    /// itself off ([`remove_spare`](Self::remove_spare)): one that is not there any more has a core
+    /// on its way to it, and must wait for that.
+    pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
         state.stalled.clear();
-        let spares = state.spares.clone();
         self.publish(&state);
-        spares
     }
 
     pub(crate) fn counts(&self) -> PoolCounts {
