@@ -44,14 +44,33 @@ pub(crate) const TCP: Interest = Interest::READABLE.add(Interest::WRITABLE).add(
 pub(crate) trait ByteStream: Source {
     /// Whether a short read has emptied it, unless it is at its end.
     const SHORT_READ_EMPTIES: bool;
+
+    /// Reads into room that nothing was written to yet.
+    #[cfg(feature = "bytes")]
+    fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize>
+    where
+        Self: AsFd,
+    {
+        buffer::read(self.as_fd(), buf)
+    }
 }
 
 impl ByteStream for mio::net::TcpStream {
     const SHORT_READ_EMPTIES: bool = true;
+
+    #[cfg(feature = "bytes")]
+    fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        buffer::receive(self.as_fd(), buf)
+    }
 }
 
 impl ByteStream for mio::net::UnixStream {
     const SHORT_READ_EMPTIES: bool = false;
+
+    #[cfg(feature = "bytes")]
+    fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        buffer::receive(self.as_fd(), buf)
+    }
 }
 
 impl ByteStream for mio::unix::pipe::Receiver {
@@ -127,8 +146,12 @@ impl<S: ByteStream + AsFd> Evented<S> {
         if room == 0 {
             return Poll::Ready(Ok(0));
         }
-        let read = |source: &S| buffer::read(source.as_fd(), buf);
-        self.poll_op(Direction::Read, cx, read, emptied::<S>(room.min(RW_MAX)))
+        self.poll_op(
+            Direction::Read,
+            cx,
+            |source| source.read_into(buf),
+            emptied::<S>(room.min(RW_MAX)),
+        )
     }
 
     pub(crate) fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
@@ -136,8 +159,7 @@ impl<S: ByteStream + AsFd> Evented<S> {
         if room == 0 {
             return Ok(0);
         }
-        let read = |source: &S| buffer::read(source.as_fd(), buf);
-        self.try_op(Direction::Read, read, emptied::<S>(room.min(RW_MAX)))
+        self.try_op(Direction::Read, |source| source.read_into(buf), emptied::<S>(room.min(RW_MAX)))
     }
 }
 

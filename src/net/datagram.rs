@@ -88,7 +88,7 @@ macro_rules! datagram_methods {
         #[cfg(feature = "bytes")]
         pub async fn recv_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize> {
             let receive =
-                |socket: &_| crate::sys::buffer::read(std::os::fd::AsFd::as_fd(socket), buf);
+                |socket: &_| crate::sys::buffer::receive(std::os::fd::AsFd::as_fd(socket), buf);
             self.$($io).+.async_io(crate::driver::Direction::Read, receive).await
         }
 
@@ -100,7 +100,7 @@ macro_rules! datagram_methods {
         #[cfg(feature = "bytes")]
         pub fn try_recv_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize> {
             let receive =
-                |socket: &_| crate::sys::buffer::read(std::os::fd::AsFd::as_fd(socket), buf);
+                |socket: &_| crate::sys::buffer::receive(std::os::fd::AsFd::as_fd(socket), buf);
             self.$($io).+.try_io(crate::driver::Direction::Read, receive)
         }
     };

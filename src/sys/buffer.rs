@@ -18,6 +18,17 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usiz
     Ok(n)
 }
 
+/// `recv`, likewise, for a socket: the same bytes, without the file's part of a `read`.
+pub(crate) fn receive(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usize> {
+    let room = buf.chunk_mut();
+    // SAFETY: as in `read`.
+    let n = unsafe { libc::recv(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0) };
+    let n = check_long(n as libc::c_long)? as usize;
+    // SAFETY: as in `read`.
+    unsafe { buf.advance_mut(n) };
+    Ok(n)
+}
+
 /// `recvfrom`, likewise. What does not fit in the room is cut off.
 pub(crate) fn receive_from(
     fd: BorrowedFd<'_>,
