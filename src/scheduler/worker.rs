@@ -140,12 +140,6 @@ impl<'t, 'a> Worker<'t, 'a> {
         let tick = seat.tick.load(Ordering::Relaxed).wrapping_add(1);
         seat.tick.store(tick, Ordering::Relaxed);
         let regular = tick.is_multiple_of(INTERVAL);
-        let core = if self.thread.shared.due.len() > 0 {
-            self.end_search();
-            self.wake_due(Some(core))?
-        } else {
-            core
-        };
         let yields = self.thread.has_yielded() && self.is_alone(&core);
         let looks = regular || yields || self.is_drive_due(&core, tick);
         let core = if looks { self.drive(core, Instant::now())? } else { core };
@@ -155,6 +149,7 @@ impl<'t, 'a> Worker<'t, 'a> {
                 self.thread.ring.open_if_wanted();
                 run_task(self.thread, core, task)
             }
+            None if self.thread.shared.due.len() > 0 => self.wake_all(Some(core), Vec::new()),
             None => self.sleep(core, root),
         }
     }
@@ -261,33 +256,28 @@ impl<'t, 'a> Worker<'t, 'a> {
         self.wake_all(Some(core), ready)
     }
 
-    /// Wakers are foreign code: they run with the core lent, if there is one.
+    /// Calls wakers: these, and those that are due, until there are none or the core is gone. They
+    /// are foreign code: they run in a poll, with the core lent, if there is one.
     fn wake_all(&mut self, core: Option<HeldCore<'a>>, ready: Vec<Waker>) -> Option<HeldCore<'a>> {
-        if ready.is_empty() {
+        let (thread, shared) = (self.thread, self.thread.shared);
+        let mut ready = ready.into_iter();
+        // Several wait where everybody finds them: one may block.
+        let alone = if ready.len() == 1 { ready.next() } else { None };
+        shared.wake_soon(ready);
+        if alone.is_none() && shared.due.len() == 0 {
             return core;
         }
         // Should one of them block, nobody is to count on this seat's search.
         self.end_search();
-        let mut ready = ready.into_iter();
-        if ready.len() == 1 {
-            let wake = || ready.for_each(|waker| quietly(|| waker.wake()));
-            return in_poll(self.thread, core, wake).0;
-        }
-        let first = ready.next();
-        // The others wait where everybody finds them: this one may block.
-        self.thread.shared.wake_soon(ready);
-        let wake = || first.into_iter().for_each(|waker| quietly(|| waker.wake()));
-        let core = in_poll(self.thread, core, wake).0;
-        self.wake_due(core)
-    }
-
-    /// Calls the wakers that are due, one by one, until there are none or the core is gone.
-    fn wake_due(&mut self, mut core: Option<HeldCore<'a>>) -> Option<HeldCore<'a>> {
-        while core.is_some() {
-            let Some(waker) = self.thread.shared.due.pop() else { break };
-            core = in_poll(self.thread, core, || quietly(|| waker.wake())).0;
-        }
-        core
+        let wake = |waker: Waker| quietly(|| waker.wake());
+        let call = || {
+            alone.into_iter().for_each(wake);
+            while !thread.is_coreless() {
+                let Some(waker) = shared.due.pop() else { break };
+                wake(waker);
+            }
+        };
+        in_poll(thread, core, call).0
     }
 
     /// Sleeps with the core until something happens; in the driver, if nobody else is there.
@@ -341,7 +331,7 @@ impl<'t, 'a> Worker<'t, 'a> {
                 // Where everybody finds them: the hook may block.
                 shared.wake_soon(ready.into_iter());
                 let core = in_poll(thread, core, || quietly(|| hook())).0;
-                self.wake_due(core)
+                self.wake_all(core, Vec::new())
             }
             _ => self.wake_all(core, ready),
         }
