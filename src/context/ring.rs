@@ -13,6 +13,7 @@
 //! | event | effect |
 //! |---|---|
 //! | an ordinary call of a warm site begins with the core lent (not one that hands over first, or runs without a permit in sight), and the ring is neither armed nor refused | the stretch grows by one. Has it come to `STRETCH`, or is the thread warm: the ring is armed; if there is none, it is wanted |
+//! | such a call, and the ring is not armed by it | a long pause of the monitor's is ended |
 //! | every 256th call of a site that is not warm, and the ring is armed | the ring is disarmed |
 //! | the next task, behind the poll in which it was wanted | it is opened, disarmed, and shown to the sentinel |
 //! | there is no sentinel yet | the monitor is told to start one; the next call asks again |
@@ -106,14 +107,14 @@ impl<'a> ThreadRing<'a> {
         }
         let stretch = self.stretch.get() + 1;
         self.stretch.set(stretch);
-        if stretch < STRETCH && self.heat.get() < WARM {
-            return;
-        }
-        if self.state.get() == State::Disarmed {
-            self.arm();
-        } else {
+        if stretch >= STRETCH || self.heat.get() >= WARM {
+            if self.state.get() == State::Disarmed {
+                return self.arm();
+            }
             self.state.set(State::Wanted);
         }
+        // The monitor watches this call alone.
+        self.shared.monitor_sleep.end_doze();
     }
 
     /// The thread is about to sleep with its core.

@@ -1,11 +1,10 @@
 //! The sentinel: learns from the kernel, at the moment it happens, that a thread went to sleep.
 //!
-//! One thread waits on the rings of all others. It has the least weight that an ordinary thread can
-//! have, and the shortest slices: it is woken when a worker is merely preempted, too, and should not
-//! get in the way of anybody then; when a worker blocks, the CPU that falls free is the sentinel's.
-//! (As `SCHED_IDLE` it would be in nobody's way at all; but where other programs keep every CPU busy
-//! it would get none for a second, and whoever needs all threads of the process, as its end does,
-//! would wait for it.)
+//! One thread waits on the rings of all others. It is an ordinary thread with the shortest slices:
+//! woken, it has its turn soon, for a few microseconds. (As `SCHED_IDLE`, or nice, it would be in
+//! nobody's way when a worker is merely preempted; but where other programs keep every CPU busy it
+//! would get none for a second, or for some tens of milliseconds, and whoever needs all threads of
+//! the process, as its end does, would wait for it.)
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::protocol::core::{SlotId, State, Suspect};
 use crate::protocol::pool::Claim;
 use crate::shared::Shared;
 use crate::shared::threads::Role;
-use crate::sys::thread::{set_slice, step_back};
+use crate::sys::thread::set_slice;
 
 /// The shortest there is: the sentinel has its turn soon, and gives it back soon.
 const SLICE: Duration = Duration::from_micros(100);
@@ -46,7 +45,6 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 fn run(shared: &Arc<Shared>, edges: &Edges) {
-    step_back();
     set_slice(0, Some(SLICE));
     let mut goes_on = true;
     while goes_on && !shared.is_shutdown() {

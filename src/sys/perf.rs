@@ -340,8 +340,6 @@ fn child_tries(watermark: u32) -> ! {
     let control = |error| StepError { step: Step::Control, error };
     let answer = SwitchEvent::open(watermark)
         .and_then(|event| event.enable().and_then(|()| event.disable()).map_err(control));
-    // The sentinel asks for this as well. Refused, it does without; what counts is to survive it.
-    thread::step_back();
     let code = match answer {
         Ok(()) => 0,
         Err(StepError { step, error }) => {

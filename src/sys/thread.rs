@@ -11,15 +11,6 @@ pub(crate) fn tid() -> i32 {
     tid as i32
 }
 
-/// Gives the calling thread the lowest weight of an ordinary thread (nice 19): where others want the
-/// CPU it has a sixtieth of theirs, and it is never left without. No privilege is needed to go down;
-/// one is needed to come up again.
-pub(crate) fn step_back() {
-    // The kernel's priorities belong to threads, whatever POSIX says, and zero is the calling one.
-    // SAFETY: takes numbers only.
-    let _hint = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
-}
-
 /// Tells the kernel by how much it may delay the calling thread's timers; zero is the default
 /// again. This is a hint: a refusal changes latency and nothing else, so it is not reported.
 pub(crate) fn set_timer_slack(ns: u64) {
@@ -182,18 +173,6 @@ mod tests {
         assert!(tid() > 0);
         let other = std::thread::spawn(tid).join().unwrap();
         assert_ne!(other, tid());
-    }
-
-    #[test]
-    fn a_thread_steps_back_alone_and_without_privilege() {
-        // SAFETY: no memory is involved.
-        let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        let before = nice();
-        let other = std::thread::spawn(move || {
-            step_back();
-            nice()
-        });
-        assert_eq!((other.join().unwrap(), nice()), (19, before));
     }
 
     #[test]

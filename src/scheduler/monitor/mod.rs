@@ -7,8 +7,9 @@
 //! | `look` | when a core is to be taken, by what is seen of its thread |
 //! | this one | how often to look, and what else is to be done |
 //!
-//! It looks often while it finds something and ever more seldom while it does not, up to 10 ms;
-//! when every seat sleeps it sleeps too, and the next seat to wake wakes it.
+//! It looks often while it finds something and ever more seldom while it does not, up to 10 ms; a
+//! call that may well block, on a thread without a ring, ends a long pause. When every seat sleeps it
+//! sleeps too, and the next seat to wake wakes it.
 
 mod look;
 mod seen;
@@ -105,7 +106,7 @@ impl Monitor<'_> {
     fn run(&mut self) {
         // A runtime may live for less than it takes to make its spares. A block that finds none
         // rings.
-        self.shared.monitor_sleep.sleep(FIRST_LOOK);
+        let _ = self.shared.monitor_sleep.sleep(FIRST_LOOK);
         while !self.shared.is_shutdown() {
             self.make_spares();
             self.make_sentinel();
@@ -122,7 +123,7 @@ impl Monitor<'_> {
     /// for a task which is queued behind it; without a spare nobody else would drop that task.
     fn drop_what_is_queued(&self) {
         while !self.shared.are_all_woken() {
-            self.shared.monitor_sleep.sleep(FIRST_LOOK);
+            let _ = self.shared.monitor_sleep.sleep(FIRST_LOOK);
         }
         drop_tasks(self.shared, Accepted::Run);
     }
@@ -214,7 +215,10 @@ impl Monitor<'_> {
         if !waiting && self.shared.nobody_awake() && pause == TICK_MAX {
             self.sleep_until_a_seat_wakes();
         } else {
-            self.shared.monitor_sleep.sleep(pause);
+            let ended = self.shared.monitor_sleep.sleep(pause);
+            if ended {
+                self.quiet = QUIET_AT_FIRST;
+            }
         }
     }
 
