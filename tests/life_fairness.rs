@@ -5,11 +5,13 @@ mod support;
 use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::channel::oneshot;
 use support::{PATIENCE, wait_until, within};
 use threadlet::net::UnixStream;
 use threadlet::runtime::Builder;
@@ -166,5 +168,60 @@ fn unmarked_blocks_never_stop_the_last_core() {
         wait_until("a task behind them has run", || other.is_finished());
         drop(held);
         waiting.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+    });
+}
+
+/// The story: tests written for tokio spawn some tasks, yield once, and count on all of them. The root
+/// was polled again behind the first of them; and the task that was spawned last came first.
+#[test]
+fn a_root_that_yields_gives_way_to_all_in_line_in_their_order() {
+    within(PATIENCE, || {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |number: usize| order.lock().unwrap().push(number);
+        runtime.block_on(async {
+            let mut senders = Vec::new();
+            for number in 0..40 {
+                let (order, (sender, receiver)) = (order.clone(), oneshot::channel::<()>());
+                senders.push(sender);
+                threadlet::spawn(async move {
+                    order.lock().unwrap().push(number);
+                    receiver.await.unwrap();
+                    order.lock().unwrap().push(100 + number);
+                });
+            }
+            task::yield_now().await;
+            note(50);
+            senders.into_iter().rev().for_each(|sender| sender.send(()).unwrap());
+            task::yield_now().await;
+            note(200);
+        });
+        let expected: Vec<_> = (0..40).chain([50]).chain((100..140).rev()).chain([200]).collect();
+        assert_eq!(*order.lock().unwrap(), expected);
+    });
+}
+
+/// Nor do tasks that are always in line keep the root from its turn.
+#[test]
+fn a_root_has_its_turn_beside_tasks_that_yield_for_ever() {
+    within(PATIENCE, || {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let polls = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            for _ in 0..500 {
+                let polls = polls.clone();
+                threadlet::spawn(async move {
+                    loop {
+                        polls.fetch_add(1, Ordering::Relaxed);
+                        task::yield_now().await;
+                    }
+                });
+            }
+            for _ in 0..100 {
+                task::yield_now().await;
+            }
+        });
+        let polls = polls.load(Ordering::Relaxed);
+        assert!((2_000..10_000).contains(&polls), "{polls}: 61 between two turns of the root");
     });
 }

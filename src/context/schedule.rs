@@ -30,11 +30,13 @@ fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runn
 }
 
 /// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue
-/// for one that yielded and for whoever is pushed out of the slot.
+/// for one that yielded and for whoever is pushed out of the slot. In a current-thread runtime all go
+/// to the end: there the order in which tasks run is the one in which they were woken.
 #[inline]
 fn push(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable, yielded: bool) {
     let seat = core.seat();
-    let task = if yielded { Some(task) } else { seat.lifo.replace(Some(task)) };
+    let in_order = yielded || thread.shared.config.current_thread;
+    let task = if in_order { Some(task) } else { seat.lifo.replace(Some(task)) };
     let Some(task) = task else { return };
     // A task that yields with nobody else in line is run by this very thread, which is between its
     // poll and the next look at its queue: nobody needs to wake for it.
@@ -42,7 +44,8 @@ fn push(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable, yielded: bool)
     if let Err(task) = core.push(task) {
         overflow(thread, core, task);
     }
-    if !alone {
+    // Nor is there anybody else where there is one seat.
+    if !alone && thread.shared.seats.len() > 1 {
         thread.shared.notify();
     }
 }

@@ -30,6 +30,9 @@ const TURN: u32 = 10;
 /// How long a thread that is to leave its core to a spare waits for that spare at a time.
 const NO_SPARE_YET: Duration = Duration::from_micros(50);
 
+/// How many tasks may have their turn between two polls of a root that was woken.
+const ROOT_EVERY: usize = INTERVAL as usize;
+
 /// How many tasks in a row may come from the LIFO slot, before the queue has its turn.
 const LIFO_STREAK: u32 = 3;
 
@@ -57,7 +60,8 @@ pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<
             held = Some(core);
             break;
         }
-        let core = match root.as_deref_mut().filter(|root| root.take_wake()) {
+        let turn = root.as_deref_mut().filter(|root| worker.before_root == 0 && root.take_wake());
+        let core = match turn {
             None => Some(core),
             Some(root) => {
                 let (core, polled) = worker.poll_root(core, root);
@@ -90,6 +94,8 @@ struct Worker<'t, 'a> {
     thread: &'t Thread<'a>,
     /// It counts as searching: a push that sees it wakes nobody.
     searching: bool,
+    /// How many tasks were in line when the root was last polled, and have not had their turn.
+    before_root: usize,
     /// When to look at timers and I/O.
     drive_at: Instant,
     /// Of the generator that picks whom to steal from.
@@ -106,7 +112,7 @@ impl<'t, 'a> Worker<'t, 'a> {
         seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
         let now = Instant::now();
         let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
-        let mut worker = Worker { thread, searching: false, drive_at: now, seed };
+        let mut worker = Worker { thread, searching: false, before_root: 0, drive_at: now, seed };
         let mut ready = Vec::new();
         thread.shared.driver_handle.expire(now, &mut ready);
         let core = worker.wake_all(Some(core), ready);
@@ -114,6 +120,9 @@ impl<'t, 'a> Worker<'t, 'a> {
     }
 
     /// Polls the root. Without a core, afterwards, it was lost.
+    ///
+    /// One that is woken again at once has its next turn behind the tasks that are in line now: it
+    /// gives way to all of them when it yields, and not to the first alone.
     fn poll_root(
         &mut self,
         core: HeldCore<'a>,
@@ -121,7 +130,12 @@ impl<'t, 'a> Worker<'t, 'a> {
     ) -> (Option<HeldCore<'a>>, ControlFlow<()>) {
         // Should it block, nobody is to count on this seat's search.
         self.end_search();
-        in_poll(self.thread, Some(core), || root.poll())
+        let (core, polled) = in_poll(self.thread, Some(core), || root.poll());
+        if let Some(core) = &core {
+            let waiting = core.seat().queue.len() + self.thread.shared.injector.len();
+            self.before_root = waiting.min(ROOT_EVERY);
+        }
+        (core, polled)
     }
 
     /// A task is about to make a call, and a root waits for this thread: the core and its tasks go
@@ -146,11 +160,15 @@ impl<'t, 'a> Worker<'t, 'a> {
         match self.next_task(&core, looks) {
             Some(task) => {
                 self.end_search();
+                self.before_root = self.before_root.saturating_sub(1);
                 self.thread.ring.open_if_wanted();
                 run_task(self.thread, core, task)
             }
             None if self.thread.shared.due.len() > 0 => self.wake_all(Some(core), Vec::new()),
-            None => self.sleep(core, root),
+            None => {
+                self.before_root = 0;
+                self.sleep(core, root)
+            }
         }
     }
 
