@@ -323,9 +323,16 @@ impl Handle {
         self.shared.timers.update(key, waker)
     }
 
-    /// Moves a timer, with the waker it has. `None` if it has fired meanwhile.
+    /// Moves a timer, with the waker it has. `None` if it has fired meanwhile, or does so now: the
+    /// task of one that is due is woken here, as it would be some polls later.
     #[must_use]
     pub(crate) fn reset_timer(&self, key: &TimerKey, deadline: Instant) -> Option<TimerKey> {
+        if deadline <= self.now() {
+            if let Some(waker) = self.shared.timers.remove(key) {
+                waker.wake();
+            }
+            return None;
+        }
         let (key, place) = self.shared.timers.reset(key, deadline)?;
         self.shorten_wait(&place);
         Some(key)

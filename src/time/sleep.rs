@@ -92,7 +92,8 @@ impl Sleep {
 
     /// Moves the deadline, before or after the future has become ready.
     ///
-    /// A task that waits for this future need not poll it again to be woken at the new deadline.
+    /// A task that waits for this future need not poll it again to be woken at the new deadline; if that
+    /// has passed, it is woken at once.
     ///
     /// # Examples
     ///

@@ -92,6 +92,21 @@ fn reset_moves_a_waiting_sleep() {
     });
 }
 
+/// tokio-util's `DelayQueue` counts on it: it moves the timer that its task waits for to a time that
+/// has passed, and the task was not told before the worker's next look at the timers.
+#[test]
+fn reset_to_what_has_passed_wakes_at_once() {
+    block_on(async {
+        let mut long = pin!(sleep(PATIENCE));
+        let (counter, waker) = counter();
+        assert!(long.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        long.as_mut().reset(Instant::now());
+        assert_eq!(counter.get(), 1);
+        long.await;
+        assert_eq!(counter.get(), 1, "and once only");
+    });
+}
+
 #[test]
 fn the_last_waker_is_the_one_that_is_woken() {
     block_on(async {
