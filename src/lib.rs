@@ -98,8 +98,9 @@
 //! * `test-util`: a test can stop the clock of a current-thread runtime: `time::pause`,
 //!   `time::advance`, `time::resume`, `Builder::start_paused`, and `start_paused = true` in the
 //!   attributes. Timers then take no time.
-//! * `tracing`: a [`threadlet!`] outside any runtime is a plain call, and says so, once for its
-//!   place in the source, as a warning of the crate `tracing`.
+//! * `tracing`: the crate `tracing` is told of each task, by the spans and events that tokio-console
+//!   reads; of each hand-off, by an event of the target `threadlet::block`; and, once for its place
+//!   in the source, of a [`threadlet!`] that is a plain call because its thread is in no runtime.
 //! * `raw`: shows what [`fs`] and [`aio`] are made of, without any promise.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]

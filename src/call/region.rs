@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::call::gate::{Admission, Pass};
 use crate::context::{self, Thread};
 use crate::coop;
+use crate::observe::event;
 use crate::observe::site::{Habit, Site};
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
@@ -301,6 +302,8 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
     let id = site.id();
     let calls = shared.calls(id);
     shared.with_events(id, |events| events.handed_over(holding.cause, lasted, calls));
+    let task = thread.slot.task.load(Ordering::Relaxed);
+    event::handed_over((site.file(), site.line(), site.text()), holding.cause, lasted, task);
 }
 
 /// The call is over and the core is gone: take an idle one, or go on without.

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::budget::Budget;
 use super::core::{CoreCell, HeldCore};
 use super::ring::ThreadRing;
 use crate::coop;
+use crate::observe::event;
 use crate::observe::site::Site;
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
@@ -261,6 +263,8 @@ impl<'a> Thread<'a> {
         let Some(place) = self.slot.spawned_at.get() else { return };
         let (lasted, id) = (since.elapsed(), Site::at(place, UNMARKED).id());
         self.shared.with_events(id, |events| events.handed_over(Cause::Rescued, lasted, 0));
+        let task = self.slot.task.load(Ordering::Relaxed);
+        event::handed_over((place.file(), place.line(), UNMARKED), Cause::Rescued, lasted, task);
     }
 
     /// This poll is better off without a core, though none of its calls may be seen to block: it

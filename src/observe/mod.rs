@@ -5,7 +5,13 @@
 //! | `site` | a place in the source, how often it was called, and whether its calls nearly always block |
 //! | `profile` | what else is known of it: hand-offs, times, waits |
 //! | `trace` | the timeline |
+//! | `event` | what `tracing` is told of a hand-off (feature `tracing`) |
 
+#[cfg(feature = "tracing")]
+pub(crate) mod event;
+#[cfg(not(feature = "tracing"))]
+#[path = "event_off.rs"]
+pub(crate) mod event;
 pub(crate) mod profile;
 pub(crate) mod site;
 pub(crate) mod trace;

@@ -19,13 +19,13 @@ use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
 use crate::shared::Shared;
 use crate::shared::leftover::{Accepted, drop_tasks};
-use crate::spawned::as_task;
-use crate::spawned::poll_with_ours;
+use crate::spawned::{as_task, poll_with_ours, traced};
 
 /// Polls `future` to its end on the calling thread.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _entered = EnterGuard::new(shared.clone());
+    let future = traced::root(future, std::panic::Location::caller());
     as_task(None, || block_on_entered(shared, future))
 }
 

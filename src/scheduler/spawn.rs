@@ -8,7 +8,7 @@ use async_task::{ScheduleInfo, WithInfo};
 
 use crate::context;
 use crate::shared::Shared;
-use crate::spawned::{Caught, Header, JoinHandle, Life, OwnedKey, Runnable};
+use crate::spawned::{Caught, Header, JoinHandle, Life, OwnedKey, Runnable, traced};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.
@@ -42,6 +42,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    let future = traced::task(future, "task", &header);
     let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
     let key = shared.owned.reserve(hint);
     let life = Owner { shared: shared.clone(), header: header.clone(), key };

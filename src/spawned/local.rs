@@ -27,6 +27,7 @@ use super::caught::{Caught, Life, Outcome};
 use super::header::{Header, as_task};
 use super::join::JoinHandle;
 use super::owned::{Owned, OwnedKey};
+use super::traced;
 use crate::coop;
 use crate::primitive::{Mutex, quietly};
 
@@ -123,6 +124,8 @@ impl Locals {
         F::Output: 'static,
     {
         debug_assert!(self.is_here(), "a set belongs to its thread");
+        let header = Header::new(place);
+        let future = traced::task(future, "local", &header);
         let set = self.clone();
         // One that came too late is dropped here if this is its thread. If not, it stays where it
         // is, for ever: nobody else may touch it. (Only a task that ends its own set gets here.)
@@ -134,7 +137,7 @@ impl Locals {
         let build = |header: Arc<Header>, caught| {
             async_task::Builder::new().metadata(header).spawn_local(|_| caught, schedule)
         };
-        self.admit(future, place, build)
+        self.admit(future, header, build)
     }
 
     /// Spawns a task of the set from any thread.
@@ -147,21 +150,22 @@ impl Locals {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let header = Header::new(place);
+        let future = traced::task(future, "task", &header);
         let set = self.clone();
         let schedule = move |task: Runnable| drop(set.push(task));
         let build = |header: Arc<Header>, caught| {
             async_task::Builder::new().metadata(header).spawn(|_| caught, schedule)
         };
-        self.admit(future, place, build)
+        self.admit(future, header, build)
     }
 
     fn admit<F: Future>(
         self: &Arc<Self>,
         future: F,
-        place: &'static Location<'static>,
+        header: Arc<Header>,
         build: impl FnOnce(Arc<Header>, Caught<F, Member>) -> Built<F::Output>,
     ) -> JoinHandle<F::Output> {
-        let header = Header::new(place);
         // One shard is enough: hardly anybody but this thread comes here.
         let key = self.owned.reserve(Some(0));
         self.alive.fetch_add(1, Ordering::Relaxed);

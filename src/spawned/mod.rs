@@ -6,6 +6,11 @@ mod header;
 mod join;
 pub(crate) mod local;
 mod owned;
+#[cfg(feature = "tracing")]
+pub(crate) mod traced;
+#[cfg(not(feature = "tracing"))]
+#[path = "traced_off.rs"]
+pub(crate) mod traced;
 
 use std::ptr::NonNull;
 use std::sync::Arc;

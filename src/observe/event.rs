@@ -1,0 +1,41 @@
+//! What `tracing` is told of a hand-off (feature `tracing`): an event of the target
+//! `threadlet::block`, when the thread that was left behind has found out. (`event_off` stands here
+//! without the feature.)
+//!
+//! A subscriber is foreign code: it is called by the thread that has blocked, which has no core, and
+//! not by whoever has seen it block.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::primitive::quietly;
+use crate::protocol::Cause;
+
+/// A call, or an unmarked poll of a task that was spawned there, has lost its core for so long.
+#[inline]
+pub(crate) fn handed_over(at: (&str, u32, &str), cause: Cause, lasted: Duration, task: u64) {
+    let ((file, line, call), cause) = (at, word(cause));
+    let length_us = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX);
+    quietly(|| {
+        debug!(
+            target: "threadlet::block",
+            cause,
+            file,
+            line,
+            call,
+            length_us,
+            task.id = task,
+            "a core went to another thread"
+        );
+    });
+}
+
+fn word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Blocked => "blocked",
+        Cause::Hog => "hog",
+        Cause::Predicted => "predicted",
+        Cause::Rescued => "rescued",
+    }
+}
