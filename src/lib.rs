@@ -93,6 +93,8 @@
 //!   [`process`], and [`Unblock`] have the I/O traits of tokio 1 beside those of futures-io.
 //! * `hyper1`: what hyper 1 asks of a runtime, in the module `hyper1`, and its I/O traits on the
 //!   streams of [`net`].
+//! * `axum`: `axum::serve` for routers of axum 0.8, with a graceful stop.
+//! * `tower-http`: `tower_http::Backend`, the files of `ServeDir` of tower-http 0.7.
 //! * `bytes`: the sockets have `try_read_buf` and its kin, which fill buffers of the crate `bytes`;
 //!   `tokio1` and `hyper1` bring it.
 //! * `test-util`: a test can stop the clock of a current-thread runtime: `time::pause`,
@@ -164,6 +166,11 @@ pub mod aio;
 pub mod hyper1;
 #[cfg(feature = "tokio1")]
 mod tokio1;
+
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "tower-http")]
+pub mod tower_http;
 
 pub use threadlet_macros::{main, test};
 

@@ -1,5 +1,7 @@
 //! hyper on this runtime, with nothing between: its executor, its timer, its I/O traits.
 
+mod support;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -13,20 +15,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use threadlet::hyper1::{Executor, Timer};
 use threadlet::net::{TcpListener, TcpStream};
-use threadlet::runtime::{Builder, Detector};
 use threadlet::{threadlet, time};
 
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// Runs `case` on two workers, with the kernel's records if they are to be had, and without.
-fn each<F: Future<Output = ()> + Send + 'static>(case: fn() -> F) {
-    for detector in [Detector::Auto, Detector::Monitor] {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(2).detector(detector).build().unwrap();
-        let task = runtime.spawn(async move { time::timeout(LIMIT, case()).await });
-        runtime.block_on(task).unwrap().expect("it comes to an end");
-    }
-}
+use support::each;
 
 async fn text(mut body: Incoming) -> String {
     let mut all = Vec::new();

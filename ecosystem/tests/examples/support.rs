@@ -1,12 +1,13 @@
 //! A program that is started, talked to and stopped; nothing of it outlives its test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
@@ -14,6 +15,12 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where cargo has put an example; it is built if only this test was.
 fn program(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name.to_owned()).or_insert_with(|| build(name)).clone()
+}
+
+fn build(name: &str) -> PathBuf {
     // This test is target/PROFILE/deps/examples-HASH.
     let test = std::env::current_exe().unwrap();
     let example = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
@@ -122,7 +129,14 @@ impl Client {
         self.answer(request.starts_with("HEAD "))
     }
 
-    pub fn send(&mut self, request: &str, headers: &[&str]) {
+    pub fn post(&mut self, request: &str, json: &str) -> Response {
+        let length = format!("Content-Length: {}", json.len());
+        self.send(request, &["Content-Type: application/json", &length]);
+        self.0.get_mut().write_all(json.as_bytes()).unwrap();
+        self.answer(false)
+    }
+
+    fn send(&mut self, request: &str, headers: &[&str]) {
         let mut text = format!("{request} HTTP/1.1\r\nHost: here\r\n");
         for header in headers {
             text += &format!("{header}\r\n");
@@ -132,7 +146,7 @@ impl Client {
     }
 
     /// The answer, without a body if it is one to HEAD.
-    pub fn answer(&mut self, head_only: bool) -> Response {
+    fn answer(&mut self, head_only: bool) -> Response {
         let status = self.line();
         let status = status.split(' ').nth(1).and_then(|status| status.parse().ok());
         let mut response =
