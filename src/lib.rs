@@ -220,6 +220,10 @@ mod pages {
     mod observing {}
     #[doc = include_str!("../docs/guide/tuning.md")]
     mod tuning {}
+    #[doc = include_str!("../docs/guide/shutdown.md")]
+    mod shutdown {}
+    #[doc = include_str!("../docs/guide/troubleshooting.md")]
+    mod troubleshooting {}
     #[cfg(feature = "test-util")]
     #[doc = include_str!("../docs/guide/testing.md")]
     mod testing {}
