@@ -3,7 +3,9 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use mio::event::Source;
@@ -22,7 +24,13 @@ pub(crate) struct Evented<S: Source> {
     io: Arc<ScheduledIo>,
     key: usize,
     handle: Handle,
+    /// Of a source that is registered for reading only so far, and is to be for writing some day:
+    /// its descriptor. Otherwise [`ASKED`].
+    unasked: AtomicI32,
 }
+
+/// A source is registered for all that it is to be.
+const ASKED: RawFd = -1;
 
 // A panic in a waker, or in an operation, leaves a source as it was.
 impl<S: Source> UnwindSafe for Evented<S> {}
@@ -44,7 +52,23 @@ impl<S: Source> Evented<S> {
         handle: Handle,
     ) -> io::Result<Self> {
         let (key, io) = handle.register(&mut source, interest, ready)?;
-        Ok(Self { source: Some(source), io, key, handle })
+        let unasked = AtomicI32::new(ASKED);
+        Ok(Self { source: Some(source), io, key, handle, unasked })
+    }
+
+    /// A socket that has room to write as a rule. It is taken for writable, and for `ready`, and is
+    /// registered for reading alone until a write has found no room: then for both. (Of each message
+    /// that leaves the buffer of a datagram socket or a Unix stream there would be an edge, which
+    /// nobody waits for.)
+    pub(crate) fn with_room(ready: Ready, source: S, handle: Handle) -> io::Result<Self>
+    where
+        S: AsRawFd,
+    {
+        let fd = source.as_raw_fd();
+        let ready = ready | Ready::WRITABLE;
+        let mut evented = Self::taken_for(ready, source, Interest::READABLE, handle)?;
+        evented.unasked = AtomicI32::new(fd);
+        Ok(evented)
     }
 
     pub(crate) fn get(&self) -> &S {
@@ -74,12 +98,31 @@ impl<S: Source> Evented<S> {
         let result = retry(|| op(self.get()));
         match &result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ask(direction)?;
                 self.io.clear(direction, seen);
             }
-            Ok(result) if ends(result) => self.io.clear_unless_closed(direction, seen),
+            // If it cannot be registered the next attempt says so: this one has moved something.
+            Ok(result) if ends(result) && self.ask(direction).is_ok() => {
+                self.io.clear_unless_closed(direction, seen);
+            }
             _ => {}
         }
         result
+    }
+
+    /// The source is about to be taken for ready no longer in this direction: it has to be registered
+    /// for that. The kernel tells of what is true by then, too, so that no room is missed.
+    #[inline]
+    fn ask(&self, direction: Direction) -> io::Result<()> {
+        // Ordering: Relaxed. Who finds it asked for has nothing to see but what the kernel tells; and
+        // to ask twice is no harm.
+        let fd = self.unasked.load(Ordering::Relaxed);
+        if direction == Direction::Read || fd == ASKED {
+            return Ok(());
+        }
+        self.handle.register_again(fd, self.key, Interest::READABLE | Interest::WRITABLE)?;
+        self.unasked.store(ASKED, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Tries the operation once, whatever is known of the readiness.
@@ -243,6 +286,9 @@ impl<S: Source> Evented<S> {
     fn judge<R>(&self, event: ReadyEvent, result: io::Result<R>) -> io::Result<R> {
         if let Err(error) = &result {
             if error.kind() == io::ErrorKind::WouldBlock {
+                if event.ready.is_writable() {
+                    self.ask(Direction::Write)?;
+                }
                 self.clear_event(event);
             }
         }

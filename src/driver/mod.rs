@@ -44,12 +44,13 @@ pub(crate) use self::timers::TimerKey;
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
+use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
@@ -415,6 +416,12 @@ impl Handle {
             return Err(error);
         }
         Ok((key, io))
+    }
+
+    /// For more than before. What holds by then is told as well.
+    fn register_again(&self, fd: RawFd, key: usize, interest: Interest) -> io::Result<()> {
+        let access = self.shared.access.get().expect("a registered source has been registered");
+        access.registry.reregister(&mut SourceFd(&fd), Token(key), interest.to_mio())
     }
 
     /// Both owners of the waiters go with the source, this table and the `Evented`, and with them

@@ -21,6 +21,12 @@
 //! there was an event, and makes no system call. Of a source that no operation has found empty, and
 //! no event ready, nothing is known; it is worth a try.
 //!
+//! A socket that has room as a rule is registered for writing only when a write has found none
+//! ([`Evented::with_room`](super::Evented::with_room)). Until then its bit is set, and nobody waits.
+//! The write that clears it has the source registered before that, and behind its system call: the
+//! kernel tells of room that has come in between, and of what comes after there is an edge. So a
+//! source is registered, or its bit is set.
+//!
 //! Waiters: one slot for each direction for the `poll_` functions (the last task to poll is the one
 //! that is woken, as everywhere), and a list for the async functions, of which any number may wait.
 //! An event wakes all that it concerns; those that find nothing wait again.

@@ -1,5 +1,6 @@
 //! The driver by itself: waking it, timers, shutdown.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
@@ -373,4 +374,47 @@ fn a_signal_is_no_error() {
     // The first turn consumes what the registration left.
     driver.turn(None, &mut Vec::new()).expect("no error");
     under_signals(|| driver.turn(None, &mut Vec::new())).expect("no error");
+}
+
+/// Nobody waits for room that is there: that a peer takes something out of the buffer is no event,
+/// until a write has found it full.
+#[test]
+fn a_socket_hears_of_room_when_it_had_none() {
+    let (mut driver, handle) = super::new();
+    let (here, mut there) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    here.set_nonblocking(true).expect("set");
+    let here = UnixStream::from_std(here);
+    let here = Evented::with_room(Ready::EMPTY, here, handle).expect("registered");
+    let (woken, waker) = counter();
+    let mut cx = Context::from_waker(&waker);
+    let mut ready = Vec::new();
+    let mut buf = [0; 4096];
+    for _ in 0..3 {
+        assert!(here.poll_ready(Direction::Write, &mut cx).is_ready());
+        assert_eq!(here.try_write(b"abc").expect("there is room"), 3);
+        assert_eq!(there.read(&mut buf).expect("it is there"), 3);
+        driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
+        assert!(!driver.has_events(), "nobody waits for room");
+    }
+    for _ in 0..3 {
+        let mut written = 0;
+        while let Ok(count) = here.try_write(&buf) {
+            written += count;
+        }
+        // An event of the last round's room may have come since it was used up again.
+        driver.turn(Some(Duration::ZERO), &mut ready).expect("turns");
+        let _full = here.try_write(&buf).expect_err("it is full");
+        assert!(here.poll_ready(Direction::Write, &mut cx).is_pending());
+        let before = woken.get();
+        while written > 0 {
+            written -= there.read(&mut buf).expect("it is there");
+        }
+        let end = Instant::now() + PATIENCE;
+        while woken.get() == before && Instant::now() < end {
+            driver.turn(Some(ms(100)), &mut ready).expect("turns");
+            ready.drain(..).for_each(Waker::wake);
+        }
+        assert_eq!(woken.get(), before + 1, "there is room");
+        assert!(here.poll_ready(Direction::Write, &mut cx).is_ready());
+    }
 }

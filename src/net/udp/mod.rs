@@ -14,7 +14,7 @@ use super::buf::PollBuf;
 use super::datagram::{datagram_methods, receive_from_methods};
 use super::methods::{descriptor_traits, option_methods};
 use crate::context;
-use crate::driver::{Direction, Evented, Handle, Interest};
+use crate::driver::{Direction, Evented, Handle, Ready};
 
 /// A UDP socket.
 ///
@@ -78,8 +78,7 @@ impl UdpSocket {
     }
 
     fn with_handle(socket: mio::net::UdpSocket, handle: Handle) -> io::Result<Self> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(UdpSocket { io: Evented::with_handle(socket, interest, handle)? })
+        Ok(UdpSocket { io: Evented::with_room(Ready::EMPTY, socket, handle)? })
     }
 
     /// Adopts a socket of the standard library, and makes it non-blocking.

@@ -11,7 +11,7 @@ use socket2::{SockAddr, SockRef};
 use super::addr::SocketAddr;
 use super::socket::sock_addr;
 use crate::context;
-use crate::driver::{Direction, Evented, Handle, Interest, Ready};
+use crate::driver::{Direction, Evented, Handle, Ready};
 use crate::net::datagram::{datagram_methods, receive_from_methods};
 use crate::net::methods::descriptor_traits;
 
@@ -76,12 +76,7 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let handle = context::current_driver("a socket");
         let (one, other) = mio::net::UnixDatagram::pair()?;
-        let paired = |socket, handle| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let io = Evented::taken_for(Ready::WRITABLE, socket, interest, handle)?;
-            io::Result::Ok(UnixDatagram { io })
-        };
-        Ok((paired(one, handle.clone())?, paired(other, handle)?))
+        Ok((Self::with_handle(one, handle.clone())?, Self::with_handle(other, handle)?))
     }
 
     /// A socket without a name.
@@ -100,8 +95,7 @@ impl UnixDatagram {
     }
 
     pub(super) fn with_handle(socket: mio::net::UnixDatagram, handle: Handle) -> io::Result<Self> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(UnixDatagram { io: Evented::with_handle(socket, interest, handle)? })
+        Ok(UnixDatagram { io: Evented::with_room(Ready::EMPTY, socket, handle)? })
     }
 
     /// Adopts a socket of the standard library, and makes it non-blocking.

@@ -12,7 +12,7 @@ use super::addr::SocketAddr;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::ucred::UCred;
 use crate::context;
-use crate::driver::{Evented, Handle, Interest, Ready};
+use crate::driver::{Evented, Handle, Ready};
 use crate::net::halves::close_write;
 use crate::net::methods::{
     async_read, async_write, descriptor_traits, poll_ready_method, readable_method, ready_method,
@@ -105,18 +105,12 @@ impl UnixStream {
     }
 
     pub(super) fn with_handle(stream: mio::net::UnixStream, handle: Handle) -> io::Result<Self> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(UnixStream { io: Evented::with_handle(stream, interest, handle)? })
+        Ok(UnixStream { io: Evented::with_room(Ready::EMPTY, stream, handle)? })
     }
 
-    /// One of a listener's: there is room, and the peer speaks first as a rule.
+    /// One of a listener's: the peer speaks first as a rule.
     pub(super) fn accepted(stream: mio::net::UnixStream, handle: Handle) -> io::Result<Self> {
-        Self::taken_for(Ready::READABLE | Ready::WRITABLE, stream, handle)
-    }
-
-    fn taken_for(ready: Ready, stream: mio::net::UnixStream, handle: Handle) -> io::Result<Self> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(UnixStream { io: Evented::taken_for(ready, stream, interest, handle)? })
+        Ok(UnixStream { io: Evented::with_room(Ready::READABLE, stream, handle)? })
     }
 
     /// A connected pair.
@@ -132,8 +126,7 @@ impl UnixStream {
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let handle = context::current_driver("a socket");
         let (one, other) = mio::net::UnixStream::pair()?;
-        let one = Self::taken_for(Ready::WRITABLE, one, handle.clone())?;
-        Ok((one, Self::taken_for(Ready::WRITABLE, other, handle)?))
+        Ok((Self::with_handle(one, handle.clone())?, Self::with_handle(other, handle)?))
     }
 
     /// Adopts a stream of the standard library, and makes it non-blocking.
