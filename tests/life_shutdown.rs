@@ -465,3 +465,44 @@ fn a_waker_that_blocks_holds_up_neither_the_end_nor_others() {
         drop(entered);
     });
 }
+
+/// The story: a stranger who wakes a task has said so, and has not put it into a queue yet, when the
+/// last thread goes out. The runtime took that task for one that nobody would ever drop.
+#[test]
+fn a_stranger_may_be_in_the_middle_of_waking_when_the_last_thread_goes_out() {
+    const TASKS: usize = 10_000;
+    const STRANGERS: usize = 2;
+    within(LIMIT, || {
+        for _ in 0..25 {
+            let dropped = Arc::new(AtomicUsize::new(0));
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let runtime = Builder::new_multi_thread().worker_threads(4).build().unwrap();
+            let (mut wakers, pending): (Vec<_>, Vec<_>) =
+                (0..TASKS).map(|_| futures::channel::oneshot::channel::<()>()).unzip();
+            for wait in pending {
+                let (counted, waiting) = (Counted(dropped.clone()), waiting.clone());
+                runtime.spawn(async move {
+                    let _counted = counted;
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    let _told = wait.await;
+                });
+            }
+            wait_until("some wait", || waiting.load(Ordering::Relaxed) > TASKS / 4);
+            let (begins, begun) = mpsc::channel();
+            let strangers = [(); STRANGERS].map(|()| {
+                let (mine, begins) =
+                    (wakers.split_off(wakers.len() - TASKS / STRANGERS), begins.clone());
+                std::thread::spawn(move || {
+                    begins.send(()).unwrap();
+                    for sender in mine {
+                        let _ended = sender.send(());
+                    }
+                })
+            });
+            begun.recv().unwrap();
+            drop(runtime);
+            strangers.into_iter().for_each(|stranger| stranger.join().unwrap());
+            assert_eq!(dropped.load(Ordering::Relaxed), TASKS, "each of them once");
+        }
+    });
+}

@@ -12,8 +12,8 @@
 //!    it, and there may be no other thread to drop that.
 //!
 //! The last thread does it, and not the one that asked: that one may not want to wait. What comes
-//! into the injector after the last one is out (a task whose spawner was between its two steps when
-//! the flag went up) is dropped by whoever brings it.
+//! into the injector after the last one is out (a task whose spawner or waker was between its two
+//! steps when the flag went up) is dropped by whoever brings it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -77,6 +77,14 @@ pub(crate) fn wait(shared: &Arc<Shared>, limit: Option<Duration>) -> bool {
 #[cfg(debug_assertions)]
 fn check(shared: &Shared) {
     assert!(shared.owned.adds_up(), "tasks spawned = ended (finished or cancelled) + alive");
+    // One that a strange thread is waking is dropped by that thread, which may not have come to it.
+    let deadline = Instant::now() + PATIENCE;
+    while shared.owned.anyone_stranded() && Instant::now() < deadline {
+        if shared.config.current_thread {
+            break;
+        }
+        std::thread::yield_now();
+    }
     assert!(
         !shared.owned.anyone_stranded() || shared.config.current_thread,
         "no task outlives its runtime's threads (but one that a thread in `block_on` polls)"
