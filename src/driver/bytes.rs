@@ -14,7 +14,8 @@
 //! | at the end of a packet (a pipe with `O_DIRECT`) | a read brings one packet | a short read of a pipe tells nothing |
 //! | more buffers, or more bytes, than the kernel takes at once | it takes [`IOV_MAX`] and [`RW_MAX`] | that many count as asked for |
 //!
-//! A peek moves nothing, and tells nothing.
+//! A peek moves nothing, and tells nothing. Nor does a `try_` function: its caller waits for the
+//! readiness by name, and is promised that it is there until a `WouldBlock` says otherwise.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 #[cfg(feature = "bytes")]
@@ -120,17 +121,14 @@ where
         if buf.is_empty() {
             return Ok(0);
         }
-        let ends = emptied::<S>(buf.len().min(RW_MAX));
-        self.try_op(Direction::Read, |mut source| source.read(buf), ends)
+        self.try_io(Direction::Read, |mut source| source.read(buf))
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let asked = asked(bufs.iter().map(|buf| buf.len()));
-        if asked == 0 {
+        if bufs.iter().all(|buf| buf.is_empty()) {
             return Ok(0);
         }
-        let read = |mut source: &S| source.read_vectored(bufs);
-        self.try_op(Direction::Read, read, emptied::<S>(asked))
+        self.try_io(Direction::Read, |mut source| source.read_vectored(bufs))
     }
 }
 
@@ -155,11 +153,10 @@ impl<S: ByteStream + AsFd> Evented<S> {
     }
 
     pub(crate) fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
-        let room = buf.chunk_mut().len();
-        if room == 0 {
+        if buf.chunk_mut().len() == 0 {
             return Ok(0);
         }
-        self.try_op(Direction::Read, |source| source.read_into(buf), emptied::<S>(room.min(RW_MAX)))
+        self.try_io(Direction::Read, |source| source.read_into(buf))
     }
 }
 
@@ -193,13 +190,11 @@ where
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let ends = filled(buf.len().min(RW_MAX));
-        self.try_op(Direction::Write, |mut source| source.write(buf), ends)
+        self.try_io(Direction::Write, |mut source| source.write(buf))
     }
 
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let ends = filled(asked(bufs.iter().map(|buf| buf.len())));
-        self.try_op(Direction::Write, |mut source| source.write_vectored(bufs), ends)
+        self.try_io(Direction::Write, |mut source| source.write_vectored(bufs))
     }
 }
 

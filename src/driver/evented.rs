@@ -125,23 +125,15 @@ impl<S: Source> Evented<S> {
         Ok(())
     }
 
-    /// Tries the operation once, whatever is known of the readiness.
+    /// Tries the operation once, whatever is known of the readiness. Nothing but a `WouldBlock` is
+    /// remembered, which its caller has seen: who waits for the readiness by name is told that it is
+    /// there until then.
     pub(crate) fn try_io<R>(
         &self,
         direction: Direction,
         op: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.try_op(direction, op, |_| false)
-    }
-
-    /// The same for an operation whose result may say that nothing is left.
-    pub(super) fn try_op<R>(
-        &self,
-        direction: Direction,
-        op: impl FnMut(&S) -> io::Result<R>,
-        ends: impl Fn(&R) -> bool,
-    ) -> io::Result<R> {
-        self.attempt(direction, self.io.seen()?, op, ends)
+        self.attempt(direction, self.io.seen()?, op, |_| false)
     }
 
     /// Tries the operation, and if it would block leaves the task's waker in the direction's slot.

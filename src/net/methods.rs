@@ -29,7 +29,8 @@ macro_rules! readable_method {
     ($($io:ident).+) => {
         /// Waits until there is something to read: bytes, the end, or an error.
         ///
-        /// It may be wrong: an attempt can still say `WouldBlock`, after which this waits again.
+        /// It may be wrong: an attempt can still say `WouldBlock`, after which this waits again. A
+        /// `try_` function that has moved less than it was asked for says nothing of the kind.
         ///
         /// # Cancel safety
         ///
@@ -49,7 +50,8 @@ macro_rules! writable_method {
     ($($io:ident).+) => {
         /// Waits until there is room to write, or an error.
         ///
-        /// It may be wrong: an attempt can still say `WouldBlock`, after which this waits again.
+        /// It may be wrong: an attempt can still say `WouldBlock`, after which this waits again. A
+        /// `try_` function that has moved less than it was asked for says nothing of the kind.
         ///
         /// # Cancel safety
         ///

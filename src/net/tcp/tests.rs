@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{FutureExt, join, join_all};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use futures::{Stream, StreamExt};
 
@@ -279,13 +279,29 @@ fn readable_waits_and_remembers() {
         client.readable().await.expect("a byte is there");
         client.readable().await.expect("it still is");
         assert_eq!(client.try_read(&mut [0; 4]).expect("read"), 1);
-        // Only a `WouldBlock` clears the readiness.
+        // Only a `WouldBlock` clears the readiness, not that it was less than asked for.
+        assert!(client.readable().now_or_never().is_some());
         assert!(client.try_read(&mut [0; 4]).is_err());
         assert!(timeout(limit, client.readable()).await.is_err());
         // The end is readable too.
         drop(server);
         client.readable().await.expect("the end");
         assert_eq!(client.try_read(&mut [0; 4]).expect("read"), 0);
+    });
+}
+
+#[test]
+fn writable_remembers_until_there_is_no_room() {
+    block_on(async {
+        let (client, _server) = pair().await;
+        client.writable().await.expect("connected");
+        let (bytes, mut shortest) = ([1; 100_000], usize::MAX);
+        while let Ok(n) = client.try_write(&bytes) {
+            shortest = shortest.min(n);
+            assert!(client.writable().now_or_never().is_some(), "behind {n} bytes");
+        }
+        assert!(shortest < bytes.len(), "the last one did not fit");
+        assert!(client.writable().now_or_never().is_none());
     });
 }
 
