@@ -198,6 +198,7 @@ pub mod __private {
     pub use crate::call::group::enter;
     pub use crate::call::in_place::turn;
     pub use crate::call::region::run_at;
+    pub use crate::context::{Missing, demand_timers, say};
     pub use crate::coop::{Around, take_part};
     pub use crate::observe::site::Site;
     pub use crate::runtime::entry::Entry;

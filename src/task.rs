@@ -19,7 +19,7 @@ pub use self::join_set::JoinSet;
 pub use self::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use self::task_local::{AccessError, LocalKey};
 use crate::call::in_place::{run_here, spawn_call};
-use crate::context;
+use crate::context::{self, Missing};
 use crate::runtime::Handle;
 use crate::spawned::told;
 pub use crate::spawned::{AbortHandle, Id, JoinError, JoinHandle};
@@ -78,7 +78,7 @@ where
     // Not in the closure, which would hide the caller's place from the panic.
     match spawned {
         Some(handle) => handle,
-        None => panic!("{}", crate::runtime::NO_RUNTIME),
+        None => panic!("{}", context::words(Missing::Runtime, crate::runtime::NO_RUNTIME)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::missing::{Missing, demand_sockets, words};
 use super::thread::with;
 use crate::driver;
 use crate::shared::{Shared, entered};
@@ -17,21 +18,35 @@ pub(crate) fn with_shared<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
     }
 }
 
-/// The driver of the current runtime, for `what`.
+/// The driver of the current runtime, for `what`, a descriptor.
+///
+/// # Panics
+///
+/// With `what` in the message, if the thread is in no runtime; and if that has no sockets.
+#[track_caller]
+pub(crate) fn current_driver(what: &str) -> driver::Handle {
+    demand_sockets();
+    current_timers(what)
+}
+
+/// The driver of the current runtime, for `what`, a timer.
 ///
 /// # Panics
 ///
 /// With `what` in the message, if the thread is in no runtime.
 #[track_caller]
-pub(crate) fn current_driver(what: &str) -> driver::Handle {
+pub(crate) fn current_timers(what: &str) -> driver::Handle {
     // Not `unwrap_or_else`: a closure would hide the caller's place from the panic.
     match driver() {
         Some(handle) => handle,
-        None => panic!(
-            "{what} needs a threadlet runtime, and this thread is in none: call it from within \
-             `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter a runtime \
-             first with `Runtime::enter`"
-        ),
+        None => {
+            let ours = format!(
+                "{what} needs a threadlet runtime, and this thread is in none: call it from \
+                 within `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter \
+                 a runtime first with `Runtime::enter`"
+            );
+            panic!("{}", words(Missing::Runtime, &ours))
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `budget` | how long a task may go on without a core, and what the last poll was like |
 //! | `schedule` | where a task goes that is ready |
 //! | `entered` | which runtime is current |
+//! | `missing` | what is said where there is no runtime, or it lacks something |
 //! | `polled` | whether what is polled is ours, and a task |
 //! | `forked` | that a child of `fork` has none of it |
 
@@ -20,6 +21,7 @@ mod budget;
 mod core;
 mod entered;
 mod forked;
+mod missing;
 mod polled;
 mod ring;
 mod schedule;
@@ -27,8 +29,12 @@ mod schedule;
 mod thread;
 
 pub(crate) use self::core::HeldCore;
-pub(crate) use self::entered::{current_driver, is_task_of, now, with_shared, yield_at};
+pub(crate) use self::entered::{
+    current_driver, current_timers, is_task_of, now, with_shared, yield_at,
+};
 pub(crate) use self::forked::{forget_after_fork, forks};
+pub(crate) use self::missing::words;
+pub use self::missing::{Missing, demand_timers, say};
 pub(crate) use self::polled::{in_root, is_ours, outside_task, polled_task, polling_seat, yields};
 pub(crate) use self::schedule::schedule;
 pub(crate) use self::thread::{Thread, with};

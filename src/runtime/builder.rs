@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Cause, Runtime, start};
 use crate::primitive::quietly;
-use crate::shared::Config;
+use crate::shared::{Config, Without};
 
 /// How blocked threads are found.
 ///
@@ -128,6 +128,7 @@ impl Builder {
                 stack_size: None,
                 keep_alive: Duration::from_secs(10),
                 start_paused: false,
+                without: Without::default(),
                 rescue: true,
                 rescue_after: Duration::from_micros(50),
                 hog_after: Duration::from_millis(1),
@@ -288,6 +289,14 @@ impl Builder {
     /// ```
     pub fn trace(&mut self, path: impl Into<PathBuf>) -> &mut Self {
         self.trace = Some(path.into());
+        self
+    }
+
+    /// Makes a runtime in which whoever asks for one of these panics. For a library whose own builder
+    /// does so unless it is told otherwise.
+    #[doc(hidden)]
+    pub fn without(&mut self, sockets: bool, timers: bool) -> &mut Self {
+        self.config.without = Without { sockets, timers };
         self
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::metrics::{self, Blocked, Metrics, SiteStats};
 use super::{Id, NO_RUNTIME, Report, block_on, spawn_on};
 use crate::call::in_place::spawn_call;
-use crate::context;
+use crate::context::{self, Missing};
 use crate::shared::{Shared, entered};
 use crate::spawned::JoinHandle;
 
@@ -58,7 +58,7 @@ impl Handle {
     pub fn current() -> Handle {
         match Handle::try_current() {
             Ok(handle) => handle,
-            Err(_) => panic!("{NO_RUNTIME}"),
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -222,7 +222,7 @@ impl TryCurrentError {
 
 impl fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NO_RUNTIME)
+        f.write_str(context::words(Missing::Runtime, NO_RUNTIME))
     }
 }
 

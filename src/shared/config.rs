@@ -15,6 +15,13 @@ pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
 /// A function that the user wants called at each hand-off.
 pub(crate) type HandoffHook = Arc<dyn Fn(Cause) + Send + Sync>;
 
+/// What a runtime lacks. One that this crate's users make lacks nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Without {
+    pub(crate) sockets: bool,
+    pub(crate) timers: bool,
+}
+
 /// What the builder was told.
 #[derive(Clone)]
 pub(crate) struct Config {
@@ -32,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) keep_alive: Duration,
     /// The clock stands at first, for a test.
     pub(crate) start_paused: bool,
+    /// What is not there for whoever asks for it.
+    pub(crate) without: Without,
     pub(crate) rescue: bool,
     pub(crate) rescue_after: Duration,
     pub(crate) hog_after: Duration,

@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
-pub(crate) use self::config::{Config, Hook};
+pub(crate) use self::config::{Config, Hook, Without};
 use self::handoff_hook::Untold;
 use self::slot::{Slot, Slots};
 use self::threads::Threads;

@@ -213,12 +213,20 @@ where
     // Not `expect`, whose place would be this one.
     match local::current().or_else(of_the_runtime) {
         Some(tasks) => tasks.spawn_local(future, place),
+        None if in_a_local_runtime() => panic!(
+            "Local tasks can only be spawned on a LocalRuntime from the thread the runtime was created \
+             on: send the work there, or use `Handle::spawn`, whose tasks run there as well"
+        ),
         None => panic!(
             "`spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`: call \
              it in `LocalSet::run_until` or in a task of the set, or enter the set first (a task of \
              `task::spawn` is in no set)"
         ),
     }
+}
+
+fn in_a_local_runtime() -> bool {
+    context::with_shared(|shared| shared.is_some_and(|shared| shared.locals.get().is_some()))
 }
 
 fn of_the_runtime() -> Option<Arc<Locals>> {

@@ -63,7 +63,7 @@ impl Timer {
         // Not `get_or_insert_with`: a closure would hide the caller's place from the panic.
         let handle = match &mut self.handle {
             Some(handle) => handle,
-            empty => empty.insert(context::current_driver("a timer")),
+            empty => empty.insert(context::current_timers("a timer")),
         };
         if self.elapsed {
             return Poll::Ready(());
@@ -88,9 +88,11 @@ impl Timer {
                 self.key = None;
                 // For a task of that runtime the poll is the last, and it is dropped behind it. To
                 // anything else (a root future) nobody would ever come.
+                let ours = "the threadlet runtime that this timer belongs to has been shut down";
                 assert!(
                     context::is_task_of(handle),
-                    "the threadlet runtime that this timer belongs to has been shut down"
+                    "{}",
+                    context::words(context::Missing::Shutdown, ours)
                 );
             }
         }

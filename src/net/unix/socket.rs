@@ -77,7 +77,7 @@ impl UnixSocket {
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let handle = context::current_driver("a socket");
-        self.demand(Type::STREAM, "only a socket of streams can listen")?;
+        self.demand(Type::STREAM, "listen cannot be called on a datagram socket")?;
         self.socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
         UnixListener::with_handle(mio::net::UnixListener::from_std(self.socket.into()), handle)
     }
@@ -88,7 +88,7 @@ impl UnixSocket {
     ///
     /// Those of `connect`; that this is a socket of datagrams.
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        self.demand(Type::STREAM, "only a socket of streams can be connected here")?;
+        self.demand(Type::STREAM, "connect cannot be called on a datagram socket")?;
         let to = sock_addr(&SocketAddr::from_path(path.as_ref())?)?;
         UnixStream::connect_socket(self.socket, to).await
     }
@@ -106,7 +106,7 @@ impl UnixSocket {
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         let handle = context::current_driver("a socket");
-        self.demand(Type::DGRAM, "this is a socket of streams")?;
+        self.demand(Type::DGRAM, "datagram cannot be called on a stream socket")?;
         UnixDatagram::with_handle(mio::net::UnixDatagram::from_std(self.socket.into()), handle)
     }
 
