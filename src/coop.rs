@@ -123,8 +123,8 @@ pub(crate) fn turn<R>(f: impl FnOnce() -> R) -> R {
 pub struct Around {
     /// Calls each poll of a runtime of ours, once, and may hand out units for it.
     pub polls: fn(&mut dyn FnMut()),
-    /// Calls each call that may block, within such a poll, once: nothing is to be counted in it. It
-    /// may run another executor, which would never get past a spent budget.
+    /// Calls each call that may block, within such a poll or outside, once: nothing is to be counted
+    /// in it. It may run another executor, which would never get past a spent budget.
     pub calls: fn(&mut dyn FnMut()),
 }
 

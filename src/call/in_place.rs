@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::gate::{Options, Pass, Saturated, gate};
 use super::region::run_at;
 use crate::context;
+use crate::coop;
 use crate::observe::site::Site;
 use crate::scheduler::spare;
 use crate::scheduler::spawn::{spawn, spawn_accepted};
@@ -33,7 +34,7 @@ pub(crate) fn run_here<T>(
 ) -> T {
     // A plain call needs no site.
     if context::with(|thread| thread.is_none_or(|thread| !thread.poll.active.get())) {
-        return f();
+        return coop::around_call(f);
     }
     run_at(Site::at(place, text), Pass::Free, f)
 }

@@ -50,7 +50,8 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
             if thread.is_none() {
                 super::outside::plain_call(site);
             }
-            f()
+            // It may be one in the poll of a root that has no core.
+            coop::around_call(f)
         }
     })
 }
