@@ -76,6 +76,7 @@ macro_rules! makes {
     ($page:literal $ours:ty: async fn $name:ident $(<$of:ident: $bound:path>)? ($($arg:ident: $type:ty),*); $($rest:tt)*) => {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
         pub async fn $name $(<$of: $bound>)? ($($arg: $type),*) -> std::io::Result<Self> {
+            crate::part::take();
             <$ours>::$name($($arg),*).await.map(Self)
         }
         crate::adapt::makes!($page $ours: $($rest)*);
@@ -84,6 +85,7 @@ macro_rules! makes {
         #[doc = concat!("As [tokio's](https://docs.rs/tokio/1.54/tokio/", $page, "#method.", stringify!($name), ").")]
         #[track_caller]
         pub fn $name $(<$of: $bound>)? ($($arg: $type),*) -> std::io::Result<Self> {
+            crate::part::take();
             <$ours>::$name($($arg),*).map(Self)
         }
         crate::adapt::makes!($page $ours: $($rest)*);

@@ -15,6 +15,7 @@ mod budget;
 pub mod fs;
 pub mod io;
 pub mod net;
+mod part;
 pub mod process;
 pub mod runtime;
 pub mod signal;

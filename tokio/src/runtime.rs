@@ -1,33 +1,52 @@
 //! Runtimes, as [`tokio::runtime`](https://docs.rs/tokio/1.54/tokio/runtime/).
 
 mod builder;
+mod handle;
+mod local;
 
 use std::io;
 use std::ops::Deref;
 use std::time::Duration;
 
 pub use threadlet::runtime::{
-    EnterGuard, Handle, Id, LocalOptions, LocalRuntime, Metrics as RuntimeMetrics, RuntimeFlavor,
-    TryCurrentError, is_rt_shutdown_err, worker_index,
+    Id, LocalOptions, Metrics as RuntimeMetrics, RuntimeFlavor, TryCurrentError,
+    is_rt_shutdown_err, worker_index,
 };
 
 pub use self::builder::Builder;
+pub use self::handle::{EnterGuard, Handle};
+pub use self::local::LocalRuntime;
+use crate::part::{self, Waits};
 use crate::task::JoinHandle;
 
 /// A runtime, as [tokio's](https://docs.rs/tokio/1.54/tokio/runtime/struct.Runtime.html).
 #[derive(Debug)]
-pub struct Runtime(threadlet::runtime::Runtime);
+pub struct Runtime {
+    waits: Waits,
+    ours: threadlet::runtime::Runtime,
+    handle: Handle,
+}
 
 impl Runtime {
+    fn around(ours: threadlet::runtime::Runtime) -> Runtime {
+        let handle = Handle(ours.handle().clone());
+        Runtime { waits: Waits, ours, handle }
+    }
+
     /// Of many threads.
     pub fn new() -> io::Result<Runtime> {
         Builder::new_multi_thread().enable_all().build()
     }
 
     /// Runs a future to its end.
+    ///
+    /// # Panics
+    ///
+    /// In a task, or in another `block_on`, but for a call there that may block.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
+        part::demand_blocking();
+        self.ours.block_on(future)
     }
 
     /// Starts a task.
@@ -37,7 +56,7 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.0.spawn(future)
+        self.ours.spawn(future)
     }
 
     /// Runs a closure that may block.
@@ -47,32 +66,37 @@ impl Runtime {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.0.spawn_blocking(func)
+        self.ours.spawn_blocking(func)
     }
 
     /// Makes it the current one of this thread while the guard lives.
     pub fn enter(&self) -> EnterGuard<'_> {
-        self.0.enter()
+        EnterGuard::new(self.ours.enter())
     }
 
     /// A reference to it.
     pub fn handle(&self) -> &Handle {
-        self.0.handle()
+        &self.handle
     }
 
     /// Figures of it.
     pub fn metrics(&self) -> RuntimeMetrics {
-        self.0.metrics()
+        self.ours.metrics()
     }
 
     /// Shuts it down, and waits for its threads for so long at most.
     pub fn shutdown_timeout(self, duration: Duration) {
-        self.0.shutdown_timeout(duration);
+        if duration.is_zero() {
+            return self.shutdown_background();
+        }
+        drop(self.waits);
+        self.ours.shutdown_timeout(duration);
     }
 
     /// Shuts it down, and waits for nothing.
     pub fn shutdown_background(self) {
-        self.0.shutdown_background();
+        std::mem::forget(self.waits);
+        self.ours.shutdown_background();
     }
 }
 
@@ -80,6 +104,6 @@ impl Deref for Runtime {
     type Target = threadlet::runtime::Runtime;
 
     fn deref(&self) -> &threadlet::runtime::Runtime {
-        &self.0
+        &self.ours
     }
 }

@@ -1,22 +1,15 @@
 //! Tasks, as [`tokio::task`](https://docs.rs/tokio/1.54/tokio/task/).
 
 pub mod coop;
+mod local_set;
 
 pub use real::task::{LocalKey, futures};
 pub use threadlet::task::{
-    AbortHandle, Id, JoinError, JoinHandle, JoinSet, LocalEnterGuard, LocalSet, id, spawn,
+    AbortHandle, Id, JoinError, JoinHandle, JoinSet, LocalEnterGuard, block_in_place, id, spawn,
     spawn_blocking, spawn_local, try_id, yield_now,
 };
 
-/// Runs a closure that may block, right here, on every flavour of runtime.
-#[track_caller]
-pub fn block_in_place<F, R>(f: F) -> R
-where
-    F: FnOnce() -> R,
-{
-    // Of a root that has no core it is a plain call.
-    threadlet::task::block_in_place(|| crate::budget::uncounted(f))
-}
+pub use self::local_set::LocalSet;
 
 pub use self::coop::{Unconstrained, consume_budget, unconstrained};
 

@@ -121,7 +121,9 @@ impl Command {
     }
 
     /// Starts it.
+    #[track_caller]
     pub fn spawn(&mut self) -> io::Result<Child> {
+        crate::part::take();
         self.0.spawn().map(Child::new)
     }
 

@@ -10,7 +10,11 @@ use super::{LocalOptions, LocalRuntime, Runtime};
 ///
 /// It shows threadlet's own builder by `Deref`, for the options that only that one has.
 #[derive(Debug)]
-pub struct Builder(threadlet::runtime::Builder);
+pub struct Builder {
+    ours: threadlet::runtime::Builder,
+    io: bool,
+    time: bool,
+}
 
 /// Options that ours has by the same name.
 macro_rules! options {
@@ -18,7 +22,7 @@ macro_rules! options {
         $(#[$doc])*
         #[track_caller]
         pub fn $name(&mut self $(, $arg: $type)?) -> &mut Self {
-            self.0.$name($($arg)?);
+            self.ours.$name($($arg)?);
             self
         }
     )+};
@@ -35,7 +39,7 @@ macro_rules! checked {
         #[track_caller]
         pub fn $name(&mut self, value: $type) -> &mut Self {
             assert!(value > 0, $message);
-            self.0.$name(value);
+            self.ours.$name(value);
             self
         }
     )+};
@@ -49,7 +53,7 @@ macro_rules! callbacks {
         where
             F: Fn() + Send + Sync + 'static,
         {
-            self.0.$name(f);
+            self.ours.$name(f);
             self
         }
     )+};
@@ -59,34 +63,48 @@ impl Builder {
     /// Tasks run on the thread in `block_on`, until one of them makes a call that may block.
     #[must_use]
     pub fn new_current_thread() -> Builder {
-        crate::budget::share();
-        Builder(threadlet::runtime::Builder::new_current_thread())
+        Builder::of(threadlet::runtime::Builder::new_current_thread())
     }
 
     /// Tasks run on threads of their own.
     #[must_use]
     pub fn new_multi_thread() -> Builder {
-        crate::budget::share();
-        Builder(threadlet::runtime::Builder::new_multi_thread())
+        Builder::of(threadlet::runtime::Builder::new_multi_thread())
+    }
+
+    fn of(ours: threadlet::runtime::Builder) -> Builder {
+        crate::part::take();
+        Builder { ours, io: false, time: false }
     }
 
     /// Makes it.
     pub fn build(&mut self) -> io::Result<Runtime> {
-        self.0.build().map(Runtime)
+        self.ours.without(!self.io, !self.time).build().map(Runtime::around)
     }
 
     /// Makes one whose tasks stay on the thread that makes it.
     pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
-        self.0.build_local(options)
+        self.ours.without(!self.io, !self.time).build_local(options).map(LocalRuntime::around)
+    }
+
+    /// With timers and sockets.
+    pub fn enable_all(&mut self) -> &mut Self {
+        self.enable_io().enable_time()
+    }
+
+    /// With sockets, children and signals: without them whoever asks for one panics.
+    pub fn enable_io(&mut self) -> &mut Self {
+        self.io = true;
+        self
+    }
+
+    /// With timers: without them whoever asks for one panics.
+    pub fn enable_time(&mut self) -> &mut Self {
+        self.time = true;
+        self
     }
 
     options! {
-        /// Without effect: it is always there.
-        enable_all();
-        /// Without effect: they are always there.
-        enable_io();
-        /// Without effect: they are always there.
-        enable_time();
         /// The size of a stack, in bytes.
         thread_stack_size(bytes: usize);
         /// After how long without work a thread ends that nobody needs.
@@ -111,13 +129,13 @@ impl Builder {
     /// The clock stands still until the runtime has nothing else to do. For tests.
     #[cfg(feature = "test-util")]
     pub fn start_paused(&mut self, paused: bool) -> &mut Self {
-        self.0.start_paused(paused);
+        self.ours.start_paused(paused);
         self
     }
 
     /// The name of the threads.
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
-        self.0.thread_name(name);
+        self.ours.thread_name(name);
         self
     }
 
@@ -126,7 +144,7 @@ impl Builder {
     where
         F: Fn() -> String + Send + Sync + 'static,
     {
-        self.0.thread_name_fn(f);
+        self.ours.thread_name_fn(f);
         self
     }
 
@@ -139,7 +157,7 @@ impl Builder {
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
         assert!(!name.trim().is_empty(), "runtime name shouldn't be empty");
-        self.0.name(name);
+        self.ours.name(name);
         self
     }
 
@@ -159,12 +177,12 @@ impl Deref for Builder {
     type Target = threadlet::runtime::Builder;
 
     fn deref(&self) -> &threadlet::runtime::Builder {
-        &self.0
+        &self.ours
     }
 }
 
 impl DerefMut for Builder {
     fn deref_mut(&mut self) -> &mut threadlet::runtime::Builder {
-        &mut self.0
+        &mut self.ours
     }
 }

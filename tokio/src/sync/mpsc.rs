@@ -37,7 +37,7 @@ impl<T> Sender<T> {
         value: T,
         timeout: Duration,
     ) -> Result<(), SendTimeoutError<T>> {
-        match threadlet::time::timeout(timeout, self.0.reserve()).await {
+        match crate::time::timeout(timeout, self.0.reserve()).await {
             Ok(Ok(permit)) => {
                 permit.send(value);
                 Ok(())
