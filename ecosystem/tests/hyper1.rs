@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::io::AsyncReadExt;
@@ -15,7 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use threadlet::hyper1::{Executor, Timer};
 use threadlet::net::{TcpListener, TcpStream};
-use threadlet::{threadlet, time};
+use threadlet::threadlet;
 
 use support::each;
 
@@ -132,10 +133,16 @@ fn a_connection_is_ended_gracefully() {
     each(|| async {
         let (listener, address) = listen().await;
         let (stop, stopped) = futures::channel::oneshot::channel::<()>();
+        let (begun, is_begun) = futures::channel::oneshot::channel::<()>();
         let server = threadlet::spawn(async move {
             let (stream, _from) = listener.accept().await.unwrap();
             let http = hyper::server::conn::http1::Builder::new();
-            let mut connection = std::pin::pin!(http.serve_connection(stream, service_fn(echo)));
+            let begun = Mutex::new(Some(begun));
+            let echo = service_fn(move |request| {
+                drop(begun.lock().unwrap().take());
+                echo(request)
+            });
+            let mut connection = std::pin::pin!(http.serve_connection(stream, echo));
             match futures::future::select(connection.as_mut(), stopped).await {
                 futures::future::Either::Left(_) => panic!("it goes on until it is told"),
                 futures::future::Either::Right(_) => connection.as_mut().graceful_shutdown(),
@@ -147,7 +154,7 @@ fn a_connection_is_ended_gracefully() {
         let connection = threadlet::spawn(connection);
         let under_way = client.send_request(request("/slow", "under way"));
         let under_way = threadlet::spawn(under_way);
-        time::sleep(Duration::from_millis(5)).await;
+        assert!(is_begun.await.is_err(), "it says so by being dropped");
         stop.send(()).unwrap();
         let response = under_way.await.unwrap().unwrap();
         assert_eq!(text(response.into_body()).await, "under way");
