@@ -18,7 +18,6 @@
 //! readiness by name, and is promised that it is there until a `WouldBlock` says otherwise.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-#[cfg(feature = "bytes")]
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
@@ -31,6 +30,7 @@ use super::ready::Interest;
 use super::scheduled_io::Direction;
 #[cfg(feature = "bytes")]
 use crate::sys::buffer;
+use crate::sys::socket;
 
 /// How many buffers one call takes.
 const IOV_MAX: usize = 1024;
@@ -46,6 +46,22 @@ pub(crate) trait ByteStream: Source {
     /// Whether a short read has emptied it, unless it is at its end.
     const SHORT_READ_EMPTIES: bool;
 
+    /// Reads what is there.
+    fn read_some(&self, buf: &mut [u8]) -> io::Result<usize>
+    where
+        for<'a> &'a Self: Read,
+    {
+        (&mut &*self).read(buf)
+    }
+
+    /// Writes what there is room for.
+    fn write_some(&self, buf: &[u8]) -> io::Result<usize>
+    where
+        for<'a> &'a Self: Write,
+    {
+        (&mut &*self).write(buf)
+    }
+
     /// Reads into room that nothing was written to yet.
     #[cfg(feature = "bytes")]
     fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize>
@@ -56,23 +72,30 @@ pub(crate) trait ByteStream: Source {
     }
 }
 
-impl ByteStream for mio::net::TcpStream {
-    const SHORT_READ_EMPTIES: bool = true;
+/// Of sockets, each with what a short read tells.
+macro_rules! socket {
+    ($type:ty, $short_read_empties:literal) => {
+        impl ByteStream for $type {
+            const SHORT_READ_EMPTIES: bool = $short_read_empties;
 
-    #[cfg(feature = "bytes")]
-    fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize> {
-        buffer::receive(self.as_fd(), buf)
-    }
+            fn read_some(&self, buf: &mut [u8]) -> io::Result<usize> {
+                socket::receive(self.as_fd(), buf, 0)
+            }
+
+            fn write_some(&self, buf: &[u8]) -> io::Result<usize> {
+                socket::send(self.as_fd(), buf, 0)
+            }
+
+            #[cfg(feature = "bytes")]
+            fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+                buffer::receive(self.as_fd(), buf)
+            }
+        }
+    };
 }
 
-impl ByteStream for mio::net::UnixStream {
-    const SHORT_READ_EMPTIES: bool = false;
-
-    #[cfg(feature = "bytes")]
-    fn read_into(&self, buf: &mut impl BufMut) -> io::Result<usize> {
-        buffer::receive(self.as_fd(), buf)
-    }
-}
+socket!(mio::net::TcpStream, true);
+socket!(mio::net::UnixStream, false);
 
 impl ByteStream for mio::unix::pipe::Receiver {
     const SHORT_READ_EMPTIES: bool = false;
@@ -101,7 +124,7 @@ where
             return Poll::Ready(Ok(0));
         }
         let ends = emptied::<S>(buf.len().min(RW_MAX));
-        self.poll_op(Direction::Read, cx, |mut source| source.read(buf), ends)
+        self.poll_op(Direction::Read, cx, |source| source.read_some(buf), ends)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -121,7 +144,7 @@ where
         if buf.is_empty() {
             return Ok(0);
         }
-        self.try_io(Direction::Read, |mut source| source.read(buf))
+        self.try_io(Direction::Read, |source| source.read_some(buf))
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -177,7 +200,7 @@ where
 {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let ends = filled(buf.len().min(RW_MAX));
-        self.poll_op(Direction::Write, cx, |mut source| source.write(buf), ends)
+        self.poll_op(Direction::Write, cx, |source| source.write_some(buf), ends)
     }
 
     pub(crate) fn poll_write_vectored(
@@ -190,7 +213,7 @@ where
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |mut source| source.write(buf))
+        self.try_io(Direction::Write, |source| source.write_some(buf))
     }
 
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

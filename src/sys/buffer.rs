@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use bytes::BufMut;
 
-use super::check_long;
+use super::{check_long, socket};
 
 /// `read` into the room that `buf` has in one piece, whose end moves.
 pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usize> {
@@ -22,8 +22,7 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usiz
 pub(crate) fn receive(fd: BorrowedFd<'_>, buf: &mut impl BufMut) -> io::Result<usize> {
     let room = buf.chunk_mut();
     // SAFETY: as in `read`.
-    let n = unsafe { libc::recv(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0) };
-    let n = check_long(n as libc::c_long)? as usize;
+    let n = unsafe { socket::receive_to(fd, room.as_mut_ptr(), room.len(), 0) }?;
     // SAFETY: as in `read`.
     unsafe { buf.advance_mut(n) };
     Ok(n)

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{check, check_long};
+use super::{check, check_long, whole};
 
 /// The offset by which `preadv2` and `pwritev2` mean the file's own position.
 const AT_POSITION: u64 = u64::MAX;
@@ -83,12 +83,6 @@ pub(crate) fn write_vectored_at(
         libc::syscall(libc::SYS_pwritev, fd, iov, count, low, high)
     };
     check_long(answer).map(|n| n as usize)
-}
-
-/// A number as `syscall` is to have it. It takes whole words from wherever its arguments come, the
-/// stack for one, where a number of half a word leaves the rest as it was.
-fn whole(number: libc::c_int) -> libc::c_long {
-    number.into()
 }
 
 /// An offset in the two words the kernel takes; with words of 64 bits it ignores the second.

@@ -40,6 +40,12 @@ fn check_long(answer: libc::c_long) -> io::Result<libc::c_long> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
+/// A number as `syscall` is to have it. It takes whole words from wherever its arguments come, the
+/// stack for one, where a number of half a word leaves the rest as it was.
+fn whole(number: libc::c_int) -> libc::c_long {
+    number.into()
+}
+
 /// A relative time as the kernel takes it; what is too long becomes the longest.
 fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {

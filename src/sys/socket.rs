@@ -4,9 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::check;
-#[cfg(any(test, feature = "raw"))]
-use super::check_long;
+use super::{check, check_long, whole};
 
 /// Who the peer of a Unix socket was when the connection was made (`SO_PEERCRED`).
 pub(crate) fn peer(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
@@ -21,19 +19,42 @@ pub(crate) fn peer(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
 }
 
 /// `recv`.
-#[cfg(any(test, feature = "raw"))]
+///
+/// By its number, as is `send` below: the C library's functions are places where a thread may be
+/// cancelled, and pay for that with two atomic writes a call.
 pub(crate) fn receive(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
-    // SAFETY: the buffer is ours to write for its length, and outlives the call. The kernel checks
-    // the rest.
-    let n = unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), flags) };
-    check_long(n as libc::c_long).map(|n| n as usize)
+    // SAFETY: the buffer is ours to write for its length.
+    unsafe { receive_to(fd, buf.as_mut_ptr(), buf.len(), flags) }
+}
+
+/// The same with room that nothing was written to yet.
+///
+/// # Safety
+///
+/// So many bytes at `room` are the caller's to write for as long as the call takes.
+pub(super) unsafe fn receive_to(
+    fd: BorrowedFd<'_>,
+    room: *mut u8,
+    length: usize,
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    let nobody = std::ptr::null::<libc::sockaddr>();
+    // SAFETY: the room is the caller's promise; who sends is not asked. The kernel checks the rest.
+    let n = unsafe {
+        let (fd, flags) = (whole(fd.as_raw_fd()), whole(flags));
+        libc::syscall(libc::SYS_recvfrom, fd, room, length, flags, nobody, nobody)
+    };
+    check_long(n).map(|n| n as usize)
 }
 
 /// `send`; that nobody receives is an error (`EPIPE`) and no signal.
-#[cfg(any(test, feature = "raw"))]
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8], flags: libc::c_int) -> io::Result<usize> {
     let flags = flags | libc::MSG_NOSIGNAL;
+    let nobody = std::ptr::null::<libc::sockaddr>();
     // SAFETY: the kernel only reads the buffer, for its length; it outlives the call.
-    let n = unsafe { libc::send(fd.as_raw_fd(), buf.as_ptr().cast(), buf.len(), flags) };
-    check_long(n as libc::c_long).map(|n| n as usize)
+    let n = unsafe {
+        let (fd, flags) = (whole(fd.as_raw_fd()), whole(flags));
+        libc::syscall(libc::SYS_sendto, fd, buf.as_ptr(), buf.len(), flags, nobody, 0usize)
+    };
+    check_long(n).map(|n| n as usize)
 }
