@@ -93,6 +93,7 @@ fn what_tokio_lets_through_a_panic_goes_through() {
     fn both<T: UnwindSafe + RefUnwindSafe>() {}
     both::<Handle>();
     both::<Runtime>();
+    both::<threadlet::runtime::LocalRuntime>();
     both::<threadlet::net::TcpStream>();
     both::<threadlet::net::TcpListener>();
     both::<threadlet::net::TcpSocket>();

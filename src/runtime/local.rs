@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,6 +158,10 @@ impl LocalRuntime {
         self.shutdown_timeout(Duration::ZERO);
     }
 }
+
+// A panic in a task is caught, and one in the future of `block_on` leaves the tasks as they were.
+impl UnwindSafe for LocalRuntime {}
+impl RefUnwindSafe for LocalRuntime {}
 
 impl Drop for LocalRuntime {
     fn drop(&mut self) {

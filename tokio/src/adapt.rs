@@ -2,11 +2,11 @@
 
 /// A type around one of ours, which shows its methods.
 macro_rules! around {
-    ($(#[$doc:meta])* $name:ident $(<$life:lifetime>)?, $inner:ty) => {
+    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
         $(#[$doc])*
-        pub struct $name $(<$life>)? (pub(crate) $inner);
+        pub struct $name(pub(crate) $inner);
 
-        impl $(<$life>)? std::ops::Deref for $name $(<$life>)? {
+        impl std::ops::Deref for $name {
             type Target = $inner;
 
             fn deref(&self) -> &$inner {
@@ -14,7 +14,7 @@ macro_rules! around {
             }
         }
 
-        impl $(<$life>)? std::fmt::Debug for $name $(<$life>)? {
+        impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 std::fmt::Debug::fmt(&self.0, f)
             }
@@ -111,8 +111,8 @@ macro_rules! descriptor {
 
 /// tokio's `AsyncRead`, into room that nothing was written to yet.
 macro_rules! read {
-    ([$($life:lifetime)?] $name:ty) => {
-        impl <$($life)?> real::io::AsyncRead for $name {
+    ([] $name:ty) => {
+        impl real::io::AsyncRead for $name {
             fn poll_read(
                 self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
@@ -145,14 +145,18 @@ macro_rules! read_zeroed {
 
 /// tokio's `AsyncWrite` by that of futures-io.
 macro_rules! write {
-    ([$($life:lifetime)?] $name:ty) => {
-        impl <$($life)?> real::io::AsyncWrite for $name {
+    ([] $name:ty) => {
+        crate::adapt::write!(([] $name) |whole| whole.0);
+    };
+    (([] $name:ty) |$whole:ident| $inner:expr) => {
+        impl real::io::AsyncWrite for $name {
             fn poll_write(
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 buf: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                futures_io::AsyncWrite::poll_write(std::pin::Pin::new(&mut self.0), cx, buf)
+                let $whole = &mut *self;
+                futures_io::AsyncWrite::poll_write(std::pin::Pin::new(&mut $inner), cx, buf)
             }
 
             fn poll_write_vectored(
@@ -160,7 +164,8 @@ macro_rules! write {
                 cx: &mut std::task::Context<'_>,
                 bufs: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                futures_io::AsyncWrite::poll_write_vectored(std::pin::Pin::new(&mut self.0), cx, bufs)
+                let $whole = &mut *self;
+                futures_io::AsyncWrite::poll_write_vectored(std::pin::Pin::new(&mut $inner), cx, bufs)
             }
 
             fn is_write_vectored(&self) -> bool {
@@ -171,14 +176,16 @@ macro_rules! write {
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                futures_io::AsyncWrite::poll_flush(std::pin::Pin::new(&mut self.0), cx)
+                let $whole = &mut *self;
+                futures_io::AsyncWrite::poll_flush(std::pin::Pin::new(&mut $inner), cx)
             }
 
             fn poll_shutdown(
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                futures_io::AsyncWrite::poll_close(std::pin::Pin::new(&mut self.0), cx)
+                let $whole = &mut *self;
+                futures_io::AsyncWrite::poll_close(std::pin::Pin::new(&mut $inner), cx)
             }
         }
     };

@@ -30,6 +30,36 @@ async fn an_echo() {
     assert_eq!(timeout(LONG, server).await.unwrap().unwrap(), 5);
 }
 
+/// The halves are of the stream, which is whole again when they are put together.
+#[tokio::test]
+async fn halves_show_their_stream_and_make_it_again() {
+    let (mut here, mut there) = tokio::net::UnixStream::pair().unwrap();
+    let (read, write) = here.split();
+    assert!(std::ptr::eq::<tokio::net::UnixStream>(read.as_ref(), write.as_ref()));
+    let (read, mut write) = here.into_split();
+    write.write_all(b"one ").await.unwrap();
+    let (other, _peer) = tokio::net::UnixStream::pair().unwrap();
+    let error = read.reunite(other.into_split().1).unwrap_err();
+    let mut here = error.0.reunite(write).unwrap();
+    here.write_all(b"two ").await.unwrap();
+    let (_read, mut write) = here.into_split();
+    write.write_all(b"three").await.unwrap();
+    drop(write);
+    let mut text = String::new();
+    there.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "one two three");
+    let (mut here, mut there) = tokio::net::UnixStream::pair().unwrap();
+    here.split().1.write_all(b"x").await.unwrap();
+    let (read, write) = here.into_split();
+    write.forget();
+    let mut byte = [0];
+    there.read_exact(&mut byte).await.unwrap();
+    let end = timeout(Duration::from_millis(10), there.read(&mut byte)).await;
+    assert!(end.is_err(), "forgotten, not shut down");
+    drop(read);
+    assert_eq!(timeout(LONG, there.read(&mut byte)).await.unwrap().unwrap(), 0);
+}
+
 #[tokio::test]
 async fn a_call_that_blocks_holds_up_neither_the_root_nor_a_timer() {
     let (release, released) = std::sync::mpsc::channel();

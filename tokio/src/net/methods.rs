@@ -111,37 +111,55 @@ macro_rules! fill {
     }};
 }
 
-/// The halves of a stream.
+/// The halves of a stream. They are of the stream, and not of ours, to show it by `AsRef`.
 macro_rules! halves {
-    ($stream:ident, $ours:path, $address:ty, $page:literal) => {
-        use $ours as ours_of;
+    ($stream:ident, $address:ty, $page:literal) => {
+        /// What a connection is read by, borrowed.
+        #[derive(Debug)]
+        pub struct ReadHalf<'a>(&'a $stream);
 
-        crate::adapt::around! {
-            /// What a connection is read by, borrowed.
-            ReadHalf<'a>, ours_of::ReadHalf<'a>
-        }
-        crate::adapt::read!(['a] ReadHalf<'a>);
+        /// What a connection is written by, borrowed.
+        #[derive(Debug)]
+        pub struct WriteHalf<'a>(&'a $stream);
 
-        crate::adapt::around! {
-            /// What a connection is written by, borrowed.
-            WriteHalf<'a>, ours_of::WriteHalf<'a>
-        }
-        crate::adapt::write!(['a] WriteHalf<'a>);
+        /// What a connection is read by.
+        #[derive(Debug)]
+        pub struct OwnedReadHalf(std::sync::Arc<$stream>);
 
-        crate::adapt::around! {
-            /// What a connection is read by.
-            OwnedReadHalf, ours_of::OwnedReadHalf
-        }
-        crate::adapt::read!([] OwnedReadHalf);
+        /// What a connection is written by. Dropped, it shuts that direction down.
+        #[derive(Debug)]
+        pub struct OwnedWriteHalf(std::sync::Arc<$stream>, Ends);
 
-        crate::adapt::around! {
-            /// What a connection is written by. Dropped, it shuts that direction down.
-            OwnedWriteHalf, ours_of::OwnedWriteHalf
+        /// What becomes of the direction when its half is dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Ends {
+            Yes,
+            No,
         }
-        crate::adapt::write!([] OwnedWriteHalf);
 
         crate::net::methods::halves!(@methods $stream, $address, $page, reads: ReadHalf<'_>, OwnedReadHalf);
         crate::net::methods::halves!(@methods $stream, $address, $page, writes: WriteHalf<'_>, OwnedWriteHalf);
+        crate::net::methods::halves!(@read ReadHalf<'_>, OwnedReadHalf);
+        crate::net::methods::halves!(@write WriteHalf<'_>, OwnedWriteHalf);
+
+        impl $stream {
+            /// Its two directions, borrowed.
+            pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+                (ReadHalf(self), WriteHalf(self))
+            }
+
+            /// Its two directions.
+            pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+                let stream = std::sync::Arc::new(self);
+                (OwnedReadHalf(stream.clone()), OwnedWriteHalf(stream, Ends::Yes))
+            }
+        }
+
+        impl AsRef<$stream> for $stream {
+            fn as_ref(&self) -> &$stream {
+                self
+            }
+        }
 
         impl OwnedReadHalf {
             /// The whole connection again.
@@ -157,15 +175,27 @@ macro_rules! halves {
             }
 
             /// Drops it, and leaves the direction open.
-            pub fn forget(self) {
-                self.0.forget();
+            pub fn forget(mut self) {
+                self.1 = Ends::No;
+            }
+        }
+
+        impl Drop for OwnedWriteHalf {
+            fn drop(&mut self) {
+                if self.1 == Ends::Yes {
+                    // The peer may have gone already; there is nobody to tell.
+                    let _gone = self.0.0.shutdown_std(std::net::Shutdown::Write);
+                }
             }
         }
 
         fn reunite(read: OwnedReadHalf, write: OwnedWriteHalf) -> Result<$stream, ReuniteError> {
-            read.0.reunite(write.0).map($stream).map_err(|ours_of::ReuniteError(read, write)| {
-                ReuniteError(OwnedReadHalf(read), OwnedWriteHalf(write))
-            })
+            if !std::sync::Arc::ptr_eq(&read.0, &write.0) {
+                return Err(ReuniteError(read, write));
+            }
+            write.forget();
+            let stream = std::sync::Arc::into_inner(read.0);
+            Ok(stream.expect("there are two halves, and one was dropped just now"))
         }
 
         /// Two halves that are not of one connection.
@@ -189,6 +219,26 @@ macro_rules! halves {
                 fn local_addr(&self) -> std::io::Result<$address>;
             }
         }
+
+        impl AsRef<$stream> for $half {
+            fn as_ref(&self) -> &$stream {
+                &self.0
+            }
+        }
+    )+};
+    (@read $($half:ty),+) => {$(
+        impl real::io::AsyncRead for $half {
+            fn poll_read(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &mut real::io::ReadBuf<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.0.0.poll_read_buf(cx, buf).map_ok(drop)
+            }
+        }
+    )+};
+    (@write $($half:ty),+) => {$(
+        crate::adapt::write!(([] $half) |half| &half.0.0);
     )+};
 }
 

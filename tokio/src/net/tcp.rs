@@ -98,18 +98,6 @@ impl TcpStream {
         let n = fill!(buf, self.0.poll_peek(cx, buf.initialize_unfilled()));
         Poll::Ready(Ok(n))
     }
-
-    /// Its two directions, borrowed.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let (read, write) = self.0.split();
-        (ReadHalf(read), WriteHalf(write))
-    }
-
-    /// Its two directions.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.0.into_split();
-        (OwnedReadHalf(read), OwnedWriteHalf(write))
-    }
 }
 
 impl TryFrom<std::net::TcpStream> for TcpStream {
@@ -120,7 +108,7 @@ impl TryFrom<std::net::TcpStream> for TcpStream {
     }
 }
 
-halves!(TcpStream, threadlet::net::tcp, SocketAddr, "net/tcp/index.html");
+halves!(TcpStream, SocketAddr, "net/tcp/index.html");
 
 macro_rules! peeks {
     ($($name:ty),+) => {$(
@@ -136,8 +124,7 @@ macro_rules! peeks {
                 cx: &mut Context<'_>,
                 buf: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<usize>> {
-                let n = fill!(buf, self.0.poll_peek(cx, buf.initialize_unfilled()));
-                Poll::Ready(Ok(n))
+                self.0.poll_peek(cx, buf)
             }
         }
     )+};

@@ -80,18 +80,6 @@ impl UnixStream {
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         ours::UnixStream::pair().map(|(one, other)| (UnixStream(one), UnixStream(other)))
     }
-
-    /// Its two directions, borrowed.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let (read, write) = self.0.split();
-        (ReadHalf(read), WriteHalf(write))
-    }
-
-    /// Its two directions.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.0.into_split();
-        (OwnedReadHalf(read), OwnedWriteHalf(write))
-    }
 }
 
 impl TryFrom<net::UnixStream> for UnixStream {
@@ -102,10 +90,4 @@ impl TryFrom<net::UnixStream> for UnixStream {
     }
 }
 
-impl AsRef<UnixStream> for UnixStream {
-    fn as_ref(&self) -> &UnixStream {
-        self
-    }
-}
-
-halves!(UnixStream, threadlet::net::unix, SocketAddr, "net/unix/index.html");
+halves!(UnixStream, SocketAddr, "net/unix/index.html");
