@@ -1,6 +1,6 @@
 //! tower-http 0.7 on this runtime: the feature `tower-http`.
 //!
-//! Its `ServeDir` reads files by a backend. [`Backend`] is the one that does so by [`fs`](crate::fs):
+//! Its `ServeDir` reads files by a backend. [`Backend`] is the one that does so by [`fs`]:
 //! what is in memory is read here, and tokio's runtime is not needed.
 //!
 //! ```

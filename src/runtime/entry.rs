@@ -1,6 +1,7 @@
 //! What the attribute macros expand to. Not for people.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::runtime::{Builder, Runtime};
 
@@ -45,12 +46,12 @@ impl Entry {
         }
     }
 
-    /// Runs `main`. What still runs when it returns does not hold up the end of the process.
+    /// Runs `main`. What still runs when it returns, or panics, does not hold up the end of the
+    /// process.
     pub fn main<F: Future>(mut self, main: F) -> F::Output {
-        let runtime = self.build();
-        let output = runtime.block_on(main);
-        runtime.shutdown_background();
-        output
+        let mut runtime = self.build();
+        runtime.patience = Some(Duration::ZERO);
+        runtime.block_on(main)
     }
 
     /// Runs a test, and waits for what it started.

@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use threadlet::runtime::Runtime;
 use threadlet::{threadlet, time};
 
-use super::support::wait_until;
+use super::support::{Barrier, wait_until, within};
 use super::{LIMIT, cores, dropped};
 
 #[test]
@@ -106,4 +106,26 @@ fn shutdown_timeout_is_bounded() {
     // The poll that was in the call runs to its end.
     wait_until("it ends by itself", || blocked.is_finished());
     assert!(threadlet::block_on(blocked).is_ok());
+}
+
+/// A server whose standard error was closed panicked as it said that a call had not ended, and then
+/// waited for that call for ever.
+#[test]
+fn a_main_that_panics_waits_no_more_than_one_that_returns() {
+    #[threadlet::main]
+    async fn begin(barrier: Barrier, panics: bool) {
+        let mine = barrier.clone();
+        threadlet::task::spawn_blocking(move || mine.block()).detach();
+        wait_until("it blocks", || barrier.blocked() == 1);
+        assert!(!panics, "on purpose");
+    }
+    within(LIMIT, || {
+        for panics in [false, true] {
+            let barrier = Barrier::default();
+            let mine = barrier.clone();
+            let ended = std::panic::catch_unwind(move || begin(mine, panics));
+            assert_eq!((ended.is_err(), barrier.blocked()), (panics, 1));
+            barrier.let_go(1);
+        }
+    });
 }
