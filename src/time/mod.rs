@@ -28,6 +28,7 @@ mod timer;
 pub use self::clock::{advance, pause, resume};
 pub use self::instant::Instant;
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub(crate) use self::sleep::sleep_by;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Timeout, timeout, timeout_at};
 

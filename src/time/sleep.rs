@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::timer::Timer;
 use super::{Instant, later};
+use crate::driver::Handle;
 
 /// Waits until `duration` has passed since the call.
 ///
@@ -64,6 +65,12 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { timer: Timer::new(deadline), _pinned: PhantomPinned }
 }
 
+/// A sleep by the clock of a driver that is known, which may be polled outside any runtime.
+pub(crate) fn sleep_by(driver: Handle, duration: Duration) -> Sleep {
+    let deadline = later(Instant::from_std(driver.now()), duration);
+    Sleep { timer: Timer::with_driver(deadline, driver), _pinned: PhantomPinned }
+}
+
 pin_project! {
     /// Future of [`sleep()`] and [`sleep_until`].
     ///
@@ -92,8 +99,8 @@ impl Sleep {
 
     /// Moves the deadline, before or after the future has become ready.
     ///
-    /// A task that waits for this future need not poll it again to be woken at the new deadline; if that
-    /// has passed, it is woken at once.
+    /// A task that waits for this future need not poll it again to be woken at the new deadline; if
+    /// that has passed, it is woken at once.
     ///
     /// # Examples
     ///

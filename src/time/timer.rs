@@ -25,6 +25,12 @@ impl Timer {
         Self { deadline, handle: None, key: None, elapsed: false, waited: false }
     }
 
+    pub(super) fn with_driver(deadline: Instant, driver: Handle) -> Self {
+        let mut timer = Timer::new(deadline);
+        timer.handle = Some(driver);
+        timer
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }

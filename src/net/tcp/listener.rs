@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 
@@ -108,20 +108,19 @@ impl TcpListener {
     /// }
     /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.exhausted.pause().await;
+        self.exhausted.pause(self.io.handle()).await;
         let accepted = self.io.async_io(Direction::Read, mio::net::TcpListener::accept).await;
         let (stream, peer) = self.exhausted.note(accepted)?;
         Ok((self.adopt(stream)?, peer))
     }
 
-    /// The form of [`accept`](Self::accept) for hand-written futures. Only the last task to poll is
-    /// woken.
+    /// The form of [`accept`](Self::accept) for hand-written futures, pause included. Only the last
+    /// task to poll is woken.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        ready!(self.exhausted.poll_pause(self.io.handle(), cx));
         let accepted = self.io.poll_io(Direction::Read, cx, mio::net::TcpListener::accept);
-        accepted.map(|result| {
-            let (stream, peer) = result?;
-            Ok((self.adopt(stream)?, peer))
-        })
+        let (stream, peer) = self.exhausted.note(ready!(accepted))?;
+        Poll::Ready(self.adopt(stream).map(|stream| (stream, peer)))
     }
 
     /// A connection belongs to the runtime of its listener.
@@ -185,7 +184,7 @@ impl TcpListener {
 
     pub(super) fn with_handle(listener: mio::net::TcpListener, handle: Handle) -> io::Result<Self> {
         let io = Evented::with_handle(listener, Interest::READABLE, handle)?;
-        Ok(Self { io, exhausted: Exhausted::default() })
+        Ok(Self { io, exhausted: Exhausted::new() })
     }
 
     /// Turns this into a listener of the standard library. It is still non-blocking; see

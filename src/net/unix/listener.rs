@@ -74,7 +74,7 @@ impl UnixListener {
         handle: Handle,
     ) -> io::Result<Self> {
         let io = Evented::with_handle(listener, Interest::READABLE, handle)?;
-        Ok(UnixListener { io, exhausted: Exhausted::default() })
+        Ok(UnixListener { io, exhausted: Exhausted::new() })
     }
 
     /// Adopts a listener of the standard library, and makes it non-blocking.
@@ -115,16 +115,17 @@ impl UnixListener {
     ///
     /// Cancelled, no connection is lost.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        self.exhausted.pause().await;
+        self.exhausted.pause(self.io.handle()).await;
         let accepted = self.io.async_io(Direction::Read, accept).await;
         self.adopt(self.exhausted.note(accepted)?)
     }
 
-    /// The form of [`accept`](Self::accept) for hand-written futures. Only the last task to poll is
-    /// woken.
+    /// The form of [`accept`](Self::accept) for hand-written futures, pause included. Only the last
+    /// task to poll is woken.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let accepted = ready!(self.io.poll_io(Direction::Read, cx, accept))?;
-        Poll::Ready(self.adopt(accepted))
+        ready!(self.exhausted.poll_pause(self.io.handle(), cx));
+        let accepted = ready!(self.io.poll_io(Direction::Read, cx, accept));
+        Poll::Ready(self.adopt(self.exhausted.note(accepted)?))
     }
 
     /// A connection belongs to the runtime of its listener.
