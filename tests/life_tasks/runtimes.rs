@@ -68,15 +68,26 @@ fn at_rest_the_figures_add_up() {
         .thread_name("figures")
         .build()
         .unwrap();
+    // Short blocks a busy machine may miss; not those of these few.
+    let barrier = Barrier::default();
     let tasks: Vec<_> = (0..200)
         .map(|nth| {
+            let barrier = barrier.clone();
             runtime.spawn(async move {
                 task::yield_now().await;
-                threadlet!(std::thread::sleep(Duration::from_micros(nth % 7 * 50)));
+                threadlet!(match nth {
+                    0..3 => barrier.block(),
+                    _ => std::thread::sleep(Duration::from_micros(nth % 7 * 50)),
+                });
                 time::sleep(Duration::from_micros(300)).await;
             })
         })
         .collect();
+    wait_until("a block is seen", || {
+        let now = runtime.metrics();
+        barrier.blocked() == 3 && now.handoffs_blocked + now.handoffs_predicted > 0
+    });
+    barrier.let_go(3);
     for task in tasks {
         in_time(&runtime, "tasks end", task).unwrap();
     }

@@ -212,9 +212,26 @@ fn two_spinners_on_one_cpu_are_preempted_and_never_blocked() {
     assert_eq!(blocked, 0, "out of {preempted} looks at a preempted thread");
 }
 
-/// Counts what `work` causes: wake-ups of an epoll on the ring, and pairs written. With `cpu` the
-/// subject and the watcher share that one CPU.
-fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> (u64, u64) {
+/// What `work` has caused.
+#[derive(Debug)]
+struct Counts {
+    /// Of an epoll on the ring.
+    wakeups: u64,
+    /// Written into the ring.
+    pairs: u64,
+    /// For how long the watcher had to wait for a CPU, of all that time.
+    waited: Duration,
+    took: Duration,
+}
+
+/// For how long the calling thread has waited for a CPU so far.
+fn has_waited() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').nth(1).unwrap().parse().unwrap())
+}
+
+/// Counts what `work` causes. With `cpu` the subject and the watcher share that one CPU.
+fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> Counts {
     const QUIT: u64 = u64::MAX;
     let pin = move || cpu.map_or(Ok(()), thread::pin_to).unwrap();
     let (send_ends, ends) = mpsc::channel();
@@ -228,14 +245,16 @@ fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> (u64, u64) {
     let (epoll, quit) = (Epoll::new().unwrap(), EventFd::new().unwrap());
     epoll.add(quit.as_fd(), QUIT).unwrap();
     epoll.add(subject.ring.fd(), 1).unwrap();
-    let (wakeups, (before, after)) = std::thread::scope(|scope| {
+    let begun = Instant::now();
+    let ((wakeups, waited), (before, after)) = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             pin();
             let mut events = [Event::EMPTY; 1];
             let mut wakeups = 0;
+            let waited = has_waited();
             loop {
                 match epoll.wait(&mut events, None).unwrap() {
-                    [event] if event.data() == QUIT => return wakeups,
+                    [event] if event.data() == QUIT => return (wakeups, has_waited() - waited),
                     [event] => wakeups += u64::from(!event.is_hang_up()),
                     _ => {}
                 }
@@ -250,19 +269,20 @@ fn count(watermark: u32, cpu: Option<usize>, work: fn(&Ring)) -> (u64, u64) {
     });
     subject.thread.join().unwrap();
     assert_eq!((after - before) % PAIR, 0, "the phase");
-    (wakeups, (after - before) / PAIR)
+    Counts { wakeups, pairs: (after - before) / PAIR, waited, took: begun.elapsed() }
 }
 
-/// One wake-up a block. A preemption makes an edge too, and a watcher that gets no CPU sees several
-/// edges as one, so a busy machine has five tries; a broken phase or watermark fails each of them.
+/// One wake-up a block: in one of five tries, or a broken phase or watermark would not. A busy machine
+/// has its excuse: a preemption makes an edge too, and writes a pair; and to a watcher that waits for
+/// a CPU several edges are one.
 fn assert_one_wakeup_a_block(cpu: Option<usize>, blocks: u64, work: fn(&Ring)) {
-    let fair = |(wakeups, _): &(u64, u64)| {
-        let per_block = *wakeups as f64 / blocks as f64;
-        (0.95..=1.1).contains(&per_block)
-    };
-    let failed: Vec<(u64, u64)> =
-        (0..5).map(|_| count(WATERMARK, cpu, work)).take_while(|count| !fair(count)).collect();
-    assert!(failed.len() < 5, "{blocks} blocks, wake-ups and pairs: {failed:?}");
+    let most = |count: &Counts| blocks.max(count.pairs) * 11 / 10;
+    let all = |count: &Counts| count.wakeups * 100 >= blocks * 95 && count.wakeups <= most(count);
+    let tries: Vec<Counts> =
+        (0..5).map(|_| count(WATERMARK, cpu, work)).take_while(|c| !all(c)).collect();
+    let excused = |count: &Counts| count.waited > count.took / 20 && count.wakeups <= most(count);
+    let good = tries.len() < 5 || tries.iter().all(excused);
+    assert!(good, "{blocks} blocks: {tries:?}");
 }
 
 const BLOCKS: u64 = 2000;
@@ -307,8 +327,8 @@ fn a_wake_up_on_every_record_is_what_the_watermark_avoids() {
     const FEW: u64 = 200;
     let Some(_turn) = turn() else { return };
     let cpu = thread::allowed_cpus().unwrap()[0];
-    let (wakeups, pairs) = count(1, Some(cpu), |_| block_and_compute(FEW));
-    assert!(wakeups > 2 * FEW, "{FEW} blocks: {wakeups} wake-ups, {pairs} pairs");
+    let counts = count(1, Some(cpu), |_| block_and_compute(FEW));
+    assert!(counts.wakeups > 2 * FEW, "{FEW} blocks: {counts:?}");
 }
 
 #[test]
