@@ -68,11 +68,23 @@ fn a_timeout_around_a_closure_is_in_time() {
 /// A block that nobody announced does hold up the root, but once in the life of a runtime.
 #[test]
 fn an_unmarked_block_holds_up_the_root_once() {
-    each(|runtime| {
+    holds_up_the_root_once(|| std::thread::sleep(Duration::from_millis(300)));
+}
+
+/// And so does one in `run`, which cannot wait until its task is elsewhere.
+#[test]
+fn a_block_in_run_holds_up_the_root_once() {
+    holds_up_the_root_once(|| {
+        threadlet::run(|| std::thread::sleep(Duration::from_millis(300)));
+    });
+}
+
+fn holds_up_the_root_once(block: fn()) {
+    each(move |runtime| {
         let blocks = || {
             runtime.block_on(async {
                 let began = Instant::now();
-                threadlet::spawn(async { std::thread::sleep(Duration::from_millis(300)) });
+                threadlet::spawn(async move { block() });
                 time::sleep(Duration::from_millis(20)).await;
                 began.elapsed()
             })
