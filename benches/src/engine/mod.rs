@@ -5,6 +5,7 @@ mod calls;
 mod closures;
 mod handoff;
 mod idle;
+mod injector;
 mod lateness;
 mod micro;
 mod pread;
@@ -26,6 +27,7 @@ impl Suite for Engine {
         ("closures", closures::run),
         ("unmarked", unmarked::run),
         ("micro", micro::run),
+        ("injector", injector::run),
         ("root", root::run),
         ("idle", idle::run),
         ("build", build::run),
