@@ -14,9 +14,9 @@ use crate::report::{Bar, Row, Unit};
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let rows = [
         (1, Which::First, "tasks from outside, one busy worker: until the first, ours / tokio"),
-        (1, Which::Last, "the same: until the last, ours / tokio"),
+        (1, Which::Last, "tasks from outside, one busy worker: until the last, ours / tokio"),
         (2, Which::First, "tasks from outside, two busy workers: until the first, ours / tokio"),
-        (2, Which::Last, "the same: until the last, ours / tokio"),
+        (2, Which::Last, "tasks from outside, two busy workers: until the last, ours / tokio"),
     ];
     rows.map(|(workers, which, what)| row(plan, workers, which, what)).into()
 }
