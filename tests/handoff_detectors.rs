@@ -317,9 +317,29 @@ fn no_ring_is_armed_for_calls_that_do_not_block() {
     });
 }
 
-/// Whoever waits for all threads of the process should not wait for this one.
+/// Blocks until the sentinel has been woken; so somebody keeps the watch.
+fn until_the_sentinel_wakes(runtime: &Runtime) {
+    let woken = runtime.metrics().sentinel_wakeups;
+    wait_until("the sentinel wakes", || {
+        let calls = runtime.spawn(async {
+            warm_the_site().await;
+            // With a core, and a moment between the polls in which the ring is opened.
+            for _ in 0..8 {
+                for _ in 0..8 {
+                    at_one_site(|| {}).await;
+                }
+                task::yield_now().await;
+            }
+            at_one_site(|| std::thread::sleep(Duration::from_millis(2))).await;
+        });
+        runtime.block_on(calls).unwrap();
+        runtime.metrics().sentinel_wakeups > woken
+    });
+}
+
+/// It waits where nothing but a ring or the end wakes it.
 #[test]
-fn the_sentinel_is_an_ordinary_thread_and_ends_with_its_runtime() {
+fn the_sentinel_ends_with_its_runtime() {
     if !detectors().contains(&Detector::Perf) {
         return;
     }
@@ -327,24 +347,8 @@ fn the_sentinel_is_an_ordinary_thread_and_ends_with_its_runtime() {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("ended");
         let runtime = build(&mut builder, Detector::Perf);
-        let sentinel = || support::threads_named("ended-sentinel");
-        while sentinel() == 0 {
-            runtime.block_on(runtime.spawn(warm_the_site())).unwrap();
-            // With a core, and a moment between the polls in which the ring is opened.
-            let calls = runtime.spawn(async {
-                for _ in 0..8 {
-                    for _ in 0..8 {
-                        at_one_site(|| {}).await;
-                    }
-                    task::yield_now().await;
-                }
-            });
-            runtime.block_on(calls).unwrap();
-        }
-        // Long enough in its loop: whatever it asked for, it has.
-        std::thread::sleep(Duration::from_millis(20));
-        assert_eq!(os::policy_and_nice("ended-sentinel"), os::policy_and_nice("ended-monitor"));
-        // Where nothing blocks no ring is armed: nothing but the end wakes it.
+        until_the_sentinel_wakes(&runtime);
+        // Where nothing blocks no ring is armed.
         let cold = runtime.spawn(async {
             for _ in 0..64 {
                 threadlet!(std::hint::black_box(()));
@@ -354,9 +358,41 @@ fn the_sentinel_is_an_ordinary_thread_and_ends_with_its_runtime() {
         let busy = Busy::new();
         let start = Instant::now();
         drop(runtime);
-        assert_eq!(sentinel(), 0);
+        assert_eq!(support::threads_named("ended"), 0);
         assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
         drop(busy);
+    });
+}
+
+/// The thread that hears of a block goes on with the core: no other needs to be woken for that. And
+/// then another hears of the next.
+#[test]
+fn the_sentinel_takes_the_core_for_itself_and_another_keeps_the_watch() {
+    if !detectors().contains(&Detector::Perf) {
+        return;
+    }
+    within(LIMIT, || {
+        let runtime = runtime(Detector::Perf);
+        until_the_sentinel_wakes(&runtime);
+        let before = runtime.metrics();
+        let task = runtime.spawn(async {
+            for _ in 0..500 {
+                for _ in 0..20 {
+                    at_one_site(|| {}).await;
+                }
+                at_one_site(|| std::thread::sleep(Duration::from_micros(500))).await;
+                time::sleep(Duration::from_micros(100)).await;
+            }
+        });
+        runtime.block_on(task).unwrap();
+        let now = runtime.metrics();
+        let handed = now.handoffs_blocked - before.handoffs_blocked;
+        let woken = now.spare_wakeups - before.spare_wakeups;
+        let heard = now.sentinel_wakeups - before.sentinel_wakeups;
+        support::say(&format!("{handed} hand-offs, {heard} heard of, {woken} spares woken"));
+        assert!(handed > 100 && heard > 50, "{now:#?}");
+        // A busy machine leaves some to the monitor.
+        assert!(woken < handed * 3 / 4, "{now:#?}");
     });
 }
 

@@ -57,7 +57,7 @@ fn a_claim_without_a_permit_is_served_later() {
                 let pool = pool.clone();
                 thread::spawn(move || {
                     let mut todo = Todo::default();
-                    let answer = pool.retake(claim, &mut todo);
+                    let answer = pool.retake(claim, None, &mut todo);
                     assert!(matches!(answer, Retake::Done | Retake::NoPermit));
                     calls_return(&pool, todo, 1)
                 })
@@ -81,7 +81,7 @@ fn a_claim_without_a_spare_is_served_later() {
         let other = pool.clone();
         let thief = thread::spawn(move || {
             let mut todo = Todo::default();
-            let answer = other.retake(claim, &mut todo);
+            let answer = other.retake(claim, None, &mut todo);
             assert_eq!(answer == Retake::NoSpare, todo.want_spare);
             calls_return(&other, todo, 4)
         });
@@ -101,8 +101,8 @@ fn a_stalled_core_that_runs_again_keeps_its_core() {
         spares(&pool, 20..22);
         let (first, second) = (blocked(&pool, 0, 0), blocked(&pool, 1, 1));
         let mut todo = Todo::default();
-        assert_eq!(pool.retake(first, &mut todo), Retake::Done);
-        assert_eq!(pool.retake(second, &mut todo), Retake::NoPermit);
+        assert_eq!(pool.retake(first, None, &mut todo), Retake::Done);
+        assert_eq!(pool.retake(second, None, &mut todo), Retake::NoPermit);
         let other = pool.clone();
         let returning = thread::spawn(move || calls_return(&other, todo, 1));
         let lost = pool.word(1).reclaim(second.seen).is_err();
@@ -122,7 +122,7 @@ fn a_dropped_ticket_keeps_no_permit() {
         spares(&pool, 20..21);
         let mut todo = Todo::default();
         let claim = blocked(&pool, 0, 0);
-        assert_eq!(pool.retake(claim, &mut todo), Retake::Done);
+        assert_eq!(pool.retake(claim, None, &mut todo), Retake::Done);
         let (first, second) = (pool.wait(Waker::noop()), pool.wait(Waker::noop()));
         assert!(pool.poll_wait(&first, Waker::noop()).is_pending());
         let other = pool.clone();
@@ -186,7 +186,7 @@ impl SpareThread {
     /// What `Shared::carry_out` does. Returns whether the core went to this spare.
     fn hand_over(&self, claim: Claim) -> bool {
         let mut todo = Todo::default();
-        let _ = self.pool.retake(claim, &mut todo);
+        let _ = self.pool.retake(claim, None, &mut todo);
         let mine = todo.handed.iter().any(|(spare, _)| *spare == SPARE);
         if mine {
             let _ = self.parker.unpark();
@@ -228,7 +228,7 @@ fn a_spare_that_ends_takes_no_core_with_it() {
             other.pool.close();
             let _ = other.parker.unpark();
             let mut todo = Todo::default();
-            assert_eq!(other.pool.retake(late, &mut todo), Retake::Stale);
+            assert_eq!(other.pool.retake(late, None, &mut todo), Retake::Stale);
         });
         let handed = shared.hand_over(claim);
         let end = spare.join().unwrap();

@@ -44,22 +44,23 @@ impl Edges {
         let _ = self.epoll.del(ring.fd());
     }
 
-    /// Waits, and calls `f` for each edge, with the slot and the generation of its ring. `false`:
-    /// there is nothing to wait for any more.
-    pub(crate) fn wait(&self, mut f: impl FnMut(SlotId, u64)) -> bool {
-        let mut events = [Event::EMPTY; 32];
-        let Ok(edges) = self.epoll.wait(&mut events, None) else { return false };
-        for event in edges {
-            if event.data() == STOP {
-                return false;
-            }
-            let slot = event.data() & ((1 << SLOT_BITS) - 1);
-            f(slot as SlotId, event.data() >> SLOT_BITS);
-        }
-        true
+    /// Waits for an edge: the slot and the generation of the ring from which it came. One at a time,
+    /// because whoever waits may go away with it; the others stay for the next. `None` after a
+    /// signal, and once after [`stop`](Self::stop).
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; there is nothing to wait for any more.
+    pub(crate) fn wait(&self) -> io::Result<Option<(SlotId, u64)>> {
+        let mut events = [Event::EMPTY; 1];
+        let edges = self.epoll.wait(&mut events, None)?;
+        Ok(edges.first().map(Event::data).filter(|data| *data != STOP).map(|data| {
+            let slot = data & ((1 << SLOT_BITS) - 1);
+            (slot as SlotId, data >> SLOT_BITS)
+        }))
     }
 
-    /// Ends the wait, for ever.
+    /// Ends the wait; the flag that says why is up before.
     pub(crate) fn stop(&self) {
         self.stop.wake();
     }

@@ -51,7 +51,7 @@ pub struct Metrics {
     pub handoffs_wasted: u64,
     /// Edges the sentinel was woken for.
     pub sentinel_wakeups: u64,
-    /// Spares woken to take a core.
+    /// Spares woken to take a core. The sentinel is awake when it takes one, and does not count.
     pub spare_wakeups: u64,
     /// Threads that go on without a core: the call, the rest of its poll, and the task, as long as
     /// its calls block.
@@ -66,7 +66,7 @@ pub struct Metrics {
     pub regions_unprotected: u64,
     /// Cores that were found blocked and could not be handed over at once.
     pub regions_stalled: u64,
-    /// Threads waiting for a core.
+    /// Threads waiting for a core. The sentinel, which takes its core itself, is not among them.
     pub spares: usize,
     /// Threads that could not be created.
     pub thread_spawn_failures: u64,

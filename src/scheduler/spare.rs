@@ -1,10 +1,11 @@
-//! What a thread without a core does: wait for one, and retire when none comes.
+//! What a thread without a core does: wait for one, as a spare or as the sentinel, and retire when
+//! none comes.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::worker;
+use super::{sentinel, worker};
 use crate::context::Thread;
 use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
@@ -126,6 +127,13 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             thread.release_permit();
             return;
         }
+        if sentinel::is_wanted(thread.shared) && (!listed || withdraw(thread)) {
+            listed = false;
+            arrived(thread.shared, coming);
+            if sentinel::keep_watch(thread) {
+                continue;
+            }
+        }
         if !listed {
             fail_point!("add spare");
             listed = true;
@@ -148,6 +156,12 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             patience = None;
         }
     }
+}
+
+/// Takes the thread off the list of spares, where another has its place then. `false`: a core is
+/// already on its way to it.
+fn withdraw(thread: &Thread<'_>) -> bool {
+    thread.shared.ask_pool(|pool, todo| pool.withdraw_spare(thread.id, todo))
 }
 
 /// This is the only thread of a child of `fork`, and the poll in which it was made is over. There is

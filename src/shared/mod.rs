@@ -39,7 +39,7 @@ use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
 use crate::primitive::park::Unparked;
 use crate::primitive::{Mutex, Padded};
-use crate::protocol::core::{State, Suspect};
+use crate::protocol::core::{NO_SLOT, SlotId, State, Suspect};
 use crate::protocol::idle::{Idle, Sleeper};
 use crate::protocol::monitor_sleep::MonitorSleep;
 use crate::protocol::pool::{Claim, Pool, Retake, Todo};
@@ -165,8 +165,10 @@ pub(crate) struct Shared {
     pub(crate) threads: Threads,
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
-    /// The rings of the threads, once there is a sentinel to wait for them.
+    /// The rings of the threads, once one of them wants to open one.
     pub(crate) edges: OnceLock<Arc<Edges>>,
+    /// The thread that waits for them; it has no core, and is on no list.
+    pub(crate) sentinel: AtomicU32,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
     /// Why the monitor could not read the state of a thread, the first time.
@@ -228,6 +230,7 @@ impl Shared {
             threads: Threads::default(),
             trace,
             edges: OnceLock::new(),
+            sentinel: AtomicU32::new(NO_SLOT),
             sentinel_failure: OnceLock::new(),
             unreadable: OnceLock::new(),
             untold: Untold::default(),
@@ -312,9 +315,10 @@ impl Shared {
             || self.seats.iter().any(|seat| seat.queue.len() > 0)
     }
 
-    /// A thief's claim; returns what became of it.
-    pub(crate) fn retake(&self, claim: Claim) -> Retake {
-        let answer = self.ask_pool(|pool, todo| pool.retake(claim, todo));
+    /// A thief's claim, for a spare or for the thief itself, which is the sentinel then; returns what
+    /// became of it.
+    pub(crate) fn retake(&self, claim: Claim, taker: Option<SlotId>) -> Retake {
+        let answer = self.ask_pool(|pool, todo| pool.retake(claim, taker, todo));
         if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
             // The claim is good until the call returns, and the thread has to know of it then. (The
             // thief's own suspicion is not settled yet: there is no gap.)
@@ -342,7 +346,9 @@ impl Shared {
     }
 
     fn carry_out(&self, todo: Todo) {
-        for (spare, _) in &todo.handed {
+        // The sentinel is on no list, so only by itself can it have been given a core.
+        let sentinel = self.sentinel.load(Ordering::Relaxed);
+        for (spare, _) in todo.handed.iter().filter(|(spare, _)| *spare != sentinel) {
             self.unpark(self.slots.get(*spare));
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
         }

@@ -99,15 +99,21 @@ fn at_rest_the_figures_add_up() {
     assert_eq!((now.permits_free, now.gate_waiters, now.injector_depth), (cap, 0, 0));
     assert_eq!((now.workers, now.regions), (2, 200));
     let handed = now.handoffs_blocked + now.handoffs_hog + now.handoffs_predicted;
-    assert_eq!(now.spare_wakeups, handed + now.handoffs_rescued);
+    // What the sentinel hears of it takes for itself.
+    let heard = now.sentinel_wakeups;
+    assert!(now.spare_wakeups <= handed + now.handoffs_rescued);
+    assert!(now.spare_wakeups + heard >= handed + now.handoffs_rescued);
     assert!(now.async_threads_peak <= cap + 1);
     let sites = runtime.handle().sites();
     let site = sites.iter().find(|site| site.text.contains("nth % 7")).unwrap();
     assert_eq!((site.file, site.calls), (file!(), 200));
     assert_eq!(site.inline + site.handed_over, site.calls);
     assert!(site.handed_over > 0 && site.longest_block > Duration::ZERO);
-    // The threads that are: two with a core, the spares, and those that watch.
-    wait_until("threads running + spare = spawned", || threads_named("figures") == 2 + min_spare);
+    // The threads that are: two with a core, the spares, and perhaps the sentinel.
+    let known = 2 + min_spare;
+    wait_until("threads running + spare = spawned", || {
+        (known..=known + 1).contains(&threads_named("figures"))
+    });
 }
 
 #[test]
@@ -175,7 +181,8 @@ fn hooks_are_called_and_may_panic() {
     let seen = runtime.metrics();
     assert!(seen.handoffs_blocked >= 3);
     wait_until("each hand-off is told", || {
-        handoffs.load(Ordering::SeqCst) as u64 == runtime.metrics().spare_wakeups
+        let now = runtime.metrics();
+        handoffs.load(Ordering::SeqCst) as u64 == now.handoffs_blocked + now.handoffs_predicted
     });
     assert!(starts.load(Ordering::SeqCst) >= 2);
     drop(runtime);

@@ -39,7 +39,9 @@ fn a_burst_of_slow_calls_does_not_leave_its_threads_behind() {
     // One that retires is in no count and not gone yet, and its like may have been made meanwhile:
     // twice the spares, not thousands.
     assert!(peak <= cores + 2 * min_spare + cap + 1, "{peak} threads under a cap of {cap}");
-    wait_until("threads go", || threads_named("burst") == cores + min_spare);
+    // And perhaps the sentinel.
+    let stay = cores + min_spare;
+    wait_until("threads go", || (stay..=stay + 1).contains(&threads_named("burst")));
     assert_eq!(runtime.metrics().permits_free, cap);
 }
 

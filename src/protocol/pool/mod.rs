@@ -10,7 +10,7 @@
 //! | a permit | a waiter at the gate | the grant | its region hands over first, or gives it back |
 //! | the emergency permit | one coreless thread | a retake of the last running core | the same |
 //! | a place on the stalled list | a core found blocked that could not be retaken | then | served, or seen to run again |
-//! | a place in `spares` | a thread that waits for a core | it has none | popped by a retake |
+//! | a place in `spares` | a thread that waits for a core | it has none | popped by a retake, or it goes to be the sentinel |
 //!
 //! *Nothing observed is forgotten*: a claim that finds no permit or no spare goes on the stalled
 //! list, and every event that could serve one (a permit released, a spare added, the cap raised)
@@ -71,7 +71,8 @@ pub(crate) struct Holding {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Todo {
-    /// Spares for which a core was retaken, by the claim: to be unparked.
+    /// Threads for which a core was retaken, by the claim: to be unparked, if it is not the thief
+    /// itself.
     pub(crate) handed: Vec<(SlotId, Claim)>,
     /// Tasks whose wait at the gate is over.
     pub(crate) granted: Vec<Waker>,
@@ -183,10 +184,13 @@ impl Pool {
         );
     }
 
-    /// A thief's claim. On success the permit has passed to the observed thread.
-    pub(crate) fn retake(&self, claim: Claim, todo: &mut Todo) -> Retake {
+    /// A thief's claim, for a spare or for `taker`: the thief itself, which has no core and is not on
+    /// the list of spares, so that nobody else chooses it. On success the permit has passed to the
+    /// observed thread.
+    pub(crate) fn retake(&self, claim: Claim, taker: Option<SlotId>, todo: &mut Todo) -> Retake {
         let mut state = self.state.lock();
-        let answer = self.attempt(&mut state, claim, todo);
+        debug_assert!(taker.is_none_or(|taker| !state.spares.contains(&taker)), "on no list");
+        let answer = self.attempt(&mut state, claim, taker, todo);
         if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
             self.remember(&mut state, claim);
         }
@@ -207,8 +211,14 @@ impl Pool {
         state.stalled.push_back(claim);
     }
 
-    /// Retakes `claim` if a permit and a spare are at hand; moves nothing otherwise.
-    fn attempt(&self, state: &mut State, claim: Claim, todo: &mut Todo) -> Retake {
+    /// Retakes `claim` if a permit is at hand, and a spare or the `taker`; moves nothing otherwise.
+    fn attempt(
+        &self,
+        state: &mut State,
+        claim: Claim,
+        taker: Option<SlotId>,
+        todo: &mut Todo,
+    ) -> Retake {
         let word = self.word(claim.seat);
         if word.load() != claim.seen || state.closed {
             return Retake::Stale;
@@ -223,7 +233,7 @@ impl Pool {
         if !ordinary && !emergency {
             return Retake::NoPermit;
         }
-        let Some(&spare) = state.spares.last() else {
+        let Some(spare) = taker.or_else(|| state.spares.last().copied()) else {
             todo.want_spare = true;
             return Retake::NoSpare;
         };
@@ -235,13 +245,16 @@ impl Pool {
         fail_point!("retaken");
         state.in_use += usize::from(ordinary);
         state.taken += 1;
+        if taker.is_none() {
+            state.spares.pop();
+        }
         self.commit(state, claim, emergency, todo);
+        todo.handed.push((spare, claim));
         Retake::Done
     }
 
     /// The retake is done: what is counted and written down with it.
     fn commit(&self, state: &mut State, claim: Claim, emergency: bool, todo: &mut Todo) {
-        let spare = state.spares.pop().expect("a spare was there under this same lock");
         state.stalled.retain(|old| old.seat != claim.seat);
         state.handoffs[claim.cause as usize] += 1;
         let holding = Holding { cause: claim.cause, since: Instant::now(), emergency };
@@ -252,7 +265,6 @@ impl Pool {
         state.holdings.push((claim.observed, holding));
         state.peak = state.peak.max(state.holdings.len());
         todo.want_spare |= state.spares.len() < state.min_spares;
-        todo.handed.push((spare, claim));
     }
 
     /// Whether every core but this one is known to be stalled.
@@ -292,6 +304,11 @@ impl Pool {
         self.serve(&mut state, todo);
     }
 
+    /// A spare, if there is one; it may have a core on its way to it in the next moment.
+    pub(crate) fn any_spare(&self) -> Option<SlotId> {
+        self.state.lock().spares.last().copied()
+    }
+
     /// A spare wants to retire. `false`: it is needed, or a core is already on its way to it.
     pub(crate) fn retire_spare(&self, slot: SlotId) -> bool {
         let mut state = self.state.lock();
@@ -301,6 +318,14 @@ impl Pool {
     /// A spare ends with its runtime. `false`: a core is already on its way to it.
     pub(crate) fn remove_spare(&self, slot: SlotId) -> bool {
         Pool::take_off(&mut self.state.lock(), slot)
+    }
+
+    /// A spare goes to be the sentinel. `false`: a core is already on its way to it.
+    pub(crate) fn withdraw_spare(&self, slot: SlotId, todo: &mut Todo) -> bool {
+        let mut state = self.state.lock();
+        let withdrawn = Pool::take_off(&mut state, slot);
+        todo.want_spare |= state.spares.len() < state.min_spares;
+        withdrawn
     }
 
     fn take_off(state: &mut State, slot: SlotId) -> bool {
@@ -318,7 +343,7 @@ impl Pool {
         let mut reserved = 0;
         for _ in 0..state.stalled.len() {
             let Some(claim) = state.stalled.pop_front() else { break };
-            let answer = self.attempt(state, claim, todo);
+            let answer = self.attempt(state, claim, None, todo);
             if matches!(answer, Retake::NoPermit | Retake::NoSpare) {
                 state.stalled.push_back(claim);
                 reserved += usize::from(answer == Retake::NoSpare);
@@ -360,7 +385,7 @@ impl Pool {
             state.in_use -= 1;
             state.returned += 1;
         }
-        let done = state.free() > 0 && self.attempt(&mut state, claim, todo) == Retake::Done;
+        let done = state.free() > 0 && self.attempt(&mut state, claim, None, todo) == Retake::Done;
         if !done {
             self.remember(&mut state, claim);
         }
@@ -373,7 +398,7 @@ impl Pool {
     /// permit, which it gives back at once.
     pub(crate) fn give_away(&self, claim: Claim, todo: &mut Todo) -> bool {
         let mut state = self.state.lock();
-        let done = self.attempt(&mut state, claim, todo) == Retake::Done;
+        let done = self.attempt(&mut state, claim, None, todo) == Retake::Done;
         self.publish(&state);
         done
     }

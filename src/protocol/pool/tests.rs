@@ -21,7 +21,7 @@ fn pool(cores: usize, cap: usize) -> Pool {
 
 fn retake(pool: &Pool, claim: Claim) -> Retake {
     let mut todo = Todo::default();
-    pool.retake(claim, &mut todo)
+    pool.retake(claim, None, &mut todo)
 }
 
 #[test]
@@ -82,4 +82,24 @@ fn rescues_do_not_take_every_permit() {
     assert_eq!(retake(&pool, rescued(0, 0)), Retake::Done);
     assert_eq!(retake(&pool, rescued(1, 1)), Retake::NoPermit, "a quarter of the cap is theirs");
     assert_eq!(retake(&pool, blocked(&pool, 2, 2)), Retake::Done);
+}
+
+/// The sentinel needs no spare, leaves the list as it is, and needs a permit like any thief.
+#[test]
+fn a_thief_may_take_the_core_for_itself() {
+    let pool = Pool::new(2, 1, 1);
+    let (first, second) = (blocked(&pool, 0, 0), blocked(&pool, 1, 1));
+    let mut todo = Todo::default();
+    assert_eq!(pool.retake(first, Some(20), &mut todo), Retake::Done);
+    assert_eq!((pool.taken_for(20), todo.handed.len()), (Some(0), 1));
+    assert_eq!(pool.retake(first, Some(20), &mut todo), Retake::Stale);
+    assert_eq!(pool.retake(second, Some(21), &mut todo), Retake::NoPermit);
+    pool.add_spare(22, &mut todo);
+    assert!(pool.withdraw_spare(22, &mut todo) && todo.want_spare);
+    assert!(!pool.withdraw_spare(22, &mut todo), "it is off the list");
+    let mut todo = Todo::default();
+    pool.release(0, &mut todo);
+    assert!(todo.handed.is_empty(), "no spare");
+    pool.add_spare(22, &mut todo);
+    assert_eq!(pool.taken_for(22), Some(1), "what was found without a permit is not forgotten");
 }

@@ -242,7 +242,7 @@ impl<'a> Watch<'a> {
     /// `Suspect`: the thread has moved on since.
     fn claim(&mut self, seat: usize, claim: Claim) -> Found {
         fail_point!("observed");
-        let retake = self.shared.retake(claim);
+        let retake = self.shared.retake(claim, None);
         let looked = &mut self.looks[seat];
         looked.claimed = matches!(retake, Retake::NoPermit | Retake::NoSpare);
         if retake == Retake::Stale { Found::Suspect } else { Found::Blocked }

@@ -109,7 +109,7 @@ impl Monitor<'_> {
         let _ = self.shared.monitor_sleep.sleep(FIRST_LOOK);
         while !self.shared.is_shutdown() {
             self.make_spares();
-            self.make_sentinel();
+            self.begin_watch();
             let looks = self.shared.detection.monitor;
             let found = if looks { self.watch.look_at_all(self.paused) } else { Found::Nothing };
             self.serve_stalled();
@@ -135,7 +135,9 @@ impl Monitor<'_> {
             return;
         }
         self.spawn_retry = None;
-        let wanted = self.shared.pool.spares_wanted();
+        // Who waits for the rings is none of those that wait to be chosen.
+        let unwatched = sentinel::is_wanted(self.shared) && !sentinel::call(self.shared);
+        let wanted = self.shared.pool.spares_wanted() + usize::from(unwatched);
         let starting = self.shared.counters.spares_coming.load(Ordering::Relaxed);
         for _ in starting..wanted {
             if !spare::start_spare(self.shared) {
@@ -145,8 +147,9 @@ impl Monitor<'_> {
         }
     }
 
-    /// The sentinel, once a thread wants to open a ring: many a runtime never comes to that.
-    fn make_sentinel(&self) {
+    /// What the sentinel waits on, once a thread wants to open a ring: many a runtime never comes to
+    /// that.
+    fn begin_watch(&self) {
         let shared = self.shared;
         let wanted = shared.counters.rings_wanted.load(Ordering::Relaxed) > 0;
         if !wanted || shared.edges.get().is_some() || shared.sentinel_failure.get().is_some() {
@@ -157,6 +160,9 @@ impl Monitor<'_> {
         } else {
             sentinel::start(shared)
         };
+        if started.is_ok() {
+            sentinel::call(shared);
+        }
         if let Err(error) = started {
             // Refused later than at the probe: the monitor does it all.
             let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
