@@ -20,21 +20,13 @@ use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::threadlet;
 use threadlet::time::{sleep, timeout};
 
-use support::os::{is_root, set_limit};
+use support::os::{is_root, process_cpu_time, set_limit};
 use support::{alone, child, in_time, is_child, passes, skip, ticker, wait_for_ticks};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).build().unwrap()
-}
-
-fn process_cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is ours to write.
-    let got = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    assert_eq!(got, 0);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// A server that is written by hand, as hyper's were: it polls, and asks again at once behind an error.

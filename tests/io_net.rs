@@ -17,7 +17,7 @@ use threadlet::net::{
 use threadlet::runtime::{Builder, Runtime};
 use threadlet::time::{sleep, timeout};
 
-use support::os::set_limit;
+use support::os::{process_cpu_time, set_limit};
 use support::{alone, in_time, ticker};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -189,14 +189,6 @@ fn out_of_descriptors_a_server_recovers_and_takes_little_cpu() {
     });
     assert_eq!(served, 2);
     drop(held);
-}
-
-fn process_cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is ours to write.
-    let got = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    assert_eq!(got, 0);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// A connection that was accepted has room, and mostly something to read. Whoever asks for that by

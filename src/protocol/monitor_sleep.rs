@@ -59,6 +59,7 @@ impl MonitorSleep {
     /// [`end_doze`](Self::end_doze) has ended.
     pub(crate) fn sleep(&self, pause: Duration) -> bool {
         let dozes = pause >= DOZE;
+        // Ordering: a hint, see `end_doze`. The swaps see to it that one of both ends the pause.
         if dozes {
             self.dozes.store(true, Ordering::Relaxed);
         }

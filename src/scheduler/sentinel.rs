@@ -82,6 +82,7 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
             }
         }
     }
+    // Ordering: Release. Partner: the Acquire above, of the sentinel after.
     watch.store(NO_SLOT, Ordering::Release);
     if has_core {
         call(shared);

@@ -347,6 +347,9 @@ impl Shared {
 
     fn carry_out(&self, todo: Todo) {
         // The sentinel is on no list, so only by itself can it have been given a core.
+        // Ordering: Relaxed. A spare has stored that it is the sentinel no more before it came on the
+        // list, and was chosen there under the same lock: it is not taken for the sentinel here. Should
+        // it be that again, it has had the core in between, and needs no unpark.
         let sentinel = self.sentinel.load(Ordering::Relaxed);
         for (spare, _) in todo.handed.iter().filter(|(spare, _)| *spare != sentinel) {
             self.unpark(self.slots.get(*spare));

@@ -262,9 +262,18 @@ fn put_on(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<()>
 
 /// The CPU time the calling thread has used.
 pub(crate) fn thread_cpu_time() -> std::time::Duration {
+    cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The CPU time all threads of this process have used.
+pub(crate) fn process_cpu_time() -> std::time::Duration {
+    cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn cpu_time(clock: libc::clockid_t) -> std::time::Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is ours to write.
-    let got = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let got = unsafe { libc::clock_gettime(clock, &raw mut time) };
     assert_eq!(got, 0, "{}", io::Error::last_os_error());
     std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

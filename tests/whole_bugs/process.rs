@@ -89,13 +89,6 @@ fn a_thread_that_cannot_be_created_later_loses_nothing() {
     }
 }
 
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the struct outlives the call.
-    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) }, 0);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// Go issue 18236. A process with nothing to do used CPU for ever: its monitor ticked, its spinning
 /// threads spun. Also with threads blocked in calls, with short-lived spares, and with a runtime of
 /// one core that nobody is in.
@@ -127,9 +120,9 @@ fn a_quiescent_process_uses_no_cpu() {
     wait_until("eight threads are blocked", || blocked.metrics().async_threads == 8);
     // Until the last who had something to do sleeps.
     std::thread::sleep(Duration::from_millis(500));
-    let (before, span) = (cpu_time(), Duration::from_secs(2));
+    let (before, span) = (os::process_cpu_time(), Duration::from_secs(2));
     std::thread::sleep(span);
-    let used = cpu_time() - before;
+    let used = os::process_cpu_time() - before;
     assert!(used < span / 100, "{used:?} in {span:?} of doing nothing");
     drop(senders);
 }

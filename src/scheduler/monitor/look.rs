@@ -91,8 +91,8 @@ impl<'a> Watch<'a> {
         if word.state() != State::Lent {
             looked.word = Some(word);
             if known && word.state() == State::Taken {
-                // Whoever retook the core has not woken the spare yet. The sentinel may have lost
-                // its CPU to others in between, for as long as they like.
+                // Whoever retook the core has not woken the spare yet, and may have lost its CPU to
+                // others in between, for as long as they like.
                 self.shared.unpark(self.shared.slots.get(word.slot()));
             }
             return Found::Nothing;

@@ -160,12 +160,14 @@ impl Monitor<'_> {
         } else {
             sentinel::start(shared)
         };
-        if started.is_ok() {
-            sentinel::call(shared);
-        }
-        if let Err(error) = started {
+        match started {
+            // Without a spare the next round makes one.
+            Ok(()) => _ = sentinel::call(shared),
             // Refused later than at the probe: the monitor does it all.
-            let _ = shared.sentinel_failure.set(format!("the sentinel cannot be started: {error}"));
+            Err(error) => {
+                let text = format!("the sentinel cannot be started: {error}");
+                let _ = shared.sentinel_failure.set(text);
+            }
         }
     }
 
