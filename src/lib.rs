@@ -31,7 +31,7 @@
 //! |---|---|
 //! | [`threadlet!`], [`run`] | a call in place: in async code, and deep in synchronous code |
 //! | [`Group`] | a bound on the calls that use one resource at once; [`Saturated`] is what a call gets that would not wait |
-//! | [`task`] | [`spawn`] and the handles of tasks; [`spawn_blocking`](task::spawn_blocking) for a call beside the task, [`yield_now`](task::yield_now); [`JoinSet`](task::JoinSet) for many; [`LocalSet`](task::LocalSet) for what is not `Send`; [`task_local!`](macro@task_local) |
+//! | [`task`] | [`spawn`] and the handles of tasks; [`spawn_blocking`](task::spawn_blocking) for a call beside the task, [`yield_now`](task::yield_now); [`JoinSet`](task::JoinSet) for many; [`LocalSet`](task::LocalSet) for what is not `Send`; [`Builder`](task::Builder) for names; [`task_local!`](macro@task_local) |
 //! | [`macro@main`], [`macro@test`], [`block_on`] | ways into a runtime |
 //! | [`runtime`] | to build one by hand ([`Builder`](runtime::Builder)), to hold one ([`Runtime`](runtime::Runtime), [`Handle`](runtime::Handle)), and to look into it ([`Metrics`](runtime::Metrics), [`Report`](runtime::Report)) |
 //! | [`time`] | [`sleep`](time::sleep()), [`timeout`](time::timeout()), [`interval`](time::interval()) |

@@ -5,6 +5,7 @@
 //! if the closure really blocks (or computes for longer than
 //! [`hog_after`](crate::runtime::Builder::hog_after)).
 
+mod builder;
 mod join_set;
 mod local_set;
 mod task_local;
@@ -14,6 +15,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+pub use self::builder::Builder;
 pub use self::coop::{Unconstrained, consume_budget, unconstrained};
 pub use self::join_set::JoinSet;
 pub use self::local_set::{LocalEnterGuard, LocalSet, spawn_local};
@@ -21,8 +23,8 @@ pub use self::task_local::{AccessError, LocalKey};
 use crate::call::in_place::{run_here, spawn_call};
 use crate::context::{self, Missing};
 use crate::runtime::Handle;
-use crate::spawned::told;
 pub use crate::spawned::{AbortHandle, Id, JoinError, JoinHandle};
+use crate::spawned::{Origin, told};
 pub use crate::unblock::{Unblocked, unblock};
 
 /// The cooperative budget: what is always ready lets others have their turn.
@@ -71,9 +73,17 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let place = Location::caller();
+    spawn_from(future, Origin::caller())
+}
+
+#[track_caller]
+fn spawn_from<F>(future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     let spawned = context::with_shared(|shared| {
-        shared.map(|shared| crate::runtime::spawn_on(shared, future, place))
+        shared.map(|shared| crate::runtime::spawn_on(shared, future, origin))
     });
     // Not in the closure, which would hide the caller's place from the panic.
     match spawned {
@@ -127,9 +137,16 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place = Location::caller();
+    spawn_blocking_from(f, Origin::caller())
+}
+
+fn spawn_blocking_from<F, T>(f: F, origin: Origin<'_>) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let handle = Handle::try_current().unwrap_or_else(|_| crate::runtime::global());
-    spawn_call(&handle.shared, f, place)
+    spawn_call(&handle.shared, f, origin)
 }
 
 /// Runs a closure that may block, right here.

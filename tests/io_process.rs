@@ -125,6 +125,23 @@ fn it_is_configured_as_std_s() {
 }
 
 #[test]
+fn a_function_of_ones_own_starts_it() {
+    run(async {
+        let mut shell = Command::new("sh");
+        shell.stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = shell
+            .spawn_with(|std| std.args(["-c", "echo ready; exec sleep 1000"]).spawn())
+            .unwrap();
+        first_line(&mut child).await;
+        let id = child.id().unwrap();
+        drop(child);
+        wait_until("the killed one is gone", || !exists(id));
+        let refused = shell.spawn_with(|_| Err(io::ErrorKind::WouldBlock.into())).unwrap_err();
+        assert_eq!(refused.to_string(), io::Error::from(io::ErrorKind::WouldBlock).to_string());
+    });
+}
+
+#[test]
 fn one_that_ignores_sigterm_goes_on_until_it_is_killed() {
     run(async {
         let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";

@@ -181,6 +181,34 @@ fn each_kind_of_task_says_what_it_is() {
 }
 
 #[test]
+fn a_task_has_the_name_that_it_was_given() {
+    listen();
+    let runtime = two_workers();
+    let handle = runtime.handle();
+    let set = LocalSet::new();
+    let named = || task::Builder::new().name("the task");
+    let line = line!() + 2;
+    runtime.block_on(set.run_until(async {
+        let spawned = named().spawn(async {}).unwrap();
+        let spawned_on = named().spawn_on(async {}, handle).unwrap();
+        let local = named().spawn_local(async {}).unwrap();
+        let local_on = named().spawn_local_on(async {}, &set).unwrap();
+        let call = named().spawn_blocking(|| ()).unwrap();
+        let call_on = named().spawn_blocking_on(|| (), handle).unwrap();
+        let nameless = task::Builder::new().spawn(async {}).unwrap();
+        for task in [spawned, spawned_on, local, local_on, call, call_on, nameless] {
+            task.await.unwrap();
+        }
+    }));
+    let kinds = ["task", "task", "local", "local", "blocking", "blocking"];
+    for (line, kind) in (line..).zip(kinds) {
+        let task = closed_at(line);
+        assert_eq!((&*task.fields["kind"], &*task.fields["task.name"]), (kind, "the task"));
+    }
+    assert_eq!(closed_at(line + 6).fields["task.name"], "");
+}
+
+#[test]
 fn the_span_of_a_task_that_is_stopped_is_closed() {
     listen();
     let runtime = two_workers();

@@ -48,7 +48,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::Location;
 use std::sync::{Arc, Condvar, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -61,6 +60,7 @@ use crate::observe::site::Site;
 use crate::primitive::Mutex;
 use crate::primitive::quietly;
 use crate::runtime::{self, Handle};
+use crate::spawned::Origin;
 
 /// How long a thread without a core waits for the next request.
 const LINGER: Duration = Duration::from_millis(1);
@@ -360,7 +360,7 @@ impl Runner {
     }
 
     fn spawn_on(self, handle: &Handle) {
-        let task = crate::scheduler::spawn::spawn(&handle.shared, self.live(), Location::caller());
+        let task = crate::scheduler::spawn::spawn(&handle.shared, self.live(), Origin::caller());
         // Detached.
         drop(task);
     }

@@ -11,7 +11,7 @@ use crate::observe::site::Site;
 use crate::scheduler::spare;
 use crate::scheduler::spawn::{spawn, spawn_accepted};
 use crate::shared::Shared;
-use crate::spawned::JoinHandle;
+use crate::spawned::{JoinHandle, Origin};
 
 /// Runs `f` as a call of `site`, once it is its turn. Dropped before, `f` has not been called.
 pub(crate) async fn in_place<T>(site: &'static Site, f: impl FnOnce() -> T) -> T {
@@ -40,16 +40,13 @@ pub(crate) fn run_here<T>(
 }
 
 /// Spawns a call of `spawn_blocking`: once it is accepted, it runs, unless it is aborted before.
-pub(crate) fn spawn_call<F, T>(
-    shared: &Arc<Shared>,
-    f: F,
-    place: &'static Location<'static>,
-) -> JoinHandle<T>
+pub(crate) fn spawn_call<F, T>(shared: &Arc<Shared>, f: F, origin: Origin<'_>) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let handle = spawn_accepted(shared, in_place(Site::at(place, "spawn_blocking"), f), place);
+    let site = Site::at(origin.place, "spawn_blocking");
+    let handle = spawn_accepted(shared, in_place(site, f), origin);
     spare::start_at_home(shared);
     handle
 }
@@ -66,7 +63,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let handle = spawn(shared, in_place(Site::at(place, text), f), place);
+    let handle = spawn(shared, in_place(Site::at(place, text), f), Origin::at(place));
     // In a current-thread runtime that nobody is in there is no thread yet to make the call.
     spare::start_at_home(shared);
     handle

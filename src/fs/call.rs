@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::panic::{Location, resume_unwind};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +12,7 @@ use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
 use crate::runtime::{self, Handle};
-use crate::spawned::JoinHandle;
+use crate::spawned::{JoinHandle, Origin};
 use crate::syslet::Answer;
 
 /// The site of a function of this module: one for all its callers, because an `async fn` does not
@@ -70,7 +70,7 @@ pub(super) fn moved<T: Send + 'static>(
     });
     match own.map_or_else(runtime::try_global, Ok) {
         Ok(handle) => {
-            let (region, here) = (in_place(site, call), Location::caller());
+            let (region, here) = (in_place(site, call), Origin::caller());
             Moved(Ok(crate::scheduler::spawn::spawn(&handle.shared, region, here)))
         }
         Err(error) => {

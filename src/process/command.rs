@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::panic::Location;
 use std::path::Path;
-use std::process::{Command as StdCommand, ExitStatus, Output, Stdio};
+use std::process::{Child as StdChild, Command as StdCommand, ExitStatus, Output, Stdio};
 
 use super::child::Child;
 use crate::call::in_place::run_here;
@@ -189,9 +189,55 @@ impl Command {
     /// Outside a runtime.
     #[track_caller]
     pub fn spawn(&mut self) -> io::Result<Child> {
+        self.spawn_from(Location::caller(), "Command::spawn", |std| {
+            std.spawn().map_err(|error| explained(std, error))
+        })
+    }
+
+    /// Starts the child by a function of one's own: [`spawn`](Self::spawn) is this with
+    /// [`std::process::Command::spawn`]. The child's pipes are ours from then on.
+    ///
+    /// The function may block: it is called in place.
+    ///
+    /// # Errors
+    ///
+    /// Those of the function; that of the I/O driver, as [`spawn`](Self::spawn): the child is killed
+    /// then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime; and if the function does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::process::Command;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// threadlet::block_on(async {
+    ///     let mut child = Command::new("sh").spawn_with(|sh| sh.args(["-c", "exit 3"]).spawn())?;
+    ///     assert_eq!(child.wait().await?.code(), Some(3));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_with(
+        &mut self,
+        with: impl FnOnce(&mut StdCommand) -> io::Result<StdChild>,
+    ) -> io::Result<Child> {
+        self.spawn_from(Location::caller(), "Command::spawn_with", with)
+    }
+
+    #[track_caller]
+    fn spawn_from(
+        &mut self,
+        place: &'static Location<'static>,
+        call: &'static str,
+        with: impl FnOnce(&mut StdCommand) -> io::Result<StdChild>,
+    ) -> io::Result<Child> {
         let driver = context::current_driver("a child");
-        let spawned = run_here(Location::caller(), "Command::spawn", || self.std.spawn());
-        let std = spawned.map_err(|error| self.explained(error))?;
+        let std = run_here(place, call, || with(&mut self.std))?;
         Child::adopt(std, self.kill_on_drop, &driver)
     }
 
@@ -242,23 +288,23 @@ impl Command {
         let child = self.spawn();
         async { child?.wait_with_output().await }
     }
-
-    /// "Resource temporarily unavailable" does not say which.
-    fn explained(&self, error: io::Error) -> io::Error {
-        if error.kind() != io::ErrorKind::WouldBlock {
-            return error;
-        }
-        let program = self.std.get_program();
-        let text = format!(
-            "{program:?} cannot be started, since there are as many processes as there may be \
-             (`ulimit -u`, the `pids.max` of the control group, `kernel.pid_max`): {error}"
-        );
-        io::Error::new(error.kind(), text)
-    }
 }
 
 impl From<StdCommand> for Command {
     fn from(std: StdCommand) -> Command {
         Command { std, kill_on_drop: false }
     }
+}
+
+/// "Resource temporarily unavailable" does not say which.
+fn explained(command: &StdCommand, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return error;
+    }
+    let program = command.get_program();
+    let text = format!(
+        "{program:?} cannot be started, since there are as many processes as there may be \
+         (`ulimit -u`, the `pids.max` of the control group, `kernel.pid_max`): {error}"
+    );
+    io::Error::new(error.kind(), text)
 }

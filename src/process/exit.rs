@@ -8,7 +8,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::driver::{self, Descriptor, Direction, Evented, Interest};
 use crate::runtime::{Handle, try_global};
 use crate::scheduler::spawn::spawn;
 use crate::signal::unix::{Signal, SignalKind, signal};
+use crate::spawned::Origin;
 use crate::sys;
 use crate::time::sleep;
 
@@ -145,5 +145,5 @@ pub(super) fn adopt_orphan(mut running: Running) {
     // Of another runtime it need not hear any more.
     running.watch = Watch::None;
     let orphan = Orphan(Some(running));
-    drop(spawn(&runtime.shared, orphan.wait(), Location::caller()));
+    drop(spawn(&runtime.shared, orphan.wait(), Origin::caller()));
 }

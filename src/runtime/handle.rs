@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::Location;
 use std::sync::Arc;
 
 use super::metrics::{self, Blocked, Metrics, SiteStats};
@@ -11,7 +10,7 @@ use super::{Id, NO_RUNTIME, Report, block_on, spawn_on};
 use crate::call::in_place::spawn_call;
 use crate::context::{self, Missing};
 use crate::shared::{Shared, entered};
-use crate::spawned::JoinHandle;
+use crate::spawned::{JoinHandle, Origin};
 
 /// A reference to a runtime, cheap to clone. It does not keep the runtime running: after its
 /// shutdown, what is spawned is cancelled at once.
@@ -94,7 +93,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        spawn_on(&self.shared, future, Location::caller())
+        spawn_on(&self.shared, future, Origin::caller())
     }
 
     /// Runs a closure that may block. See
@@ -105,7 +104,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        spawn_call(&self.shared, f, Location::caller())
+        spawn_call(&self.shared, f, Origin::caller())
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.

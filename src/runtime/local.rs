@@ -4,14 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Builder, EnterGuard, Handle, Metrics, Runtime};
-use crate::spawned::JoinHandle;
 use crate::spawned::local::Locals;
+use crate::spawned::{JoinHandle, Origin};
 
 /// A current-thread runtime whose tasks all stay on this thread, the one that built it: they need
 /// not be [`Send`].
@@ -113,7 +113,7 @@ impl LocalRuntime {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.tasks.spawn_local(future, Location::caller())
+        self.tasks.spawn_local(future, Origin::caller())
     }
 
     /// Runs a closure that may block, on another thread. See

@@ -25,7 +25,6 @@ mod start_paused;
 
 use std::future::Future;
 use std::io;
-use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +46,7 @@ pub use crate::protocol::Cause;
 use crate::scheduler::{monitor, shutdown, spare, spawn};
 use crate::shared::threads;
 use crate::shared::{Config, Detection, Shared};
-use crate::spawned::JoinHandle;
+use crate::spawned::{JoinHandle, Origin};
 use crate::sys::fork::PerFork;
 use crate::{detect, driver, sys};
 
@@ -156,7 +155,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        spawn_call(&self.handle.shared, f, Location::caller())
+        spawn_call(&self.handle.shared, f, Origin::caller())
     }
 
     /// Makes this the current runtime of the calling thread while the guard lives.
@@ -379,15 +378,15 @@ fn count_forks() {
 pub(crate) fn spawn_on<F>(
     shared: &Arc<Shared>,
     future: F,
-    place: &'static Location<'static>,
+    origin: Origin<'_>,
 ) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
     match shared.locals.get() {
-        None => spawn::spawn(shared, future, place),
-        Some(tasks) => tasks.spawn(future, place),
+        None => spawn::spawn(shared, future, origin),
+        Some(tasks) => tasks.spawn(future, origin),
     }
 }
 

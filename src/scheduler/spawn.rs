@@ -1,48 +1,48 @@
 //! How a future becomes a task of a runtime.
 
 use std::future::Future;
-use std::panic::Location;
 use std::sync::Arc;
 
 use async_task::{ScheduleInfo, WithInfo};
 
 use crate::context;
 use crate::shared::Shared;
-use crate::spawned::{Caught, Header, JoinHandle, Life, OwnedKey, Runnable, traced};
+use crate::spawned::{Caught, Header, JoinHandle, Life, Origin, OwnedKey, Runnable, traced};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.
-pub(crate) fn spawn<F>(
-    shared: &Arc<Shared>,
-    future: F,
-    spawned_at: &'static Location<'static>,
-) -> JoinHandle<F::Output>
+pub(crate) fn spawn<F>(shared: &Arc<Shared>, future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawn_as(shared, future, Header::new(spawned_at))
+    spawn_as(shared, future, Header::new(origin.place), origin.name)
 }
 
 /// The same for a call that is to run though the runtime is shut down meanwhile.
 pub(crate) fn spawn_accepted<F>(
     shared: &Arc<Shared>,
     future: F,
-    spawned_at: &'static Location<'static>,
+    origin: Origin<'_>,
 ) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawn_as(shared, future, Header::of_accepted(spawned_at))
+    spawn_as(shared, future, Header::of_accepted(origin.place), origin.name)
 }
 
-fn spawn_as<F>(shared: &Arc<Shared>, future: F, header: Arc<Header>) -> JoinHandle<F::Output>
+fn spawn_as<F>(
+    shared: &Arc<Shared>,
+    future: F,
+    header: Arc<Header>,
+    name: &str,
+) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let future = traced::task(future, "task", &header);
+    let future = traced::task(future, "task", name, &header);
     let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
     let key = shared.owned.reserve(hint);
     let life = Owner { shared: shared.clone(), header: header.clone(), key };

@@ -33,6 +33,28 @@ impl fmt::Display for Id {
     }
 }
 
+/// Where a task comes from, and what it was named.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) place: &'static Location<'static>,
+    /// Nothing: it has no name.
+    pub(crate) name: &'a str,
+}
+
+impl Origin<'static> {
+    /// The caller's place.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn caller() -> Self {
+        Self::at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn at(place: &'static Location<'static>) -> Self {
+        Origin { place, name: "" }
+    }
+}
+
 thread_local! {
     static TOLD: Cell<Option<Id>> = const { Cell::new(None) };
 }

@@ -13,7 +13,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +23,7 @@ use futures::task::AtomicWaker;
 
 use super::Runnable;
 use super::caught::{Caught, Life, Outcome};
-use super::header::{Header, as_task};
+use super::header::{Header, Origin, as_task};
 use super::join::JoinHandle;
 use super::owned::{Owned, OwnedKey};
 use super::traced;
@@ -117,15 +116,15 @@ impl Locals {
     pub(crate) fn spawn_local<F>(
         self: &Arc<Self>,
         future: F,
-        place: &'static Location<'static>,
+        origin: Origin<'_>,
     ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         debug_assert!(self.is_here(), "a set belongs to its thread");
-        let header = Header::new(place);
-        let future = traced::task(future, "local", &header);
+        let header = Header::new(origin.place);
+        let future = traced::task(future, "local", origin.name, &header);
         let set = self.clone();
         // One that came too late is dropped here if this is its thread. If not, it stays where it
         // is, for ever: nobody else may touch it. (Only a task that ends its own set gets here.)
@@ -141,17 +140,13 @@ impl Locals {
     }
 
     /// Spawns a task of the set from any thread.
-    pub(crate) fn spawn<F>(
-        self: &Arc<Self>,
-        future: F,
-        place: &'static Location<'static>,
-    ) -> JoinHandle<F::Output>
+    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let header = Header::new(place);
-        let future = traced::task(future, "task", &header);
+        let header = Header::new(origin.place);
+        let future = traced::task(future, "task", origin.name, &header);
         let set = self.clone();
         let schedule = move |task: Runnable| drop(set.push(task));
         let build = |header: Arc<Header>, caught| {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(crate) use awaiter::poll_with_ours;
 pub(crate) use caught::{Caught, Life};
 pub use header::Id;
-pub(crate) use header::{Header, as_task, told};
+pub(crate) use header::{Header, Origin, as_task, told};
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub(crate) use owned::{Owned, OwnedKey};
 

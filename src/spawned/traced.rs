@@ -39,7 +39,7 @@ pin_project! {
 
 /// The future of a task that is being spawned.
 #[inline]
-pub(crate) fn task<F>(future: F, kind: &'static str, header: &Header) -> Traced<F> {
+pub(crate) fn task<F>(future: F, kind: &str, name: &str, header: &Header) -> Traced<F> {
     let (place, id) = (header.spawned_at, header.id.number());
     let span = if header.is_accepted() {
         trace_span!(
@@ -47,7 +47,7 @@ pub(crate) fn task<F>(future: F, kind: &'static str, header: &Header) -> Traced<
             parent: None,
             "runtime.spawn",
             kind = %"blocking",
-            task.name = "",
+            task.name = name,
             task.id = id,
             size.bytes = size_of::<F>(),
             loc.file = place.file(),
@@ -55,7 +55,7 @@ pub(crate) fn task<F>(future: F, kind: &'static str, header: &Header) -> Traced<
             loc.col = place.column(),
         )
     } else {
-        span(kind, || id, size_of::<F>(), place)
+        span(kind, name, || id, size_of::<F>(), place)
     };
     Traced { future, span }
 }
@@ -63,18 +63,18 @@ pub(crate) fn task<F>(future: F, kind: &'static str, header: &Header) -> Traced<
 /// The root future of a `block_on`.
 #[inline]
 pub(crate) fn root<F>(future: F, place: &'static Location<'static>) -> Traced<F> {
-    let span = span("block_on", || Id::next().number(), size_of::<F>(), place);
+    let span = span("block_on", "", || Id::next().number(), size_of::<F>(), place);
     Traced { future, span }
 }
 
 #[inline]
-fn span(kind: &str, id: impl Fn() -> u64, size: usize, place: &Location<'_>) -> Span {
+fn span(kind: &str, name: &str, id: impl Fn() -> u64, size: usize, place: &Location<'_>) -> Span {
     trace_span!(
         target: "tokio::task",
         parent: None,
         "runtime.spawn",
         %kind,
-        task.name = "",
+        task.name = name,
         task.id = id(),
         size.bytes = size,
         loc.file = place.file(),

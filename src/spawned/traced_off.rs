@@ -5,7 +5,7 @@ use std::panic::Location;
 use super::header::Header;
 
 #[inline(always)]
-pub(crate) fn task<F>(future: F, _kind: &'static str, _header: &Header) -> F {
+pub(crate) fn task<F>(future: F, _kind: &str, _name: &str, _header: &Header) -> F {
     future
 }
 

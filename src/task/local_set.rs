@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use super::JoinHandle;
 use crate::context;
 use crate::runtime::{Id, Runtime};
 use crate::shared::next_id;
+use crate::spawned::Origin;
 use crate::spawned::local::{self, Entered, Locals};
 
 /// Tasks whose futures need not be [`Send`]: they are polled on this thread, and on no other.
@@ -49,7 +49,7 @@ use crate::spawned::local::{self, Entered, Locals};
 /// });
 /// ```
 pub struct LocalSet {
-    tasks: Arc<Locals>,
+    pub(super) tasks: Arc<Locals>,
     id: NonZeroU64,
     /// It stays with its thread, and so do its tasks.
     thread: PhantomData<Rc<()>>,
@@ -97,7 +97,7 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.tasks.spawn_local(future, Location::caller())
+        self.tasks.spawn_local(future, Origin::caller())
     }
 
     /// Runs `future` to its end as the root future of `runtime`, and the tasks beside it. Those
@@ -209,10 +209,18 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let place = Location::caller();
+    spawn_from(future, Origin::caller())
+}
+
+#[track_caller]
+pub(super) fn spawn_from<F>(future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
     // Not `expect`, whose place would be this one.
     match local::current().or_else(of_the_runtime) {
-        Some(tasks) => tasks.spawn_local(future, place),
+        Some(tasks) => tasks.spawn_local(future, origin),
         None if in_a_local_runtime() => panic!(
             "Local tasks can only be spawned on a LocalRuntime from the thread the runtime was created \
              on: send the work there, or use `Handle::spawn`, whose tasks run there as well"

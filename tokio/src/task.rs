@@ -5,8 +5,8 @@ mod local_set;
 
 pub use real::task::{LocalKey, futures};
 pub use threadlet::task::{
-    AbortHandle, Id, JoinError, JoinHandle, JoinSet, LocalEnterGuard, block_in_place, id, spawn,
-    spawn_blocking, spawn_local, try_id, yield_now,
+    AbortHandle, Builder, Id, JoinError, JoinHandle, JoinSet, LocalEnterGuard, block_in_place, id,
+    spawn, spawn_blocking, spawn_local, try_id, yield_now,
 };
 
 pub use self::local_set::LocalSet;

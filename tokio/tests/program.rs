@@ -72,6 +72,27 @@ async fn a_call_that_blocks_holds_up_neither_the_root_nor_a_timer() {
     assert_eq!(tokio::task::block_in_place(|| 7), 7);
 }
 
+/// What tokio has with `--cfg tokio_unstable` only.
+#[tokio::test]
+async fn a_task_has_a_name_and_a_child_a_start_of_its_own() {
+    let set = tokio::task::LocalSet::new();
+    let handle = tokio::runtime::Handle::current();
+    let named = |name| tokio::task::Builder::new().name(name);
+    let spawned = named("spawned").spawn(async { 1 }).unwrap();
+    let elsewhere = named("elsewhere").spawn_on(async { 2 }, &handle).unwrap();
+    let local = named("local").spawn_local_on(async { 3 }, &set).unwrap();
+    let call = named("call").spawn_blocking_on(|| 4, &handle).unwrap();
+    set.await;
+    let mut sum = 0;
+    for task in [spawned, elsewhere, local, call] {
+        sum += task.await.unwrap();
+    }
+    assert_eq!(sum, 10);
+    let mut shell = tokio::process::Command::new("sh");
+    let mut child = shell.spawn_with(|std| std.args(["-c", "exit 3"]).spawn()).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(3));
+}
+
 /// tokio's own needs tokio's timer, whose runtime does not run.
 #[tokio::test]
 async fn a_sender_waits_for_so_long() {

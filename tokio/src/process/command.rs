@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::process::{Command as StdCommand, ExitStatus, Output, Stdio};
+use std::process::{Child as StdChild, Command as StdCommand, ExitStatus, Output, Stdio};
 
 use super::Child;
 
@@ -125,6 +125,16 @@ impl Command {
     pub fn spawn(&mut self) -> io::Result<Child> {
         crate::part::take();
         self.0.spawn().map(Child::new)
+    }
+
+    /// Starts it by a function of one's own. (tokio has it with `--cfg tokio_unstable`.)
+    #[track_caller]
+    pub fn spawn_with(
+        &mut self,
+        with: impl FnOnce(&mut StdCommand) -> io::Result<StdChild>,
+    ) -> io::Result<Child> {
+        crate::part::take();
+        self.0.spawn_with(with).map(Child::new)
     }
 
     /// Starts it, and waits for it.
