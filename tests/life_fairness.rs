@@ -5,7 +5,7 @@ mod support;
 use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -67,6 +67,42 @@ fn a_socket_has_its_turn_when_a_task_yields_alone() {
         runtime.block_on(async { threadlet::spawn(yields()).await.unwrap() });
         let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         runtime.block_on(async { threadlet::spawn(yields()).await.unwrap() });
+    });
+}
+
+/// The story: one of two workers was off its CPU for 4 ms, with twenty tasks in its queue; the other
+/// had always something of its own to do, and stole none of them.
+#[test]
+fn a_busy_seat_takes_the_tasks_of_one_that_is_held_up() {
+    within(3 * PATIENCE, || {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).rescue(false).build().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        // The seat that does not compute has always these in line.
+        for _ in 0..4 {
+            let stop = stop.clone();
+            runtime.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    while began.elapsed() < Duration::from_micros(20) {}
+                    task::yield_now().await;
+                }
+            });
+        }
+        let ran = Arc::new(AtomicUsize::new(0));
+        let computes = runtime.spawn(async move {
+            for _ in 0..50 {
+                let ran = ran.clone();
+                threadlet::spawn(async move { ran.fetch_add(1, Ordering::Relaxed) });
+            }
+            let began = Instant::now();
+            // The last of them waits in the slot that belongs to this very poll.
+            while ran.load(Ordering::Relaxed) < 49 && began.elapsed() < PATIENCE {}
+            ran.load(Ordering::Relaxed)
+        });
+        let ran = runtime.block_on(computes).unwrap();
+        stop.store(true, Ordering::Relaxed);
+        assert!(ran >= 49, "{ran} of 50 ran beside a poll that computes");
     });
 }
 

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `spawn` | makes a task of a future |
 //! | `worker` | runs tasks, on a thread with a core |
+//! | `held_up` | tasks of a seat that polls nothing, for a worker that is busy itself |
 //! | `spare` | waits for a core, on a thread without |
 //! | `sentinel` | hears from the kernel *when* a core is to change hands |
 //! | `monitor` | looks for it, and does what needs doing once in a while |
 //! | `shutdown` | ends a runtime |
 
+mod held_up;
 pub(crate) mod monitor;
 pub(crate) mod sentinel;
 pub(crate) mod shutdown;

@@ -11,6 +11,7 @@ use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::NO_SLOT;
 use crate::protocol::idle::Roused;
+use crate::scheduler::held_up::HeldUp;
 use crate::shared::Hook;
 use crate::spawned::Runnable;
 
@@ -98,6 +99,8 @@ struct Worker<'t, 'a> {
     before_root: usize,
     /// When to look at timers and I/O.
     drive_at: Instant,
+    /// What it does for others' tasks while it has its own.
+    held_up: HeldUp,
     /// Of the generator that picks whom to steal from.
     seed: u32,
 }
@@ -112,7 +115,9 @@ impl<'t, 'a> Worker<'t, 'a> {
         seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
         let now = Instant::now();
         let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
-        let mut worker = Worker { thread, searching: false, before_root: 0, drive_at: now, seed };
+        let held_up = HeldUp::new(core.index(), now);
+        let mut worker =
+            Worker { thread, searching: false, before_root: 0, drive_at: now, held_up, seed };
         let mut ready = Vec::new();
         thread.shared.driver_handle.expire(now, &mut ready);
         let core = worker.wake_all(Some(core), ready);
@@ -185,14 +190,26 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
     }
 
-    /// `looks`: it is time for what waits in the injector, too. A share of it, and not one task:
-    /// others may have put many there since the last look, and wait for each.
+    /// `looks`: it is time for what waits elsewhere, too: at a seat that is held up, or in the
+    /// injector. A share of it, and not one task: others may have put many there since the last
+    /// look, and wait for each.
     fn next_task(&mut self, core: &HeldCore<'_>, looks: bool) -> Option<Runnable> {
-        let first = if looks { injected(self.thread, core) } else { None };
+        let first = if looks { self.others_first(core) } else { None };
         first
             .or_else(|| own_task(core))
             .or_else(|| injected(self.thread, core))
             .or_else(|| self.steal(core))
+    }
+
+    fn others_first(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
+        let seats = &self.thread.shared.seats;
+        // The clock was asked for the look that has just been.
+        let now = self.drive_at - DRIVE_AFTER;
+        let Some(task) = self.held_up.take(core, seats, now) else {
+            return injected(self.thread, core);
+        };
+        count_steal(core);
+        Some(task)
     }
 
     /// Whether what has yielded has nobody to give way to but a socket. With others in line it comes
@@ -234,8 +251,7 @@ impl<'t, 'a> Worker<'t, 'a> {
         for victim in others {
             let task = core.steal_from(&shared.seats[victim].queue);
             if task.is_some() {
-                let steals = &core.seat().steals;
-                steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                count_steal(core);
                 return task;
             }
         }
@@ -380,6 +396,11 @@ impl<'t, 'a> Worker<'t, 'a> {
             }
         }
     }
+}
+
+fn count_steal(core: &HeldCore<'_>) {
+    let steals = &core.seat().steals;
+    steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// From the LIFO slot, but not more often than a few times in a row while the queue waits.
