@@ -1,10 +1,12 @@
 //! What all figures share: rounds, medians, percentiles, the clock they note times with.
 
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize, Serializer};
 use threadlet::runtime::{Builder, Detector, Runtime};
+
+use crate::peer::Smol;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +46,13 @@ impl Plan {
             .expect("our runtime")
     }
 
-    /// Ours as a program of tokio's gets it. It has no word for the detector: there is but one side.
-    pub(crate) fn facade(&self) -> Option<facade::runtime::Runtime> {
-        (self.detector != Detector::Monitor).then(|| {
-            facade::runtime::Builder::new_multi_thread()
-                .worker_threads(self.workers)
-                .enable_all()
-                .build()
-                .expect("our runtime")
-        })
+    /// Ours as a program of tokio's gets it. It has no word for the detector; the environment has.
+    pub(crate) fn facade(&self) -> facade::runtime::Runtime {
+        facade::runtime::Builder::new_multi_thread()
+            .worker_threads(self.workers)
+            .enable_all()
+            .build()
+            .expect("our runtime")
     }
 
     /// tokio's runtime, with its defaults and as many workers.
@@ -63,11 +63,24 @@ impl Plan {
             .build()
             .expect("tokio's runtime")
     }
+
+    /// smol's parts, with as many threads.
+    pub(crate) fn smol(&self) -> Smol {
+        Smol::start(self.workers)
+    }
 }
 
 /// Measurements of one kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Samples(Vec<f64>);
+
+/// Five digits of each number: more than any clock here knows.
+impl Serialize for Samples {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rounded = |sample: &f64| format!("{sample:.4e}").parse::<f64>().expect("a number");
+        serializer.collect_seq(self.0.iter().map(rounded))
+    }
+}
 
 impl Samples {
     pub(crate) fn push(&mut self, sample: f64) {
@@ -96,6 +109,24 @@ impl Samples {
 
     pub(crate) fn max(&self) -> f64 {
         self.percentile(100.0)
+    }
+
+    /// What `combine` makes of each of ours and what was measured in turn with it. `None` if they
+    /// were not.
+    pub(crate) fn by_pairs(
+        &self,
+        others: &Samples,
+        combine: impl Fn(f64, f64) -> f64,
+    ) -> Option<Samples> {
+        let pairs = self.0.iter().zip(&others.0);
+        (self.len() == others.len())
+            .then(|| pairs.map(|(one, other)| combine(*one, *other)).collect())
+    }
+
+    /// The medians of `count` parts (or as many as there are), in the order of measuring.
+    pub(crate) fn folded(&self, count: usize) -> Samples {
+        let size = self.len().div_ceil(count).max(1);
+        self.0.chunks(size).map(|part| Samples(part.to_vec()).median()).collect()
     }
 }
 
@@ -140,22 +171,6 @@ pub(crate) fn spin(duration: Duration) {
     }
 }
 
-/// Ends the process if a figure does not come to an end: a hang is a finding, not a figure. The
-/// other end of the channel sends the name of what begins; it closes when all is over.
-pub(crate) fn watch(begins: &Receiver<String>, limit: Duration) {
-    let Ok(mut current) = begins.recv() else { return };
-    loop {
-        match begins.recv_timeout(limit) {
-            Ok(next) => current = next,
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                eprintln!("{current}: no end after {} s, given up", limit.as_secs());
-                std::process::exit(3);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +190,27 @@ mod tests {
         assert_eq!(hundred.percentile(0.0), 1.0);
         assert_eq!(hundred.max(), 100.0);
         assert_eq!(Samples::from_iter([5.0, 1.0]).percentile(99.0), 5.0);
+    }
+
+    #[test]
+    fn samples_are_folded_in_their_order() {
+        let ten: Samples = (1..=10).map(f64::from).collect();
+        assert_eq!(ten.folded(2), Samples::from_iter([3.0, 8.0]));
+        assert_eq!(ten.folded(20), ten);
+    }
+
+    #[test]
+    fn pairs_are_of_what_was_measured_in_turn() {
+        let (one, other) = (Samples::from_iter([6.0, 8.0]), Samples::from_iter([2.0, 4.0]));
+        let quotients = one.by_pairs(&other, |over, under| over / under);
+        assert_eq!(quotients, Some(Samples::from_iter([3.0, 2.0])));
+        assert_eq!(one.by_pairs(&Samples::from_iter([1.0]), |over, _| over), None);
+    }
+
+    #[test]
+    fn five_digits_are_kept() {
+        let samples = Samples::from_iter([123_456.7, 0.000_123_456]);
+        assert_eq!(serde_json::to_string(&samples).unwrap(), "[123460.0,0.00012346]");
     }
 
     #[test]

@@ -1,28 +1,36 @@
-//! threadlet beside its peers, in one process and one run.
+//! threadlet beside its peers, in one run.
 //!
-//! `cargo run --release -p threadlet-bench -- engine` prints one table (`predict`, `handlers` and
-//! `sockets` print others): each figure, its bar, what was measured with `Detector::Perf` and with
-//! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
+//! `cargo run --release -p threadlet-bench -- all` measures everything, keeps the data in
+//! `docs/benchmarks/` and makes the tables and pictures of the pages from it (`figures`, without
+//! measuring). `engine`, `predict`, `handlers` and `sockets` measure one suite and print it: each
+//! figure, its bar, what was measured with `Detector::Perf` and with `Detector::Monitor`, and
+//! whether the bar was met. `rings` measures the kernel alone.
 //!
-//! What is the same for all figures: peers run in the same process with their default settings and
-//! as many workers as we have (one for each CPU); rounds are interleaved (ours, peer, ours,
-//! peer...), and what is compared are medians over rounds. Each round builds its runtime and drops
-//! it before the other side's turn, so nobody is measured beside the other's background threads.
-//! The process sets its timer slack to 1 ns before it starts a thread, so a timer's lateness is
-//! the runtime's and the scheduler's, not the kernel's habit of batching timers.
+//! What is the same for all figures: each has a process of its own, in which the peers run with
+//! their default settings and as many workers as we have (one for each CPU); rounds are interleaved
+//! (ours, peer, ours, peer...), and what is compared are medians over rounds. Each round builds its
+//! runtime and drops it before the other side's turn, so nobody is measured beside the other's
+//! background threads. The process sets its timer slack to 1 ns before it starts a thread, so a
+//! timer's lateness is the runtime's and the scheduler's, not the kernel's habit of batching
+//! timers.
 #![deny(unsafe_code)]
 
+mod data;
 mod engine;
 mod handlers;
 mod harness;
+mod machine;
+mod pages;
 mod peer;
 mod predict;
 mod report;
 mod rings;
+mod run;
 mod sockets;
 mod suite;
 #[allow(unsafe_code, reason = "the one seam to the operating system")]
 mod sys;
+mod table;
 mod workload;
 
 use std::io;
@@ -46,6 +54,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Everything below but `rings`; keeps the data and makes the pages.
+    All(run::All),
     /// The engine: regions, hand-off, scheduler, idle.
     Engine(Options<Engine>),
     /// Calls that block often or seldom; files.
@@ -54,8 +64,13 @@ enum Command {
     Handlers(Options<Handlers>),
     /// Echo over TCP, Unix sockets and UDP.
     Sockets(Options<Sockets>),
+    /// Makes the pages from the data that is kept.
+    Figures(pages::Options),
     /// What the detectors' tools cost on this kernel, and how soon an edge comes.
     Rings(rings::Options),
+    /// What the suites start in a process of its own.
+    #[command(hide = true)]
+    Measure(suite::Measure),
     /// What `handlers` starts in a process of its own.
     #[command(hide = true)]
     Clients(handlers::Clients),
@@ -67,18 +82,23 @@ fn main() -> ExitCode {
         eprintln!("the timer slack stays as it is: {error}");
     }
     match command {
-        Command::Engine(options) => suite::run(&options),
-        Command::Predict(options) => suite::run(&options),
-        Command::Handlers(options) => suite::run(&options),
-        Command::Sockets(options) => suite::run(&options),
-        Command::Rings(options) => ended(rings::run(options)),
-        Command::Clients(options) => ended(handlers::run_clients(&options)),
+        Command::All(options) => said(run::all(&options)),
+        Command::Engine(options) => run::one("engine", &options),
+        Command::Predict(options) => run::one("predict", &options),
+        Command::Handlers(options) => run::one("handlers", &options),
+        Command::Sockets(options) => run::one("sockets", &options),
+        Command::Figures(options) => said(pages::run(&options)),
+        Command::Rings(options) => said(rings::run(options).map(|()| ExitCode::SUCCESS)),
+        Command::Measure(turn) => suite::measure(&turn),
+        Command::Clients(options) => {
+            said(handlers::run_clients(&options).map(|()| ExitCode::SUCCESS))
+        }
     }
 }
 
-fn ended(result: io::Result<()>) -> ExitCode {
-    let said = result.inspect_err(|error| eprintln!("it cannot be measured here: {error}"));
-    said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+fn said(result: io::Result<ExitCode>) -> ExitCode {
+    let told = result.inspect_err(|error| eprintln!("it cannot be done here: {error}"));
+    told.unwrap_or(ExitCode::FAILURE)
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
-//! The table: what was measured under each detector, beside its bar.
+//! What a figure measures: rows of raw samples, from which everything that is shown is computed.
+//!
+//! A row compares what was measured on two sides, or looks at one. It goes as one JSON line from
+//! the process that measures to the one that prints, and into `docs/benchmarks/`.
 
-use std::fmt::{self, Write};
+use std::borrow::Cow;
 
-use Verdict::{Broke, Information, Lost, Met, Unmeasured};
+use serde::{Deserialize, Serialize};
+
+use crate::harness::Samples;
 
 /// What a figure must reach.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Bar {
     AtMost(f64),
     AtLeast(f64),
@@ -15,7 +21,7 @@ pub(crate) enum Bar {
 }
 
 impl Bar {
-    fn is_met_by(self, value: f64) -> bool {
+    pub(crate) fn is_met_by(self, value: f64) -> bool {
         match self {
             Bar::AtMost(limit) => value <= limit,
             Bar::AtLeast(limit) => value >= limit,
@@ -23,246 +29,265 @@ impl Bar {
             Bar::Open => true,
         }
     }
+
+    pub(crate) fn show(self, unit: Unit) -> String {
+        let limit = |value: f64| format!("{value}{}", unit.suffix());
+        match self {
+            Bar::AtMost(value) => format!("<= {}", limit(value)),
+            Bar::AtLeast(value) => format!(">= {}", limit(value)),
+            Bar::Below(value) => format!("< {}", limit(value)),
+            Bar::Open => "-".to_owned(),
+        }
+    }
 }
 
-/// What the numbers of a row are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     /// One side over the other.
     Ratio,
     Ns,
     Us,
     Ms,
+    S,
     Percent,
+    /// So many in a second.
+    PerSecond,
+    Bytes,
+    /// Just a number.
+    Count,
 }
 
 impl Unit {
     fn suffix(self) -> &'static str {
         match self {
-            Unit::Ratio => "x",
+            Unit::Ratio | Unit::Count => "",
             Unit::Ns => " ns",
             Unit::Us => " us",
             Unit::Ms => " ms",
+            Unit::S => " s",
             Unit::Percent => " %",
+            Unit::PerSecond => "/s",
+            Unit::Bytes => " bytes",
         }
     }
 
-    fn show(self, value: f64) -> String {
+    pub(crate) fn show(self, value: f64) -> String {
         let places = match value.abs() {
             // Some bars are this near to 1.
             ..2.0 if self == Unit::Ratio => 3,
             ..10.0 => 2,
-            _ if self == Unit::Percent => 2,
-            _ => 1,
+            ..100.0 => 1,
+            _ => 0,
         };
-        format!("{value:.places$}{}", self.suffix())
+        format!("{}{}", in_thousands(value, places), self.suffix())
     }
 }
 
-/// One measured number with what it was made of.
-#[derive(Clone, Debug)]
+/// A number with a comma before every three digits.
+fn in_thousands(value: f64, places: usize) -> String {
+    let plain = format!("{value:.places$}");
+    let (sign, digits) = plain.strip_prefix('-').map_or(("", &*plain), |digits| ("-", digits));
+    let (whole, rest) = digits.find('.').map_or((digits, ""), |point| digits.split_at(point));
+    let mut text = sign.to_owned();
+    for (nth, digit) in whole.chars().enumerate() {
+        if nth > 0 && (whole.len() - nth).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + rest
+}
+
+/// What was measured of one side, a sample a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Side {
+    /// Whose it is; where it is not what the row is about, also what it is.
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) unit: Unit,
+    pub(crate) samples: Samples,
+}
+
+impl Side {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, unit: Unit, samples: &Samples) -> Side {
+        Side { name: name.into(), unit, samples: samples.clone() }
+    }
+}
+
+/// How the number of a row comes from its sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum How {
+    /// The first side's median over the second's.
+    Quotient,
+    /// The first side's median less the second's.
+    Difference,
+    /// The first side's median.
+    Median,
+    /// The first side's largest sample.
+    Worst,
+}
+
+/// One number with what it was made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// What it is, in words; rows of the two detectors with the same words stand on one line.
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     pub(crate) bar: Bar,
-    pub(crate) unit: Unit,
-    pub(crate) value: f64,
-    /// The absolute medians, for information.
-    pub(crate) medians: String,
+    pub(crate) how: How,
+    /// What `how` says is made of the first one or two; the others are for information.
+    pub(crate) sides: Vec<Side>,
+    /// More for information.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
 }
 
-#[derive(Debug)]
-struct Line {
-    figure: &'static str,
-    what: &'static str,
-    bar: Bar,
-    unit: Unit,
-    /// Under perf, under the monitor.
-    cells: [Option<(f64, String)>; COLUMNS],
-}
-
-/// The detectors in the order of the columns.
-const COLUMNS: usize = 2;
-const NAMES: [&str; COLUMNS] = ["perf", "monitor"];
-
-/// A column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Column {
-    Perf = 0,
-    Monitor = 1,
-}
-
-/// All lines of a run.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    lines: Vec<Line>,
-    broken: Vec<(String, String)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    Met,
-    /// Under these detectors.
-    Lost(String),
-    Information,
-    Unmeasured,
-    Broke,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Met => f.write_str("met"),
-            Lost(under) => write!(f, "LOST ({under})"),
-            Information => f.write_str("-"),
-            Unmeasured => f.write_str("not measured"),
-            Broke => f.write_str("BROKE"),
-        }
-    }
-}
-
-impl Report {
-    /// Adds what a figure measured under one detector.
-    pub(crate) fn add(&mut self, figure: &'static str, column: Column, rows: Vec<Row>) {
-        for Row { what, bar, unit, value, medians } in rows {
-            let known =
-                self.lines.iter().position(|line| (line.figure, line.what) == (figure, what));
-            let nth = known.unwrap_or_else(|| {
-                self.lines.push(Line { figure, what, bar, unit, cells: [const { None }; COLUMNS] });
-                self.lines.len() - 1
-            });
-            self.lines[nth].cells[column as usize] = Some((value, medians));
-        }
+impl Row {
+    /// One side's median over the other's.
+    pub(crate) fn quotient(
+        what: impl Into<Cow<'static, str>>,
+        bar: Bar,
+        over: Side,
+        under: Side,
+    ) -> Row {
+        Row::of(what, bar, How::Quotient, vec![over, under])
     }
 
-    /// Adds that a figure could not be measured, because something does not work.
-    pub(crate) fn add_broken(&mut self, figure: String, why: String) {
-        self.broken.push((figure, why));
+    /// One side's median less the other's.
+    pub(crate) fn difference(
+        what: impl Into<Cow<'static, str>>,
+        bar: Bar,
+        from: Side,
+        less: Side,
+    ) -> Row {
+        Row::of(what, bar, How::Difference, vec![from, less])
     }
 
-    pub(crate) fn is_broken(&self) -> bool {
-        !self.broken.is_empty()
+    /// A side's median.
+    pub(crate) fn median(what: impl Into<Cow<'static, str>>, bar: Bar, side: Side) -> Row {
+        Row::of(what, bar, How::Median, vec![side])
     }
 
-    /// How many lines have lost under a detector, or both.
-    pub(crate) fn lost(&self) -> usize {
-        self.lines.iter().filter(|line| matches!(line.verdict(), Lost(_))).count()
+    /// A side's largest sample.
+    pub(crate) fn worst(what: impl Into<Cow<'static, str>>, bar: Bar, side: Side) -> Row {
+        Row::of(what, bar, How::Worst, vec![side])
     }
 
-    /// The table, then the absolute medians behind it.
-    pub(crate) fn render(&self) -> String {
-        let heads = ["figure", "bar", NAMES[0], NAMES[1], "verdict"].map(str::to_owned);
-        let mut table = vec![heads];
-        table.extend(self.lines.iter().map(Line::columns));
-        let broken = self.broken.iter().map(|(figure, _)| {
-            [figure.clone(), String::new(), String::new(), String::new(), Broke.to_string()]
-        });
-        table.extend(broken);
-        let mut text = columns(&table);
-        text.push_str("\nmedians\n");
-        for line in &self.lines {
-            for (name, cell) in NAMES.iter().zip(&line.cells) {
-                if let Some((_, medians)) = cell {
-                    let _ = writeln!(text, "  {}: {} [{name}] {medians}", line.figure, line.what);
-                }
-            }
-        }
-        for (figure, why) in &self.broken {
-            let _ = writeln!(text, "BROKE {figure}: {why}");
-        }
-        text
+    fn of(what: impl Into<Cow<'static, str>>, bar: Bar, how: How, sides: Vec<Side>) -> Row {
+        assert!(sides.iter().all(|side| side.samples.len() > 0), "every side was measured");
+        Row { what: what.into(), bar, how, sides, note: String::new() }
     }
-}
 
-impl Line {
-    fn verdict(&self) -> Verdict {
-        if self.bar == Bar::Open {
-            return Information;
-        }
-        let cells = NAMES.iter().zip(&self.cells);
-        let measured = cells.filter_map(|(name, cell)| Some((*name, cell.as_ref()?.0)));
-        let (met, lost): (Vec<_>, Vec<_>) = measured.partition(|(_, v)| self.bar.is_met_by(*v));
-        let names: Vec<&str> = lost.iter().map(|(name, _)| *name).collect();
-        match (met.is_empty(), names.is_empty()) {
-            (true, true) => Unmeasured,
-            (false, true) => Met,
-            (_, false) => Lost(names.join(", ")),
+    /// The same with another side for information.
+    pub(crate) fn beside(mut self, side: Side) -> Row {
+        assert!(side.samples.len() > 0, "every side was measured");
+        self.sides.push(side);
+        self
+    }
+
+    /// The same with more for information.
+    pub(crate) fn note(mut self, note: String) -> Row {
+        self.note = note;
+        self
+    }
+
+    /// The number.
+    pub(crate) fn value(&self) -> f64 {
+        let median = |nth: usize| self.sides[nth].samples.median();
+        match self.how {
+            How::Quotient => median(0) / median(1),
+            How::Difference => median(0) - median(1),
+            How::Median => median(0),
+            How::Worst => self.sides[0].samples.max(),
         }
     }
 
-    fn columns(&self) -> [String; 5] {
-        let cell = |nth: usize| {
-            let value = self.cells[nth].as_ref().map(|(value, _)| self.unit.show(*value));
-            value.unwrap_or_else(|| "n/a".to_owned())
+    /// What the number is.
+    pub(crate) fn unit(&self) -> Unit {
+        if self.how == How::Quotient { Unit::Ratio } else { self.sides[0].unit }
+    }
+
+    /// Between what the middle half of the rounds lie; of a quotient, of the quotients of what was
+    /// measured in turn. `None` where the rounds say nothing about the number's spread.
+    pub(crate) fn spread(&self) -> Option<(f64, f64)> {
+        let first = &self.sides[0].samples;
+        let of = match self.how {
+            How::Quotient => first.by_pairs(&self.sides[1].samples, |over, under| over / under)?,
+            How::Difference => first.by_pairs(&self.sides[1].samples, |from, less| from - less)?,
+            How::Median => first.clone(),
+            How::Worst => return None,
         };
-        let limit = |value: f64| format!("{value}{}", self.unit.suffix());
-        let bar = match self.bar {
-            Bar::AtMost(value) => format!("<= {}", limit(value)),
-            Bar::AtLeast(value) => format!(">= {}", limit(value)),
-            Bar::Below(value) => format!("< {}", limit(value)),
-            Bar::Open => "-".to_owned(),
-        };
-        let what = format!("{}: {}", self.figure, self.what);
-        [what, bar, cell(0), cell(1), self.verdict().to_string()]
+        (of.len() > 2).then(|| (of.percentile(25.0), of.percentile(75.0)))
+    }
+
+    pub(crate) fn is_met(&self) -> bool {
+        self.bar.is_met_by(self.value())
     }
 }
 
-/// Left-aligned text in columns as wide as their widest cell; numbers stand to the right.
-fn columns(table: &[[String; 5]]) -> String {
-    let width = |nth: usize| table.iter().map(|row| row[nth].len()).max().unwrap_or(0);
-    let [first, bar, perf, monitor] = [0, 1, 2, 3].map(width);
-    let mut text = String::new();
-    for row in table {
-        let [what, limit, left, right, verdict] = row;
-        let _ = writeln!(
-            text,
-            "{what:first$}  {limit:>bar$}  {left:>perf$}  {right:>monitor$}  {verdict}"
-        );
-    }
-    text
+/// The one of several that is best, where less is better, and the others.
+pub(crate) fn least(sides: Vec<Side>) -> (Side, Vec<Side>) {
+    best(sides, |one, other| one.total_cmp(&other))
+}
+
+/// The one of several that is best, where more is better, and the others.
+pub(crate) fn most(sides: Vec<Side>) -> (Side, Vec<Side>) {
+    best(sides, |one, other| other.total_cmp(&one))
+}
+
+fn best(mut sides: Vec<Side>, order: impl Fn(f64, f64) -> std::cmp::Ordering) -> (Side, Vec<Side>) {
+    sides.sort_by(|one, other| order(one.samples.median(), other.samples.median()));
+    let best = sides.remove(0);
+    (best, sides)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(what: &'static str, bar: Bar, value: f64) -> Vec<Row> {
-        vec![Row { what, bar, unit: Unit::Ratio, value, medians: format!("of {value}") }]
+    fn side(name: &'static str, samples: &[f64]) -> Side {
+        Side::new(name, Unit::Us, &samples.iter().copied().collect())
     }
 
     #[test]
-    fn a_loss_is_printed_as_plainly_as_a_win() {
-        let mut report = Report::default();
-        report.add("f", Column::Perf, row("won", Bar::AtMost(1.2), 1.2));
-        report.add("f", Column::Monitor, row("won", Bar::AtMost(1.2), 0.5));
-        report.add("f", Column::Perf, row("lost", Bar::AtLeast(10.0), 9.99));
-        report.add("f", Column::Monitor, row("lost", Bar::AtLeast(10.0), 11.0));
-        let text = report.render();
-        assert_eq!(report.lost(), 1);
-        assert!(!report.is_broken());
-        let line = |word| text.lines().find(|line| line.contains(word)).unwrap();
-        assert!(line("won").ends_with("  met"), "{text}");
-        assert!(line("lost").ends_with("  LOST (perf)"), "{text}");
-        assert!(text.contains("f: lost [monitor] of 11"), "{text}");
+    fn the_number_comes_from_the_samples() {
+        let (ours, peer) = (side("ours", &[2.0, 1.0, 9.0]), side("peer", &[4.0, 5.0, 1.0]));
+        let of = |how| Row::of("w", Bar::Open, how, vec![ours.clone(), peer.clone()]);
+        let show = |how: How| of(how).unit().show(of(how).value());
+        assert_eq!(show(How::Quotient), "0.500");
+        assert_eq!(show(How::Difference), "-2.00 us");
+        assert_eq!(show(How::Median), "2.00 us");
+        assert_eq!(show(How::Worst), "9.00 us");
+        // By pairs: 0.5, 0.2, 9.
+        assert_eq!(of(How::Quotient).spread(), Some((0.2, 9.0)));
+        assert_eq!(of(How::Median).spread(), Some((1.0, 9.0)));
     }
 
     #[test]
-    fn what_one_detector_cannot_measure_is_judged_by_the_other() {
-        let mut report = Report::default();
-        report.add("f", Column::Monitor, row("one", Bar::Below(0.1), 0.1));
-        report.add("f", Column::Monitor, row("open", Bar::Open, 99.0));
-        assert_eq!(report.lost(), 1);
-        let text = report.render();
-        assert!(text.contains("n/a") && text.contains("LOST (monitor)"), "{text}");
-        assert!(text.lines().any(|line| line.contains("open") && line.ends_with("  -")), "{text}");
+    fn the_best_of_the_peers_is_found() {
+        let peers = || vec![side("slow", &[3.0]), side("fast", &[1.0])];
+        assert_eq!(least(peers()).0.name, "fast");
+        assert_eq!(most(peers()).0.name, "slow");
+        assert_eq!(most(peers()).1[0].name, "fast");
     }
 
     #[test]
-    fn what_broke_is_in_the_table_with_its_reason() {
-        let mut report = Report::default();
-        report.add_broken("f [perf]".to_owned(), "it panicked".to_owned());
-        assert!(report.is_broken());
-        let text = report.render();
-        assert!(text.contains("BROKE f [perf]: it panicked"), "{text}");
+    fn numbers_are_shown_with_their_units() {
+        assert_eq!(Unit::PerSecond.show(1234567.8), "1,234,568/s");
+        assert_eq!(Unit::Ns.show(11.72), "11.7 ns");
+        assert_eq!(Unit::Ratio.show(1.0451), "1.045");
+        assert_eq!(Unit::Ratio.show(20.91), "20.9");
+        assert_eq!(Unit::Us.show(-1234.0), "-1,234 us");
+        assert_eq!(Bar::AtLeast(0.95).show(Unit::Ratio), ">= 0.95");
+    }
+
+    #[test]
+    fn a_row_is_the_same_behind_a_line_of_json() {
+        let row = Row::quotient("a / b", Bar::AtMost(1.2), side("a", &[1.0]), side("b", &[3.0]));
+        let row = row.note("n".to_owned());
+        let line = serde_json::to_string(&row).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Row>(&line).unwrap(), row);
     }
 }

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::harness::{Plan, interleave, ns_each};
+use crate::harness::{Plan, interleave};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::suite::{Figure, Suite};
 
 /// Pairs of a client and a server.
@@ -97,7 +97,7 @@ macro_rules! echo {
 echo!(threadlet);
 echo!(tokio);
 
-/// Nanoseconds for a round trip, as seen by all together.
+/// Round trips in a second, of all together.
 async fn of_streams<P: Peer, S>(pairs: Vec<(S, S)>, trips: usize) -> f64
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -127,7 +127,7 @@ where
     for client in clients {
         client.await;
     }
-    ns_each(begin.elapsed(), count)
+    count as f64 / begin.elapsed().as_secs_f64()
 }
 
 fn tcp(plan: &Plan) -> Vec<Row> {
@@ -204,7 +204,7 @@ fn udp_on<P: Echo>(runtime: &P, trips: usize) -> f64 {
         for client in clients {
             client.await;
         }
-        ns_each(begin.elapsed(), PAIRS * trips)
+        (PAIRS * trips) as f64 / begin.elapsed().as_secs_f64()
     })
 }
 
@@ -215,7 +215,6 @@ fn compare(
     theirs: impl FnMut() -> f64,
 ) -> Vec<Row> {
     let (ours, theirs) = interleave(plan.rounds(15), ours, theirs);
-    let (ours, theirs) = (ours.median(), theirs.median());
-    let medians = format!("ours {ours:.0} ns, tokio {theirs:.0} ns for one of all");
-    vec![Row { what, bar: Bar::AtLeast(1.0), unit: Unit::Ratio, value: theirs / ours, medians }]
+    let side = |name, samples| Side::new(name, Unit::PerSecond, samples);
+    vec![Row::quotient(what, Bar::AtLeast(1.0), side("ours", &ours), side("tokio", &theirs))]
 }

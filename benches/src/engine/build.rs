@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::harness::{Plan, interleave};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let (ours, peer) = interleave(
@@ -17,18 +17,14 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         || us_of_a_life(|| plan.runtime()),
         || us_of_a_life(|| plan.tokio()),
     );
-    let (mine, theirs) = (ours.median(), peer.median());
-    vec![Row {
-        what: "build, one task, drop: ours / tokio",
-        bar: Bar::AtMost(2.0),
-        unit: Unit::Ratio,
-        value: mine / theirs,
-        medians: format!(
-            "ours {mine:.0} us (p99 {:.0}), tokio {theirs:.0} us (p99 {:.0})",
-            ours.percentile(99.0),
-            peer.percentile(99.0)
-        ),
-    }]
+    let side = |name, samples| Side::new(name, Unit::Us, samples);
+    let row = Row::quotient(
+        "build, one task, drop: ours / tokio",
+        Bar::AtMost(2.0),
+        side("ours", &ours),
+        side("tokio", &peer),
+    );
+    vec![row]
 }
 
 fn us_of_a_life<P: Peer>(build: impl FnOnce() -> P) -> f64 {

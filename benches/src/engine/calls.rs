@@ -20,7 +20,7 @@ use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 
 /// Calls in a chunk: a fraction of a millisecond. That is no hog, and on a busy machine most chunks
 /// are over before the thread is preempted, so the median is not about that.
@@ -44,7 +44,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let calls = rounds * (CHUNK + CHUNK_WITH_YIELDS + CHUNK_OF_SYSTEM_CALLS);
     assert_eq!(runtime.metrics().regions - before, calls as u64, "every call was a region");
     vec![
-        row("threadlet! less the bare body", Bar::AtMost(25.0), &empty),
+        row("threadlet! less the bare body", Bar::AtMost(12.0), &empty),
         row("the same, both yield after each", Bar::AtMost(40.0), &yielding),
         row("the same around getppid", Bar::Open, &system),
     ]
@@ -91,7 +91,7 @@ where
 }
 
 fn row(what: &'static str, bar: Bar, compared: &Compared) -> Row {
-    let (marked, bare) = (compared.marked.median(), compared.bare.median());
-    let medians = format!("threadlet! {marked:.1} ns, bare {bare:.1} ns a call");
-    Row { what, bar, unit: Unit::Ns, value: marked - bare, medians }
+    // The chunks are many, and one is like the next.
+    let side = |name, samples: &Samples| Side::new(name, Unit::Ns, &samples.folded(30));
+    Row::difference(what, bar, side("threadlet!", &compared.marked), side("bare", &compared.bare))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Plan, Samples, interleave, spin};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::workload::late_us;
 
 const CLOSURES: usize = 4;
@@ -29,18 +29,14 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         },
         || tick_beside(&plan.tokio(), compute).late.percentile(99.0),
     );
-    let (mine, theirs) = (ours.median(), peer.median());
-    let (ticks, wall) = (ticks.median(), walls.median());
-    vec![Row {
-        what: "p99 of a task's 1 ms sleep, ours / tokio",
-        bar: Bar::AtMost(1.2),
-        unit: Unit::Ratio,
-        value: mine / theirs,
-        medians: format!(
-            "p99 late {mine:.0} us in ours ({ticks:.0} ticks, the closures took {wall:.2} s), \
-             {theirs:.0} us in tokio"
-        ),
-    }]
+    let row = Row::quotient(
+        "p99 of a task's 1 ms sleep, ours / tokio",
+        Bar::AtMost(1.2),
+        Side::new("ours", Unit::Us, &ours),
+        Side::new("tokio", Unit::Us, &peer),
+    );
+    let row = row.beside(Side::new("ours, ticks", Unit::Count, &ticks));
+    vec![row.beside(Side::new("ours, the closures took", Unit::S, &walls))]
 }
 
 struct Beside {

@@ -31,7 +31,7 @@ use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples, now_ns, spin};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::sys::epoll::Epoll;
 use crate::sys::perf::{PAIR_BYTES, SwitchEvent};
 
@@ -57,8 +57,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
 }
 
 fn quiet_row(what: &'static str, ms: &Samples) -> Row {
-    let medians = format!("median {:.3} ms, worst {:.3} ms", ms.median(), ms.max());
-    Row { what, bar: Bar::AtMost(25.0), unit: Unit::Ms, value: ms.max(), medians }
+    Row::worst(what, Bar::AtMost(25.0), Side::new("ours", Unit::Ms, ms))
 }
 
 fn under_load(plan: &Plan) -> Row {
@@ -79,16 +78,14 @@ fn under_load(plan: &Plan) -> Row {
             bare.push(times.median() / 1000.0);
         }
     }
-    let (median, p99) = (medians.median(), tails.median());
-    let mut medians = format!("ours {median:.1} us, p99 {p99:.1} us; the last round: {how}");
-    if !perf {
-        let (what, bar) = ("block to other task, every 300 us", Bar::AtMost(200.0));
-        return Row { what, bar, unit: Unit::Us, value: median, medians };
-    }
-    let (what, bar) = ("block to other task / bare perf to epoll", Bar::AtMost(1.5));
-    let wake = bare.median();
-    medians.push_str(&format!("; bare {wake:.1} us"));
-    Row { what, bar, unit: Unit::Ratio, value: median / wake, medians }
+    let ours = Side::new("ours", Unit::Us, &medians);
+    let row = if perf {
+        let (what, bar) = ("block to other task / bare perf to epoll", Bar::AtMost(1.5));
+        Row::quotient(what, bar, ours, Side::new("bare", Unit::Us, &bare))
+    } else {
+        Row::median("block to other task, every 300 us", Bar::AtMost(200.0), ours)
+    };
+    row.beside(Side::new("ours, p99", Unit::Us, &tails)).note(format!("the last round: {how}"))
 }
 
 /// Every measured block must have been a hand-off; how they came about is for information.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::Runtime;
 
 use crate::harness::{Plan, Samples};
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::sys::process_cpu_time;
 
 const BLOCKED: usize = 8;
@@ -33,8 +33,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
 }
 
 fn row(what: &'static str, percent: &Samples) -> Row {
-    let medians = format!("{:.4} % of a CPU", percent.median());
-    Row { what, bar: Bar::Below(0.1), unit: Unit::Percent, value: percent.median(), medians }
+    Row::median(what, Bar::Below(0.1), Side::new("ours", Unit::Percent, percent))
 }
 
 fn percent_of_a_cpu(span: Duration, _runtime: &Runtime) -> f64 {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Plan, Samples, interleave, spin};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let rows = [
@@ -35,14 +35,8 @@ fn row(plan: &Plan, workers: usize, which: Which, what: &'static str) -> Row {
         wait(&builder.worker_threads(workers).build().expect("tokio's"), which, count)
     };
     let (ours, peer): (Samples, Samples) = interleave(plan.rounds(21), ours, tokios);
-    let (ours, peer) = (ours.median(), peer.median());
-    Row {
-        what,
-        bar: Bar::AtMost(3.0),
-        unit: Unit::Ratio,
-        value: ours / peer,
-        medians: format!("ours {ours:.2} ms, tokio {peer:.2} ms"),
-    }
+    let side = |name, samples| Side::new(name, Unit::Ms, samples);
+    Row::quotient(what, Bar::AtMost(3.0), side("ours", &ours), side("tokio", &peer))
 }
 
 /// Milliseconds.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples, interleave};
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::workload::{PAGE, cached_file, read_page, tick_on_thread};
 
 const PERIOD: Duration = Duration::from_millis(1);
@@ -66,17 +66,13 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         },
         || beside_threads(plan, count).percentile(99.0),
     );
-    let (mine, theirs, woken) = (ours.median(), bare.median(), wakeups.median());
-    vec![Row {
-        what: "p99 of a thread's 1 ms sleep, threadlets / threads",
-        bar: Bar::AtMost(1.5),
-        unit: Unit::Ratio,
-        value: mine / theirs,
-        medians: format!(
-            "p99 late {mine:.0} us beside threadlets ({woken:.0} wake-ups of the sentinel), \
-             {theirs:.0} us beside threads"
-        ),
-    }]
+    let row = Row::quotient(
+        "p99 of a thread's 1 ms sleep, threadlets / threads",
+        Bar::AtMost(1.5),
+        Side::new("beside threadlets", Unit::Us, &ours),
+        Side::new("beside threads", Unit::Us, &bare),
+    );
+    vec![row.beside(Side::new("wake-ups of the sentinel", Unit::Count, &wakeups))]
 }
 
 fn beside_threadlets(plan: &Plan, count: usize) -> (Samples, f64) {

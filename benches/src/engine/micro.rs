@@ -13,7 +13,7 @@ use futures::channel::oneshot;
 
 use crate::harness::{Plan, interleave};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     vec![
@@ -42,14 +42,13 @@ macro_rules! row {
                 us($workload(&runtime, size))
             },
         );
-        let (ours, peer) = (ours.median(), peer.median());
-        Row {
-            what: concat!(stringify!($workload), ", ours / tokio"),
-            bar: Bar::AtMost(1.2),
-            unit: Unit::Ratio,
-            value: ours / peer,
-            medians: format!("ours {ours:.0} us, tokio {peer:.0} us for {size}"),
-        }
+        let row = Row::quotient(
+            concat!(stringify!($workload), ", ours / tokio"),
+            Bar::AtMost(1.0),
+            Side::new("ours", Unit::Us, &ours),
+            Side::new("tokio", Unit::Us, &peer),
+        );
+        row.note(format!("of {size}"))
     }};
 }
 use row;

@@ -18,13 +18,13 @@ use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::workload::{Page, cached_file, read_page};
 
 /// Short enough that a chunk of bare reads in one poll is no hog, and is seldom preempted.
 const CHUNK: usize = 200;
 
-/// Nanoseconds per read; a sample a chunk, or a round of tokio.
+/// Nanoseconds per read; a sample a round, the median of its chunks.
 #[derive(Default)]
 struct Measured {
     ours: Samples,
@@ -45,7 +45,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     }
     let Measured { ours, bare, ours_yields, spawn_blocking, block_in_place } = measured;
     vec![
-        row("threadlet! / bare", Bar::AtMost(1.05), ("threadlet!", &ours), ("bare", &bare)),
+        row("threadlet! / bare", Bar::AtMost(1.04), ("threadlet!", &ours), ("bare", &bare)),
         row(
             "tokio spawn_blocking / threadlet!",
             Bar::AtLeast(10.0),
@@ -76,11 +76,12 @@ fn ours(plan: &Plan, file: &Arc<File>, chunks: usize, measured: &mut Measured) {
     });
     let metrics = runtime.metrics();
     assert_eq!(metrics.regions, 2 * (chunks * CHUNK) as u64, "every marked read was a region");
-    for (marked, bare, yields) in times {
-        measured.ours.push(ns_each(marked, CHUNK));
-        measured.bare.push(ns_each(bare, CHUNK));
-        measured.ours_yields.push(ns_each(yields, CHUNK));
-    }
+    let median = |of: fn(&(Duration, Duration, Duration)) -> Duration| {
+        times.iter().map(|chunk| ns_each(of(chunk), CHUNK)).collect::<Samples>().median()
+    };
+    measured.ours.push(median(|chunk| chunk.0));
+    measured.bare.push(median(|chunk| chunk.1));
+    measured.ours_yields.push(median(|chunk| chunk.2));
 }
 
 async fn marked_reads<const YIELDS: bool>(file: &File, count: usize, page: &mut Page) -> Duration {
@@ -143,8 +144,9 @@ async fn in_place_reads(file: &File, count: usize) -> Duration {
     begin.elapsed()
 }
 
-fn row(what: &'static str, bar: Bar, over: (&str, &Samples), under: (&str, &Samples)) -> Row {
-    let (upper, lower) = (over.1.median(), under.1.median());
-    let medians = format!("{} {upper:.0} ns, {} {lower:.0} ns a read", over.0, under.0);
-    Row { what, bar, unit: Unit::Ratio, value: upper / lower, medians }
+type Named<'a> = (&'static str, &'a Samples);
+
+fn row(what: &'static str, bar: Bar, over: Named<'_>, under: Named<'_>) -> Row {
+    let side = |(name, samples)| Side::new(name, Unit::Ns, samples);
+    Row::quotient(what, bar, side(over), side(under))
 }

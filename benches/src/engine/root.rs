@@ -11,7 +11,7 @@ use threadlet::runtime::{Builder, Runtime};
 
 use crate::harness::{Plan, Samples, interleave, ns_each};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let count = plan.size(20_000, 500);
@@ -46,14 +46,8 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
 }
 
 fn row(what: &'static str, (ours, peer): (Samples, Samples)) -> Row {
-    let (ours, peer) = (ours.median(), peer.median());
-    Row {
-        what,
-        bar: Bar::Open,
-        unit: Unit::Ratio,
-        value: ours / peer,
-        medians: format!("ours {ours:.0} ns, tokio {peer:.0} ns a round trip"),
-    }
+    let side = |name, samples| Side::new(name, Unit::Ns, samples);
+    Row::quotient(what, Bar::Open, side("ours", &ours), side("tokio", &peer))
 }
 
 fn current_thread(plan: &Plan) -> Runtime {

@@ -10,9 +10,9 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Plan, interleave, spin};
+use crate::harness::{Plan, Samples, interleave, spin};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 
 const TASKS: usize = 64;
 const HELD: Duration = Duration::from_micros(5);
@@ -31,27 +31,22 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         },
         || lock_in_turns(&plan.tokio(), turns),
     );
-    let note = format!(" ({rescued} rescued in all)");
-    let mutex = row("64 tasks on a Mutex, ours / tokio", ours.median(), peer.median(), &note);
+    let mutex = row("64 tasks on a Mutex, ours / tokio", &ours, &peer);
+    let mutex = mutex.note(format!("{rescued} rescued in all"));
     let (ours, peer) = interleave(
         rounds,
         || allocate_in_turns(&plan.runtime(), turns),
         || allocate_in_turns(&plan.tokio(), turns),
     );
-    vec![mutex, row("allocations, ours / tokio", ours.median(), peer.median(), "")]
+    vec![mutex, row("allocations, ours / tokio", &ours, &peer)]
 }
 
-fn row(what: &'static str, ours: f64, peer: f64, note: &str) -> Row {
-    Row {
-        what,
-        bar: Bar::AtLeast(0.95),
-        unit: Unit::Ratio,
-        value: ours / peer,
-        medians: format!("ours {ours:.1} turns/ms{note}, tokio {peer:.1} turns/ms"),
-    }
+fn row(what: &'static str, ours: &Samples, peer: &Samples) -> Row {
+    let side = |name, samples| Side::new(name, Unit::PerSecond, samples);
+    Row::quotient(what, Bar::AtLeast(0.95), side("ours", ours), side("tokio", peer))
 }
 
-/// Turns per millisecond.
+/// Turns per second.
 fn lock_in_turns<P: Peer>(runtime: &P, turns: usize) -> f64 {
     let shared = Arc::new(Mutex::new(0_usize));
     let counted = shared.clone();
@@ -75,7 +70,7 @@ fn lock_in_turns<P: Peer>(runtime: &P, turns: usize) -> f64 {
     });
     let count = *counted.lock().expect("no task panicked");
     assert_eq!(count, TASKS * turns, "every turn was taken");
-    count as f64 / took.as_secs_f64() / 1000.0
+    count as f64 / took.as_secs_f64()
 }
 
 fn turn_under(shared: &Mutex<usize>) {
@@ -84,7 +79,7 @@ fn turn_under(shared: &Mutex<usize>) {
     *count += 1;
 }
 
-/// Turns per millisecond.
+/// Turns per second.
 fn allocate_in_turns<P: Peer>(runtime: &P, turns: usize) -> f64 {
     let took = runtime.run(async move {
         let begin = Instant::now();
@@ -108,7 +103,7 @@ fn allocate_in_turns<P: Peer>(runtime: &P, turns: usize) -> f64 {
         assert!(bytes >= TASKS * turns * BUFFERS, "every turn allocated");
         begin.elapsed()
     });
-    (TASKS * turns) as f64 / took.as_secs_f64() / 1000.0
+    (TASKS * turns) as f64 / took.as_secs_f64()
 }
 
 /// Buffers made in a turn.

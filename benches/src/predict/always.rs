@@ -9,7 +9,7 @@ use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::sys;
 
 const BLOCKED: Duration = Duration::from_micros(100);
@@ -47,16 +47,13 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         ours.push(ns_each(mine, count) / 1000.0 - alone);
         peer.push(ns_each(theirs, count) / 1000.0 - alone);
     }
-    let (mine, theirs) = (ours.median(), peer.median());
-    vec![Row {
-        what: "cost beyond the block, ours / spawn_blocking",
-        bar: Bar::AtMost(0.8),
-        unit: Unit::Ratio,
-        value: mine / theirs,
-        medians: format!(
-            "ours {mine:.2} us ({predicted} predicted in all), spawn_blocking {theirs:.2} us \
-             beyond a sleep of {:.1} us",
-            bare.median()
-        ),
-    }]
+    let side = |name, samples| Side::new(name, Unit::Us, samples);
+    let row = Row::quotient(
+        "cost beyond the block, ours / spawn_blocking",
+        Bar::AtMost(0.8),
+        side("ours", &ours),
+        side("spawn_blocking", &peer),
+    );
+    let row = row.beside(side("the block itself", &bare));
+    vec![row.note(format!("{predicted} predicted in all"))]
 }

@@ -18,7 +18,7 @@ use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side as Measured, Unit};
 use crate::sys;
 use crate::workload::{Draw, PAGE, Page};
 
@@ -92,11 +92,6 @@ impl Side {
         self.rate.push(reads / took.as_secs_f64());
         self.cpu.push(cpu.as_secs_f64() * 1e6 / reads);
     }
-
-    fn told(&self, name: &str) -> String {
-        let (rate, cpu) = (self.rate.median() / 1e3, self.cpu.median());
-        format!("{name} {rate:.1} thousand reads a second at {cpu:.1} us of CPU each")
-    }
 }
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
@@ -110,15 +105,17 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         threads.measure(&file, length, in_threads);
         uring.measure(&file, length, by_uring);
     }
-    let medians = [ours.told("ours"), threads.told("threads"), uring.told("io_uring")].join(", ");
-    let row =
-        |what, bar, value| Row { what, bar, unit: Unit::Ratio, value, medians: medians.clone() };
-    let (rate, cpu) = (ours.rate.median(), ours.cpu.median());
+    let rate = |name, side: &Side| Measured::new(name, Unit::PerSecond, &side.rate);
+    let cpu = |name, side: &Side| Measured::new(name, Unit::Us, &side.cpu);
+    let rates =
+        |what, bar, name, peer| Row::quotient(what, bar, rate("ours", &ours), rate(name, peer));
+    let cpus =
+        |what, bar, name, peer| Row::quotient(what, bar, cpu("ours", &ours), cpu(name, peer));
     vec![
-        row("reads: ours / threads", Bar::AtLeast(0.95), rate / threads.rate.median()),
-        row("CPU a read: ours / threads", Bar::AtMost(1.4), cpu / threads.cpu.median()),
-        row("reads: ours / io_uring", Bar::AtLeast(0.9), rate / uring.rate.median()),
-        row("CPU a read: ours / io_uring", Bar::Open, cpu / uring.cpu.median()),
+        rates("reads: ours / threads", Bar::AtLeast(0.95), "threads", &threads),
+        cpus("CPU a read: ours / threads", Bar::AtMost(1.4), "threads", &threads),
+        rates("reads: ours / io_uring", Bar::AtLeast(0.9), "io_uring", &uring),
+        cpus("CPU a read: ours / io_uring", Bar::Open, "io_uring", &uring),
     ]
 }
 

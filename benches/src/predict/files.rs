@@ -15,7 +15,7 @@ use compio::io::AsyncReadAt;
 
 use crate::harness::{Plan, Samples, ns_each};
 use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::report::{Bar, Row, Side, Unit};
 use crate::workload::{PAGE, Page, cached_file};
 
 const CHUNK: usize = 200;
@@ -68,10 +68,9 @@ pub(crate) fn whole(plan: &Plan) -> Vec<Row> {
             }
             both
         });
-        for (one, other) in both {
-            ours.push(one);
-            bare.push(other);
-        }
+        let (one, other): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        ours.push(Samples::from_iter(one).median());
+        bare.push(Samples::from_iter(other).median());
         let (theirs, mine) = plan.tokio().run(async move {
             let theirs = each(chunks * CHUNK / 10, |_| async {
                 tokio::fs::read(path).await.expect("it is there").len()
@@ -124,10 +123,9 @@ pub(crate) fn read_at(plan: &Plan) -> Vec<Row> {
             }
             both
         });
-        for (one, other) in both {
-            ours.push(one);
-            bare.push(other);
-        }
+        let (one, other): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        ours.push(Samples::from_iter(one).median());
+        bare.push(Samples::from_iter(other).median());
         uring.push(reads_of_compio(chunks * CHUNK / 10));
     }
     vec![
@@ -217,10 +215,9 @@ where
 pub(super) fn ratio(
     what: &'static str,
     bar: Bar,
-    over: (&str, &Samples),
-    under: (&str, &Samples),
+    over: (&'static str, &Samples),
+    under: (&'static str, &Samples),
 ) -> Row {
-    let (upper, lower) = (over.1.median(), under.1.median());
-    let medians = format!("{} {upper:.0} ns, {} {lower:.0} ns a call", over.0, under.0);
-    Row { what, bar, unit: Unit::Ratio, value: upper / lower, medians }
+    let side = |(name, samples)| Side::new(name, Unit::Ns, samples);
+    Row::quotient(what, bar, side(over), side(under))
 }

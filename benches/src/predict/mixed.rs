@@ -1,8 +1,8 @@
 //! Sixty-four tasks whose calls sometimes block, and a task that ticks beside them.
 //!
-//! A share of the calls sleeps for 100 us in the kernel, the others read a cached page; which is
-//! which is drawn once per call, by the same generator on all sides. Each side runs for the same
-//! time, and calls are counted. A task of the same runtime sleeps a millisecond at a time meanwhile
+//! A share of the calls sleeps for 100 us (or 10 ms) in the kernel, the others read a cached page;
+//! which is which is drawn once per call, by the same generator on all sides. Each side runs for the
+//! same time, and calls are counted. A task of the same runtime sleeps a millisecond at a time meanwhile
 //! and notes how late it wakes. Processor time and threads stand beside the wall time: a runtime
 //! that buys throughput with either is to be seen doing it.
 //!
@@ -19,42 +19,18 @@ use std::time::{Duration, Instant};
 use threadlet::threadlet;
 
 use crate::harness::{Plan, Samples};
-use crate::peer::Peer;
-use crate::report::{Bar, Row, Unit};
+use crate::peer::{Peer, Smol};
+use crate::report::{Bar, Row, Side as Measured, Unit, least, most};
 use crate::sys;
 use crate::workload::{Draw, PAGE, cached_file, late_us, read_page};
 
 const TASKS: usize = 64;
-const BLOCKED: Duration = Duration::from_micros(100);
+/// How long they do.
+const BLOCKS: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(10)];
 const PERIOD: Duration = Duration::from_millis(1);
 
-/// Of a thousand calls, how many block; and how each is called in the table.
-const SHARES: [(u32, [&str; 3]); 4] = [
-    (
-        0,
-        ["0 %: tokio's best / ours", "0 %: ticker p99, ours / tokio", "0 %: block_in_place / ours"],
-    ),
-    (
-        10,
-        ["1 %: tokio's best / ours", "1 %: ticker p99, ours / tokio", "1 %: block_in_place / ours"],
-    ),
-    (
-        100,
-        [
-            "10 %: tokio's best / ours",
-            "10 %: ticker p99, ours / tokio",
-            "10 %: block_in_place / ours",
-        ],
-    ),
-    (
-        1000,
-        [
-            "100 %: tokio's best / ours",
-            "100 %: ticker p99, ours / tokio",
-            "100 %: block_in_place / ours",
-        ],
-    ),
-];
+/// Of a thousand calls, how many block.
+const SHARES: [u32; 6] = [0, 1, 10, 100, 500, 1000];
 
 type Page = [u8; PAGE];
 
@@ -62,7 +38,7 @@ type Page = [u8; PAGE];
 struct Work {
     file: File,
     over: AtomicBool,
-    share: u32,
+    mix: Mix,
 }
 
 impl Work {
@@ -70,8 +46,8 @@ impl Work {
     #[inline]
     fn call(&self, draw: &mut Draw, page: &mut Page) {
         let number = draw.next();
-        if number % 1000 < self.share {
-            sys::nanosleep(BLOCKED);
+        if number % 1000 < self.mix.share {
+            sys::nanosleep(self.mix.block);
         } else {
             read_page(&self.file, number as usize >> 10, page);
         }
@@ -89,6 +65,7 @@ trait Caller {
 struct Ours;
 struct SpawnBlocking;
 struct BlockInPlace;
+struct Unblock;
 
 impl Caller for Ours {
     type Runtime = threadlet::runtime::Runtime;
@@ -127,6 +104,27 @@ impl Caller for SpawnBlocking {
     }
 }
 
+impl Caller for Unblock {
+    type Runtime = Smol;
+
+    async fn calls(work: Arc<Work>, task: usize, yields: bool) -> u64 {
+        let (mut state, mut calls) = ((Draw::new(task), Box::new([0; PAGE])), 0);
+        while !work.over.load(Ordering::Relaxed) {
+            let work = work.clone();
+            let call = blocking::unblock(move || {
+                work.call(&mut state.0, &mut state.1);
+                state
+            });
+            state = call.await;
+            calls += 1;
+            if yields {
+                Smol::yield_now().await;
+            }
+        }
+        calls
+    }
+}
+
 impl Caller for BlockInPlace {
     type Runtime = tokio::runtime::Runtime;
 
@@ -146,7 +144,7 @@ impl Caller for BlockInPlace {
 /// What rounds of one side measured.
 #[derive(Default)]
 struct Side {
-    wall: Samples,
+    rate: Samples,
     cpu: Samples,
     threads: Samples,
     median: Samples,
@@ -156,7 +154,7 @@ struct Side {
 impl Side {
     fn measure<C: Caller>(&mut self, runtime: &C::Runtime, run: &Run) {
         let work =
-            Arc::new(Work { file: cached_file(), over: AtomicBool::new(false), share: run.share });
+            Arc::new(Work { file: cached_file(), over: AtomicBool::new(false), mix: run.mix });
         let (yields, length) = (run.yields, run.length);
         let (cpu, begin) = (sys::process_cpu_time(), Instant::now());
         let (calls, late) = runtime.run({
@@ -188,91 +186,127 @@ impl Side {
         });
         let (wall, cpu) = (begin.elapsed(), sys::process_cpu_time() - cpu);
         assert!(calls > TASKS as u64, "{calls} calls only");
-        self.wall.push(wall.as_nanos() as f64 / 1000.0 / calls as f64);
+        self.rate.push(calls as f64 / wall.as_secs_f64());
         self.cpu.push(cpu.as_nanos() as f64 / 1000.0 / calls as f64);
         self.threads.push(sys::threads() as f64);
         self.median.push(late.median());
         self.late.push(late.percentile(99.0));
     }
 
-    fn text(&self, name: &str) -> String {
-        format!(
-            "{name} {:.2} us a call ({:.2} us of CPU, {:.0} threads, ticker {:.0}/{:.0} us late)",
-            self.wall.median(),
-            self.cpu.median(),
-            self.threads.median(),
-            self.median.median(),
-            self.late.median(),
-        )
+    /// Calls in a second.
+    fn rate(&self, name: &'static str) -> Measured {
+        Measured::new(name, Unit::PerSecond, &self.rate)
+    }
+
+    /// The ticker's 99th percentile.
+    fn late(&self, name: &'static str) -> Measured {
+        Measured::new(name, Unit::Us, &self.late)
+    }
+
+    /// What it cost, to stand beside a row.
+    fn costs(&self, name: &str) -> [Measured; 3] {
+        [
+            Measured::new(format!("{name}, CPU a call"), Unit::Us, &self.cpu),
+            Measured::new(format!("{name}, threads"), Unit::Count, &self.threads),
+            Measured::new(format!("{name}, ticker's median"), Unit::Us, &self.median),
+        ]
+    }
+}
+
+/// Which calls block, and how long.
+#[derive(Clone, Copy)]
+struct Mix {
+    /// Of a thousand.
+    share: u32,
+    block: Duration,
+}
+
+impl Mix {
+    /// All that are measured. Without a call that blocks it makes no difference how long one would.
+    fn all() -> Vec<Mix> {
+        let of = |block| SHARES.map(|share| Mix { share, block });
+        BLOCKS
+            .into_iter()
+            .flat_map(of)
+            .filter(|mix| mix.share > 0 || mix.block == BLOCKS[0])
+            .collect()
+    }
+
+    /// Where so much of the time is spent blocked that 64 tasks can do no more on any side, there is
+    /// nothing to gain.
+    fn bar(self) -> Bar {
+        let blocked = self.block * self.share / 1000;
+        Bar::AtLeast(if blocked >= Duration::from_millis(1) { 0.95 } else { 2.5 })
+    }
+
+    fn words(self) -> String {
+        let percent = f64::from(self.share) / 10.0;
+        let block = match self.block.as_millis() {
+            0 => format!("{} us", self.block.as_micros()),
+            ms => format!("{ms} ms"),
+        };
+        if self.share == 0 { "0 %".to_owned() } else { format!("{percent} % for {block}") }
     }
 }
 
 struct Run {
-    share: u32,
+    mix: Mix,
     yields: bool,
     length: Duration,
 }
 
 impl Run {
-    fn new(plan: &Plan, share: u32, yields: bool) -> Run {
-        let length = plan.size(Duration::from_millis(500), Duration::from_millis(50));
-        Run { share, yields, length }
+    fn new(plan: &Plan, mix: Mix, yields: bool) -> Run {
+        let length = plan.size(Duration::from_millis(300), Duration::from_millis(30));
+        Run { mix, yields, length }
     }
 }
 
+fn with_costs(row: Row, sides: &[(&str, &Side)]) -> Row {
+    let costs = sides.iter().flat_map(|(name, side)| side.costs(name));
+    costs.fold(row, Row::beside)
+}
+
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
-    let rows = SHARES.iter().map(|(share, names)| {
-        let run = Run::new(plan, *share, true);
-        let [mut ours, mut spawned, mut in_place] = [(); 3].map(|()| Side::default());
-        for _ in 0..plan.rounds(7) {
-            ours.measure::<Ours>(&plan.runtime(), &run);
-            spawned.measure::<SpawnBlocking>(&plan.tokio(), &run);
-            in_place.measure::<BlockInPlace>(&plan.tokio(), &run);
-        }
-        let best = spawned.wall.median().min(in_place.wall.median());
-        let texts =
-            [ours.text("ours"), spawned.text("spawn_blocking"), in_place.text("block_in_place")];
-        [
-            Row {
-                what: names[0],
-                bar: Bar::AtLeast(if *share == 1000 { 1.5 } else { 2.0 }),
-                unit: Unit::Ratio,
-                value: best / ours.wall.median(),
-                medians: texts.join(", "),
-            },
-            Row {
-                what: names[1],
-                bar: Bar::AtMost(1.0),
-                unit: Unit::Ratio,
-                value: ours.late.median() / spawned.late.median(),
-                medians: format!(
-                    "{:.0} us beside ours, {:.0} us beside spawn_blocking, {:.0} us beside \
-                     block_in_place",
-                    ours.late.median(),
-                    spawned.late.median(),
-                    in_place.late.median()
-                ),
-            },
-        ]
-    });
-    rows.flatten().collect()
+    Mix::all().into_iter().flat_map(|mix| yielding(plan, mix)).collect()
+}
+
+fn yielding(plan: &Plan, mix: Mix) -> [Row; 2] {
+    let run = Run::new(plan, mix, true);
+    let [mut ours, mut spawned, mut in_place, mut smol] = [(); 4].map(|()| Side::default());
+    for _ in 0..plan.rounds(5) {
+        ours.measure::<Ours>(&plan.runtime(), &run);
+        spawned.measure::<SpawnBlocking>(&plan.tokio(), &run);
+        in_place.measure::<BlockInPlace>(&plan.tokio(), &run);
+        smol.measure::<Unblock>(&plan.smol(), &run);
+    }
+    let peers =
+        [("spawn_blocking", &spawned), ("block_in_place", &in_place), ("smol unblock", &smol)];
+    let words = mix.words();
+    let (best, others) = most(peers.map(|(name, side)| side.rate(name)).into());
+    let what = format!("{words}: calls/s, ours / best peer");
+    let rate = Row::quotient(what, mix.bar(), ours.rate("ours"), best);
+    let rate = others.into_iter().fold(rate, Row::beside);
+    let (best, others) = least(peers.map(|(name, side)| side.late(name)).into());
+    let what = format!("{words}: ticker p99, ours / best peer");
+    let late = Row::quotient(what, Bar::AtMost(0.5), ours.late("ours"), best);
+    let all = [("ours", &ours), peers[0], peers[1], peers[2]];
+    [with_costs(rate, &all), others.into_iter().fold(late, Row::beside)]
 }
 
 pub(crate) fn run_unyielding(plan: &Plan) -> Vec<Row> {
-    let rows = SHARES.iter().map(|(share, names)| {
-        let run = Run::new(plan, *share, false);
-        let [mut ours, mut in_place] = [(); 2].map(|()| Side::default());
-        for _ in 0..plan.rounds(7) {
-            ours.measure::<Ours>(&plan.runtime(), &run);
-            in_place.measure::<BlockInPlace>(&plan.tokio(), &run);
-        }
-        Row {
-            what: names[2],
-            bar: Bar::AtLeast(0.95),
-            unit: Unit::Ratio,
-            value: in_place.wall.median() / ours.wall.median(),
-            medians: [ours.text("ours"), in_place.text("block_in_place")].join(", "),
-        }
-    });
-    rows.collect()
+    Mix::all().into_iter().map(|mix| unyielding(plan, mix)).collect()
+}
+
+fn unyielding(plan: &Plan, mix: Mix) -> Row {
+    let run = Run::new(plan, mix, false);
+    let [mut ours, mut in_place] = [(); 2].map(|()| Side::default());
+    for _ in 0..plan.rounds(5) {
+        ours.measure::<Ours>(&plan.runtime(), &run);
+        in_place.measure::<BlockInPlace>(&plan.tokio(), &run);
+    }
+    let what = format!("{}: calls/s, ours / block_in_place", mix.words());
+    let (mine, theirs) = (ours.rate("ours"), in_place.rate("block_in_place"));
+    let row = Row::quotient(what, Bar::AtLeast(0.95), mine, theirs);
+    with_costs(row, &[("ours", &ours), ("block_in_place", &in_place)])
 }

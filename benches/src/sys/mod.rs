@@ -35,6 +35,22 @@ pub(crate) fn process_cpu_time() -> Duration {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID).expect("every Linux has a CPU clock per process")
 }
 
+/// The CPU time of this process and of those that it has started and waited for, and of theirs.
+pub(crate) fn cpu_time_with_children() -> Duration {
+    [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN].into_iter().map(cpu_time_by_usage).sum()
+}
+
+fn cpu_time_by_usage(whose: libc::c_int) -> Duration {
+    // SAFETY: numbers only, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours to write for the length of the call.
+    check(unsafe { libc::getrusage(whose, &raw mut usage) }).expect("it knows these two");
+    let span = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    span(usage.ru_utime) + span(usage.ru_stime)
+}
+
 /// How many threads this process has.
 pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
