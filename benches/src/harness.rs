@@ -88,6 +88,10 @@ impl Samples {
         self.0.push(sample);
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p threadlet-bench -- all` measures everything, keeps the data in
 //! `docs/benchmarks/` and makes the tables and pictures of the pages from it (`figures`, without
-//! measuring). `engine`, `predict`, `handlers` and `sockets` measure one suite and print it: each
+//! measuring). `engine`, `predict`, `handlers`, `sockets` and `faults` measure one suite and print it: each
 //! figure, its bar, what was measured with `Detector::Perf` and with `Detector::Monitor`, and
 //! whether the bar was met. `rings` measures the kernel alone.
 //!
@@ -17,6 +17,7 @@
 
 mod data;
 mod engine;
+mod faults;
 mod handlers;
 mod harness;
 mod machine;
@@ -39,6 +40,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use engine::Engine;
+use faults::Faults;
 use handlers::Handlers;
 use predict::Predict;
 use sockets::Sockets;
@@ -64,6 +66,8 @@ enum Command {
     Handlers(Options<Handlers>),
     /// Echo over TCP, Unix sockets and UDP.
     Sockets(Options<Sockets>),
+    /// Look-ups that page-fault, and a ticker beside them.
+    Faults(Options<Faults>),
     /// Makes the pages from the data that is kept.
     Figures(pages::Options),
     /// What the detectors' tools cost on this kernel, and how soon an edge comes.
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Predict(options) => run::one("predict", &options),
         Command::Handlers(options) => run::one("handlers", &options),
         Command::Sockets(options) => run::one("sockets", &options),
+        Command::Faults(options) => run::one("faults", &options),
         Command::Figures(options) => said(pages::run(&options)),
         Command::Rings(options) => said(rings::run(options).map(|()| ExitCode::SUCCESS)),
         Command::Measure(turn) => suite::measure(&turn),

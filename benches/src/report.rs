@@ -77,6 +77,7 @@ impl Unit {
         let places = match value.abs() {
             // Some bars are this near to 1.
             ..2.0 if self == Unit::Ratio => 3,
+            _ if self == Unit::Count && value.fract() == 0.0 => 0,
             ..10.0 => 2,
             ..100.0 => 1,
             _ => 0,
@@ -86,7 +87,7 @@ impl Unit {
 }
 
 /// A number with a comma before every three digits.
-fn in_thousands(value: f64, places: usize) -> String {
+pub(crate) fn in_thousands(value: f64, places: usize) -> String {
     let plain = format!("{value:.places$}");
     let (sign, digits) = plain.strip_prefix('-').map_or(("", &*plain), |digits| ("-", digits));
     let (whole, rest) = digits.find('.').map_or((digits, ""), |point| digits.split_at(point));
@@ -278,6 +279,7 @@ mod tests {
         assert_eq!(Unit::Ns.show(11.72), "11.7 ns");
         assert_eq!(Unit::Ratio.show(1.0451), "1.045");
         assert_eq!(Unit::Ratio.show(20.91), "20.9");
+        assert_eq!((Unit::Count.show(20.0), Unit::Count.show(20.5)), ("20".into(), "20.5".into()));
         assert_eq!(Unit::Us.show(-1234.0), "-1,234 us");
         assert_eq!(Bar::AtLeast(0.95).show(Unit::Ratio), ">= 0.95");
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use threadlet::runtime::{Builder, Detector};
 
 use crate::engine::Engine;
+use crate::faults::Faults;
 use crate::handlers::Handlers;
 use crate::harness::Plan;
 use crate::predict::Predict;
@@ -36,6 +37,7 @@ pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("predict", Predict::FIGURES),
     ("handlers", Handlers::FIGURES),
     ("sockets", Sockets::FIGURES),
+    ("faults", Faults::FIGURES),
 ];
 
 /// How long to measure.

@@ -22,6 +22,11 @@ fn words(suite: &str) -> (&'static str, &'static str) {
             "Echo",
             "64 bytes there and back, on 256 pairs of sockets at once; both ends are tasks.",
         ),
+        "faults" => (
+            "Look-ups that page-fault, and a ticker",
+            "[The picture](faults.md): 64 clients look up pages of a mapped file. 5 % of the look-ups wait \
+             for the device (`lookups`), none (`memory`), or all (`device`).",
+        ),
         other => unreachable!("the suite {other} has no words"),
     }
 }

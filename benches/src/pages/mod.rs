@@ -2,6 +2,7 @@
 //! their marks, and the pictures beside the data.
 
 mod figures;
+mod picture;
 mod plot;
 mod readme;
 
@@ -115,6 +116,10 @@ fn made(place: &Place) -> io::Result<Vec<(PathBuf, String)>> {
         Ok((place.root.join(name), text))
     };
     made.push(page("docs/figures.md", &figures::render(&runs))?);
+    if let Some((_, run)) = runs.iter().find(|(suite, _)| *suite == "faults") {
+        made.push((place.root.join("docs/faults.svg"), picture::draw(run).map_err(drawing)?));
+        made.push(page("docs/faults.md", &picture::table(run))?);
+    }
     if runs.len() == SUITES.len() {
         made.push(page("README.md", &readme::render(&runs).map_err(io::Error::other)?)?);
     }

@@ -10,10 +10,10 @@ use crate::data::{Line, Run};
 use crate::report::{Bar, Row};
 
 const WIDTH: u32 = 980;
-const CARD: RGBColor = RGBColor(0xFB, 0xFB, 0xF9);
-const INK: RGBColor = RGBColor(0x22, 0x26, 0x2A);
-const FAINT: RGBColor = RGBColor(0x66, 0x6C, 0x72);
-const GRID: RGBColor = RGBColor(0xE2, 0xE3, 0xE0);
+pub(super) const CARD: RGBColor = RGBColor(0xFB, 0xFB, 0xF9);
+pub(super) const INK: RGBColor = RGBColor(0x22, 0x26, 0x2A);
+pub(super) const FAINT: RGBColor = RGBColor(0x66, 0x6C, 0x72);
+pub(super) const GRID: RGBColor = RGBColor(0xE2, 0xE3, 0xE0);
 const LOST: RGBColor = RGBColor(0xC0, 0x22, 0x22);
 /// Perf and the monitor.
 const OURS: [RGBColor; 2] = [RGBColor(0x05, 0x75, 0x45), RGBColor(0x5F, 0x8F, 0x05)];

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::sys::thread::{cpu_time_of, tid};
+
 /// How long the device needs for a page.
 pub(crate) const LATENCY: Duration = Duration::from_millis(2);
 /// How many pages it fetches at once.
@@ -169,15 +171,7 @@ fn serve(store: &Store, faults: &Faults, stop: &AtomicBool) -> io::Result<Durati
             faults.answer(store.address(page), &content(page))?;
         }
     }
-    Ok(thread_cpu_time())
-}
-
-fn thread_cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is ours to write for the length of the call.
-    let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(answer, 0, "every Linux has a CPU clock per thread");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    cpu_time_of(tid())
 }
 
 /// Only faults from user mode: an ordinary user may have that.

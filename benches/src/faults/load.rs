@@ -9,14 +9,15 @@ use futures::channel::mpsc::{self, Receiver, Sender};
 use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 
-use crate::device::{Device, HOT, Store, right_sum};
-use crate::peers::{Peer, Way};
+use super::device::{Device, HOT, Store, right_sum};
+use super::ways::Way;
+use crate::harness::{Plan, Samples};
+use crate::peer::Peer;
 use crate::sys;
 
 /// What is done, on each side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    pub(crate) workers: usize,
     pub(crate) clients: u64,
     /// How many look-ups of a hundred touch a page that is not in memory.
     pub(crate) cold_percent: u64,
@@ -28,11 +29,11 @@ pub(crate) struct Load {
 pub(crate) struct Outcome {
     pub(crate) lookups_per_second: f64,
     /// How late each tick was, in microseconds.
-    pub(crate) late: Vec<f64>,
+    pub(crate) late: Samples,
     /// The same before the first client came.
-    pub(crate) late_alone: Vec<f64>,
-    /// Processor seconds for a million look-ups, the device's left out.
-    pub(crate) cpu_per_million: f64,
+    pub(crate) late_alone: Samples,
+    /// Microseconds of processor time for a look-up, the device's left out.
+    pub(crate) cpu_each: f64,
     /// The most threads seen, without those that were there before the runtime.
     pub(crate) threads: usize,
 }
@@ -45,22 +46,24 @@ struct Done {
     lookups: u64,
     took: Duration,
     cpu: Duration,
-    late: Vec<f64>,
-    late_alone: Vec<f64>,
+    late: Samples,
+    late_alone: Samples,
 }
 
 /// Runs it one way.
-pub(crate) fn measure<W: Way>(load: Load) -> io::Result<Outcome> {
+pub(crate) fn measure<W: Way>(plan: &Plan, load: Load) -> io::Result<Outcome> {
     let device = Device::start()?;
     let count = ThreadCount::start();
-    let done = W::Peer::run(load.workers, serve_clients::<W>(device.store.clone(), load));
+    let runtime = W::build(plan);
+    let done = runtime.run(serve_clients::<W>(device.store.clone(), load));
+    drop(runtime);
     let threads = count.stop();
     let cpu = done.cpu.saturating_sub(device.stop()?);
     Ok(Outcome {
         lookups_per_second: done.lookups as f64 / done.took.as_secs_f64(),
         late: done.late,
         late_alone: done.late_alone,
-        cpu_per_million: cpu.as_secs_f64() * 1e6 / done.lookups as f64,
+        cpu_each: cpu.as_secs_f64() * 1e6 / done.lookups as f64,
         threads,
     })
 }
@@ -125,9 +128,9 @@ fn mixed(state: &mut u64) -> u64 {
 
 /// Ticks every millisecond, and notes how late. A tick that falls into a standstill counts too,
 /// with what was left of it: otherwise a second without a tick would be one late tick among many.
-async fn tick<P: Peer>(run: Duration) -> Vec<f64> {
+async fn tick<P: Peer>(run: Duration) -> Samples {
     let begun = Instant::now();
-    let mut late = Vec::new();
+    let mut late = Samples::default();
     let mut due = TICK;
     while due < run {
         // Already past, it does not sleep, and notes what it has missed.
@@ -169,10 +172,4 @@ impl ThreadCount {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("counting does not panic")
     }
-}
-
-/// The smallest sample that is not exceeded by so many of a hundred.
-pub(crate) fn percentile(sorted: &[f64], percent: f64) -> f64 {
-    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    sorted[rank.clamp(1, sorted.len()) - 1]
 }
