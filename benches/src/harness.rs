@@ -156,6 +156,20 @@ pub(crate) fn interleave(
     (of_ours, of_peer)
 }
 
+/// The same with any number of sides.
+pub(crate) fn in_turns<const N: usize>(
+    rounds: usize,
+    mut sides: [&mut dyn FnMut() -> f64; N],
+) -> [Samples; N] {
+    let mut all = [const { Samples(Vec::new()) }; N];
+    for _ in 0..rounds {
+        for (samples, side) in all.iter_mut().zip(&mut sides) {
+            samples.push(side());
+        }
+    }
+    all
+}
+
 /// Nanoseconds since the first call: an `Instant` that fits an atomic. Never 0.
 pub(crate) fn now_ns() -> u64 {
     static BASE: OnceLock<Instant> = OnceLock::new();
@@ -227,6 +241,13 @@ mod tests {
         let (ours, peer) = interleave(3, || side('o'), || side('p'));
         assert_eq!(order.into_inner(), "opopop");
         assert_eq!((ours.len(), peer.len()), (3, 3));
+        let order = std::cell::RefCell::new(String::new());
+        let side = |name| {
+            order.borrow_mut().push(name);
+            1.0
+        };
+        let [_, _, third] = in_turns(2, [&mut || side('a'), &mut || side('b'), &mut || side('c')]);
+        assert_eq!((order.into_inner().as_str(), third.len()), ("abcabc", 2));
     }
 
     #[test]

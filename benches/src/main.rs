@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p threadlet-bench -- all` measures everything, keeps the data in
 //! `docs/benchmarks/` and makes the tables and pictures of the pages from it (`figures`, without
-//! measuring). `engine`, `predict`, `handlers`, `sockets` and `faults` measure one suite and print it: each
-//! figure, its bar, what was measured with `Detector::Perf` and with `Detector::Monitor`, and
-//! whether the bar was met. `rings` measures the kernel alone.
+//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults` and `load` measure one suite and
+//! print it: each figure, its bar, what was measured with `Detector::Perf` and with
+//! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
 //!
 //! What is the same for all figures: each has a process of its own, in which the peers run with
 //! their default settings and as many workers as we have (one for each CPU); rounds are interleaved
@@ -20,6 +20,7 @@ mod engine;
 mod faults;
 mod handlers;
 mod harness;
+mod load;
 mod machine;
 mod pages;
 mod peer;
@@ -42,6 +43,7 @@ use clap::{Parser, Subcommand};
 use engine::Engine;
 use faults::Faults;
 use handlers::Handlers;
+use load::Load;
 use predict::Predict;
 use sockets::Sockets;
 use suite::Options;
@@ -68,6 +70,8 @@ enum Command {
     Sockets(Options<Sockets>),
     /// Look-ups that page-fault, and a ticker beside them.
     Faults(Options<Faults>),
+    /// What programs do beside that: files, timers, locks, busy processors.
+    Load(Options<Load>),
     /// Makes the pages from the data that is kept.
     Figures(pages::Options),
     /// What the detectors' tools cost on this kernel, and how soon an edge comes.
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Handlers(options) => run::one("handlers", &options),
         Command::Sockets(options) => run::one("sockets", &options),
         Command::Faults(options) => run::one("faults", &options),
+        Command::Load(options) => run::one("load", &options),
         Command::Figures(options) => said(pages::run(&options)),
         Command::Rings(options) => said(rings::run(options).map(|()| ExitCode::SUCCESS)),
         Command::Measure(turn) => suite::measure(&turn),

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::faults::Faults;
 use crate::handlers::Handlers;
 use crate::harness::Plan;
+use crate::load::Load;
 use crate::predict::Predict;
 use crate::report::Row;
 use crate::sockets::Sockets;
@@ -38,6 +39,7 @@ pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("handlers", Handlers::FIGURES),
     ("sockets", Sockets::FIGURES),
     ("faults", Faults::FIGURES),
+    ("load", Load::FIGURES),
 ];
 
 /// How long to measure.

@@ -20,7 +20,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let compute = plan.size(Duration::from_secs(1), Duration::from_millis(200));
     let (mut ticks, mut walls) = (Samples::default(), Samples::default());
     let (ours, peer) = interleave(
-        plan.rounds(15),
+        plan.rounds(9),
         || {
             let beside = tick_beside(&plan.runtime(), compute);
             ticks.push(beside.late.len() as f64);

@@ -19,7 +19,7 @@ const HELD: Duration = Duration::from_micros(5);
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let turns = plan.size(200, 20);
-    let rounds = plan.rounds(31);
+    let rounds = plan.rounds(21);
     let mut rescued = 0;
     let (ours, peer) = interleave(
         rounds,

@@ -64,7 +64,7 @@ impl Way {
 }
 
 fn all(plan: &Plan, cold_percent: u64, rounds: usize) -> [Way; 7] {
-    let run = plan.size(Duration::from_millis(1500), Duration::from_millis(100));
+    let run = plan.size(Duration::from_millis(1300), Duration::from_millis(100));
     let load = Load { clients: CLIENTS, cold_percent, run };
     let mut ways = ways();
     for _ in 0..if plan.quick { 1 } else { plan.rounds(rounds) } {
@@ -184,7 +184,7 @@ fn all_cold(plan: &Plan) -> Vec<Row> {
 }
 
 fn compared(plan: &Plan, cold_percent: u64, what: &'static str) -> Vec<Row> {
-    let ways = all(plan, cold_percent, 3);
+    let ways = all(plan, cold_percent, 2);
     let rate = |way: &Way| way.side(Unit::PerSecond, |outcome| outcome.lookups_per_second);
     let (best, others) = crate::report::most(ways[OURS..].iter().map(rate).collect());
     let row = Row::quotient(what, Bar::AtLeast(0.95), rate(&ways[0]), best).beside(rate(&ways[1]));

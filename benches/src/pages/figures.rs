@@ -27,6 +27,11 @@ fn words(suite: &str) -> (&'static str, &'static str) {
             "[The picture](faults.md): 64 clients look up pages of a mapped file. 5 % of the look-ups wait \
              for the device (`lookups`), none (`memory`), or all (`device`).",
         ),
+        "load" => (
+            "What programs do",
+            "Cached reads beside other programs (`busy`), many calls that end at once (`release`), a lock, \
+             timers, a package tool's start (`packages`), and compio's comparison of file systems (`files`).",
+        ),
         other => unreachable!("the suite {other} has no words"),
     }
 }
