@@ -1,13 +1,14 @@
 //! How a future becomes a task of a runtime.
 
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 
 use async_task::{ScheduleInfo, WithInfo};
 
 use crate::context;
 use crate::shared::Shared;
-use crate::spawned::{Caught, Header, JoinHandle, Life, Origin, OwnedKey, Runnable, traced};
+use crate::spawned::{Header, JoinHandle, Origin, Runnable, build, start, traced};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.
@@ -16,7 +17,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawn_as(shared, future, Header::new(origin.place), origin.name)
+    spawn_as(shared, future, header(shared, origin.place), origin.name)
 }
 
 /// The same for a call that is to run though the runtime is shut down meanwhile.
@@ -29,13 +30,18 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawn_as(shared, future, Header::of_accepted(origin.place), origin.name)
+    spawn_as(shared, future, header(shared, origin.place).accepted(), origin.name)
+}
+
+fn header(shared: &Arc<Shared>, spawned_at: &'static Location<'static>) -> Header {
+    let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
+    Header::new(shared.clone(), hint, spawned_at)
 }
 
 fn spawn_as<F>(
     shared: &Arc<Shared>,
     future: F,
-    header: Arc<Header>,
+    header: Header,
     name: &str,
 ) -> JoinHandle<F::Output>
 where
@@ -43,47 +49,8 @@ where
     F::Output: Send + 'static,
 {
     let future = traced::task(future, "task", name, &header);
-    let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
-    let key = shared.owned.reserve(hint);
-    let life = Owner { shared: shared.clone(), header: header.clone(), key };
-    let schedule = {
-        let shared = shared.clone();
-        WithInfo(move |task: Runnable, info: ScheduleInfo| {
-            context::schedule(&shared, task, info.woken_while_running);
-        })
-    };
-    let caught = Caught::new(future, life);
-    let (runnable, task) =
-        async_task::Builder::new().metadata(header.clone()).spawn(|_| caught, schedule);
-    let waker = runnable.waker();
-    let accepted = key.is_some_and(|key| shared.owned.fill(key, waker.clone()));
-    let handle = JoinHandle::new(task, header, Some(waker));
-    if accepted {
-        runnable.schedule()
-    } else {
-        drop(runnable)
-    }
-    shared.owned.is_spawned();
-    handle
-}
-
-/// The runtime, as a task's future sees it.
-struct Owner {
-    shared: Arc<Shared>,
-    header: Arc<Header>,
-    key: Option<OwnedKey>,
-}
-
-impl Life for Owner {
-    fn is_over(&self) -> bool {
-        self.header.is_aborted() || (self.shared.is_shutdown() && !self.header.is_accepted())
-    }
-
-    fn end(self) {
-        self.header.end();
-        // In a child of `fork` a lock may be held by a thread that is not there.
-        if let Some(key) = self.key.filter(|_| !self.shared.is_of_parent()) {
-            self.shared.owned.remove(key);
-        }
-    }
+    let schedule = WithInfo(|task: Runnable, info: ScheduleInfo| {
+        context::schedule(task, info.woken_while_running);
+    });
+    start(&shared.owned, build(header, future, schedule))
 }

@@ -45,7 +45,7 @@ use crate::protocol::monitor_sleep::MonitorSleep;
 use crate::protocol::pool::{Claim, Pool, Retake, Todo};
 use crate::protocol::queue::{Injector, Lifo, LocalQueue};
 use crate::spawned::local::Locals;
-use crate::spawned::{Owned, Runnable};
+use crate::spawned::{Keeper, Owned, Runnable};
 
 /// How blocked threads are found, as it turned out at start.
 #[derive(Clone, Debug)]
@@ -447,6 +447,21 @@ impl Shared {
     /// All calls of a site, by all threads.
     pub(crate) fn calls(&self, id: u32) -> u64 {
         self.slots.iter().map(|(_, slot)| slot.counts.get(id)).sum()
+    }
+}
+
+impl Keeper for Shared {
+    fn inject(&self, task: Runnable) {
+        Shared::inject(self, task);
+    }
+
+    #[inline]
+    fn is_ending(&self) -> bool {
+        self.is_shutdown()
+    }
+
+    fn owned(&self) -> Option<&Owned> {
+        (!self.is_of_parent()).then_some(&self.owned)
     }
 }
 

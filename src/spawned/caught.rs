@@ -9,19 +9,11 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::awaiter::poll_with_ours;
+use super::header_ref::HeaderRef;
 use crate::primitive::quietly;
 
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send + 'static>;
-
-/// What a task's future asks and tells while it lives.
-pub(crate) trait Life {
-    /// The task was aborted, or its runtime is being shut down: its future is not to be polled.
-    fn is_over(&self) -> bool;
-
-    /// The future is gone.
-    fn end(self);
-}
 
 /// The result of a task; `None` if it was stopped. Dropping it unseen (the handle was detached)
 /// does not unwind: a value whose `Drop` panics must not take a worker with it.
@@ -43,14 +35,14 @@ impl<T> Drop for Outcome<T> {
 }
 
 pin_project! {
-    /// The future of a task, and its life, which ends when the future is gone.
-    pub(crate) struct Caught<F: Future, L: Life> {
+    /// The future of a task, and the task's header until the future is gone.
+    pub(crate) struct Caught<F: Future> {
         #[pin]
         future: Option<F>,
-        life: Option<L>,
+        header: Option<HeaderRef>,
     }
 
-    impl<F: Future, L: Life> PinnedDrop for Caught<F, L> {
+    impl<F: Future> PinnedDrop for Caught<F> {
         fn drop(this: Pin<&mut Self>) {
             // It was cancelled, and that is what its handle says.
             let panicked = this.finish();
@@ -59,17 +51,18 @@ pin_project! {
     }
 }
 
-impl<F: Future, L: Life> Caught<F, L> {
-    pub(crate) fn new(future: F, life: L) -> Self {
-        Caught { future: Some(future), life: Some(life) }
+impl<F: Future> Caught<F> {
+    /// `header` is that of the task whose future it is.
+    pub(super) fn new(future: F, header: HeaderRef) -> Self {
+        Caught { future: Some(future), header: Some(header) }
     }
 
     /// Drops the future. Returns what that panicked with.
     fn finish(self: Pin<&mut Self>) -> Option<Payload> {
         let this = self.project();
         let panicked = drop_future(this.future);
-        if let Some(life) = this.life.take() {
-            life.end();
+        if let Some(header) = this.header.take() {
+            header.end();
         }
         panicked
     }
@@ -101,7 +94,7 @@ fn drop_future<F>(mut future: Pin<&mut Option<F>>) -> Option<Payload> {
     catch_unwind(AssertUnwindSafe(|| future.set(None))).err()
 }
 
-impl<F: Future, L: Life> Future for Caught<F, L> {
+impl<F: Future> Future for Caught<F> {
     type Output = Outcome<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -109,7 +102,7 @@ impl<F: Future, L: Life> Future for Caught<F, L> {
         // then. While it is queued that wake does nothing, and a look from outside could still have
         // come before the word. Here the task counts as running. Either the wake came before it
         // began to run, and the word is seen; or it comes later, and the task will be polled again.
-        if self.life.as_ref().is_some_and(Life::is_over) {
+        if self.header.as_ref().is_some_and(|header| header.is_over()) {
             // That it was stopped is no reason to keep a panic from whoever waits for it.
             let panicked = self.finish();
             return Poll::Ready(Outcome(panicked.map(Err)));

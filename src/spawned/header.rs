@@ -1,4 +1,5 @@
-//! What a task knows of itself, shared by its handles.
+//! What a task knows of itself. It stands in the task's own allocation, where `async_task` keeps it
+//! beside the future.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,6 +7,9 @@ use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::Runnable;
+use super::owned::{Owned, Place};
 
 /// The number of a task: unique among the tasks of all runtimes of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,36 +81,72 @@ pub(crate) fn told() -> Option<Id> {
     TOLD.get()
 }
 
+/// Whose task it is: a runtime's, or a set's that stays on one thread.
+pub(crate) trait Keeper: Send + Sync {
+    /// Puts a task that is ready where others find it.
+    fn inject(&self, task: Runnable);
+
+    /// It is being shut down: no future of its is to be polled again, but those of accepted calls.
+    fn is_ending(&self) -> bool;
+
+    /// The list of those alive; none in a child of `fork`, where a lock may be held by a thread that
+    /// is not there.
+    fn owned(&self) -> Option<&Owned>;
+
+    /// A task's future is gone.
+    fn ended(&self, place: &Place) {
+        if let Some(owned) = self.owned() {
+            owned.remove(place);
+        }
+    }
+}
+
 /// A task's own data, beside its future.
-#[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) keeper: Arc<dyn Keeper>,
+    /// Its place in the keeper's list.
+    pub(super) place: Place,
     /// It runs though its runtime is shut down before its first poll.
     accepted: bool,
     aborted: AtomicBool,
     ended: AtomicBool,
 }
 
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl Header {
-    pub(crate) fn new(spawned_at: &'static Location<'static>) -> Arc<Self> {
-        Self::with(spawned_at, false)
-    }
-
-    /// The header of a call that runs even if its runtime is shut down before it has started.
-    pub(crate) fn of_accepted(spawned_at: &'static Location<'static>) -> Arc<Self> {
-        Self::with(spawned_at, true)
-    }
-
-    fn with(spawned_at: &'static Location<'static>, accepted: bool) -> Arc<Self> {
+    /// `hint` says in which part of the keeper's list its place is to be.
+    pub(crate) fn new(
+        keeper: Arc<dyn Keeper>,
+        hint: Option<usize>,
+        spawned_at: &'static Location<'static>,
+    ) -> Self {
         let (aborted, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Header { id: Id::next(), spawned_at, accepted, aborted, ended })
+        let (id, place) = (Id::next(), Place::new(hint));
+        Header { id, spawned_at, keeper, place, accepted: false, aborted, ended }
+    }
+
+    /// That of a call that runs even if its runtime is shut down before it has started.
+    pub(crate) fn accepted(self) -> Self {
+        Header { accepted: true, ..self }
     }
 
     /// Whether it is to run after all that.
     #[inline]
     pub(crate) fn is_accepted(&self) -> bool {
         self.accepted && !self.is_aborted()
+    }
+
+    /// The task was aborted, or its runtime is being shut down: its future is not to be polled.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.is_aborted() || (self.keeper.is_ending() && !self.accepted)
     }
 
     /// From here on the task is dropped instead of polled.
@@ -122,12 +162,18 @@ impl Header {
     }
 
     /// The task's future is gone.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         // Ordering: Release. Partner: the Acquire of `is_ended`.
         self.ended.store(true, Ordering::Release);
+        self.keeper.ended(&self.place);
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// A waker of the task; `None` if its future is gone, or in a child of `fork`.
+    pub(super) fn waker(&self) -> Option<std::task::Waker> {
+        self.keeper.owned()?.waker(&self.place)
     }
 }

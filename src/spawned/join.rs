@@ -12,6 +12,7 @@ use async_task::FallibleTask;
 use super::awaiter::{Shell, is_ours};
 use super::caught::{Outcome, Payload};
 use super::header::{Header, Id, as_task};
+use super::header_ref::HeaderRef;
 use crate::coop;
 
 /// The handle of a spawned task: a future of its result.
@@ -44,8 +45,9 @@ use crate::coop;
 /// ```
 pub struct JoinHandle<T> {
     // `None` only once the task was detached by `drop`.
-    task: Option<FallibleTask<Outcome<T>, Arc<Header>>>,
-    abort: AbortHandle,
+    task: Option<FallibleTask<Outcome<T>, Header>>,
+    // Of that task; of no use without it.
+    header: HeaderRef,
     // The waker of a stranger that waits for it.
     stranger: Option<Arc<Shell>>,
     // Sent, and looked at by other threads, only where the result may be sent.
@@ -53,13 +55,11 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(
-        task: async_task::Task<Outcome<T>, Arc<Header>>,
-        header: Arc<Header>,
-        waker: Option<Waker>,
-    ) -> Self {
-        let abort = AbortHandle { header, waker };
-        JoinHandle { task: Some(task.fallible()), abort, stranger: None, result: PhantomData }
+    pub(super) fn new(task: async_task::Task<Outcome<T>, Header>) -> Self {
+        #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
+        // SAFETY: it stands beside the task's handle, and `drop` does not use it once that is gone.
+        let header = unsafe { HeaderRef::new(task.metadata()) };
+        JoinHandle { task: Some(task.fallible()), header, stranger: None, result: PhantomData }
     }
 
     /// The waker that `async_task` may have, in place of a stranger's.
@@ -81,12 +81,21 @@ impl<T> JoinHandle<T> {
     ///
     /// [`is_cancelled`]: JoinError::is_cancelled
     pub fn abort(&self) {
-        self.abort.abort();
+        self.header.abort();
+        if let Some(waker) = self.header.waker() {
+            waker.wake();
+        }
     }
 
     /// A handle that can abort the task and ask after it, but does not wait for it.
     pub fn abort_handle(&self) -> AbortHandle {
-        self.abort.clone()
+        let Some(waker) = self.header.waker() else {
+            return AbortHandle { id: self.id(), task: None };
+        };
+        #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
+        // SAFETY: it stands beside a waker of its task.
+        let header = unsafe { self.header.again() };
+        AbortHandle { id: self.id(), task: Some(Kept { header, waker }) }
     }
 
     /// Lets go of the task, which runs on: what dropping the handle does, by smol's word for it.
@@ -107,16 +116,17 @@ impl<T> JoinHandle<T> {
 
     /// The task's number.
     pub fn id(&self) -> Id {
-        self.abort.id()
+        self.header.id
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
+        let id = self.id();
         let Some(task) = self.task.take() else { return };
         if task.is_finished() {
             // What it has returned is dropped here.
-            as_task(Some(self.id()), || task.detach());
+            as_task(Some(id), || task.detach());
         } else {
             task.detach();
         }
@@ -168,27 +178,43 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// ```
 #[derive(Clone)]
 pub struct AbortHandle {
-    header: Arc<Header>,
-    waker: Option<Waker>,
+    id: Id,
+    // `None`: the task had ended when this was made.
+    task: Option<Kept>,
+}
+
+/// A task's header, and the waker that keeps it.
+struct Kept {
+    header: HeaderRef,
+    waker: Waker,
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
+        // SAFETY: it stands beside a waker of its task.
+        let header = unsafe { self.header.again() };
+        Kept { header, waker: self.waker.clone() }
+    }
 }
 
 impl AbortHandle {
     /// Stops the task at its next `.await`, as [`JoinHandle::abort`] does.
     pub fn abort(&self) {
-        self.header.abort();
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
+        if let Some(task) = &self.task {
+            task.header.abort();
+            task.waker.wake_by_ref();
         }
     }
 
     /// Whether the task has ended.
     pub fn is_finished(&self) -> bool {
-        self.header.is_ended()
+        self.task.as_ref().is_none_or(|task| task.header.is_ended())
     }
 
     /// The task's number.
     pub fn id(&self) -> Id {
-        self.header.id
+        self.id
     }
 }
 

@@ -13,6 +13,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,11 +23,10 @@ use std::thread::ThreadId;
 use futures::task::AtomicWaker;
 
 use super::Runnable;
-use super::caught::{Caught, Life, Outcome};
-use super::header::{Header, Origin, as_task};
+use super::header::{Header, Keeper, Origin, as_task};
 use super::join::JoinHandle;
-use super::owned::{Owned, OwnedKey};
-use super::traced;
+use super::owned::{Owned, Place};
+use super::{Built, caught, start, traced};
 use crate::coop;
 use crate::primitive::{Mutex, quietly};
 
@@ -123,7 +123,7 @@ impl Locals {
         F::Output: 'static,
     {
         debug_assert!(self.is_here(), "a set belongs to its thread");
-        let header = Header::new(origin.place);
+        let header = self.header(origin.place);
         let future = traced::task(future, "local", origin.name, &header);
         let set = self.clone();
         // One that came too late is dropped here if this is its thread. If not, it stays where it
@@ -133,10 +133,10 @@ impl Locals {
             Err(task) => std::mem::forget(task),
             Ok(()) => {}
         };
-        let build = |header: Arc<Header>, caught| {
-            async_task::Builder::new().metadata(header).spawn_local(|_| caught, schedule)
-        };
-        self.admit(future, header, build)
+        let task = async_task::Builder::new()
+            .metadata(header)
+            .spawn_local(|header| caught(future, header), schedule);
+        self.admit(task)
     }
 
     /// Spawns a task of the set from any thread.
@@ -145,37 +145,22 @@ impl Locals {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let header = Header::new(origin.place);
+        let header = self.header(origin.place);
         let future = traced::task(future, "task", origin.name, &header);
-        let set = self.clone();
-        let schedule = move |task: Runnable| drop(set.push(task));
-        let build = |header: Arc<Header>, caught| {
-            async_task::Builder::new().metadata(header).spawn(|_| caught, schedule)
-        };
-        self.admit(future, header, build)
+        let task = async_task::Builder::new()
+            .metadata(header)
+            .spawn(|header| caught(future, header), super::inject);
+        self.admit(task)
     }
 
-    fn admit<F: Future>(
-        self: &Arc<Self>,
-        future: F,
-        header: Arc<Header>,
-        build: impl FnOnce(Arc<Header>, Caught<F, Member>) -> Built<F::Output>,
-    ) -> JoinHandle<F::Output> {
-        // One shard is enough: hardly anybody but this thread comes here.
-        let key = self.owned.reserve(Some(0));
+    /// One shard is enough: hardly anybody but the set's thread comes there.
+    fn header(self: &Arc<Self>, place: &'static Location<'static>) -> Header {
+        Header::new(self.clone(), Some(0), place)
+    }
+
+    fn admit<T>(self: &Arc<Self>, task: Built<T>) -> JoinHandle<T> {
         self.alive.fetch_add(1, Ordering::Relaxed);
-        let member = Member { set: self.clone(), header: header.clone(), key };
-        let (runnable, task) = build(header.clone(), Caught::new(future, member));
-        let waker = runnable.waker();
-        let accepted = key.is_some_and(|key| self.owned.fill(key, waker.clone()));
-        let handle = JoinHandle::new(task, header, Some(waker));
-        if accepted {
-            runnable.schedule()
-        } else {
-            drop(runnable)
-        }
-        self.owned.is_spawned();
-        handle
+        start(&self.owned, task)
     }
 
     /// Appends a task that is ready. `Err`: the set has been emptied for the last time.
@@ -259,9 +244,6 @@ impl Locals {
     }
 }
 
-/// What `async_task` makes of a future.
-type Built<T> = (Runnable, async_task::Task<Outcome<T>, Arc<Header>>);
-
 /// With a budget of its own. Nothing in it unwinds but foreign code at a task's edges, which is the
 /// task's loss.
 fn poll(task: Runnable) {
@@ -274,23 +256,21 @@ fn poll(task: Runnable) {
     as_task(Some(id), || coop::turn(run));
 }
 
-/// The set, as a task's future sees it.
-struct Member {
-    set: Arc<Locals>,
-    header: Arc<Header>,
-    key: Option<OwnedKey>,
-}
-
-impl Life for Member {
-    fn is_over(&self) -> bool {
-        self.header.is_aborted()
+impl Keeper for Locals {
+    fn inject(&self, task: Runnable) {
+        drop(self.push(task));
     }
 
-    fn end(self) {
-        self.header.end();
-        self.set.alive.fetch_sub(1, Ordering::Relaxed);
-        if let Some(key) = self.key {
-            self.set.owned.remove(key);
-        }
+    fn is_ending(&self) -> bool {
+        false
+    }
+
+    fn owned(&self) -> Option<&Owned> {
+        Some(&self.owned)
+    }
+
+    fn ended(&self, place: &Place) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+        self.owned.remove(place);
     }
 }

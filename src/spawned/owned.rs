@@ -1,6 +1,8 @@
 //! All tasks of a runtime that have not ended: so that shutdown can reach those that sleep.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(debug_assertions)]
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::task::Waker;
 
 use slab::Slab;
@@ -13,7 +15,6 @@ const SHARDS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Owned {
     shards: [Padded<Mutex<Shard>>; SHARDS],
-    next: AtomicUsize,
     /// Spawns between their first step and their last, for the check at shutdown only: a shared
     /// cache line on the way of every spawn.
     #[cfg(debug_assertions)]
@@ -22,53 +23,79 @@ pub(crate) struct Owned {
 
 #[derive(Debug, Default)]
 struct Shard {
-    wakers: Slab<Option<Waker>>,
+    wakers: Slab<Waker>,
     spawned: u64,
     ended: u64,
     closed: bool,
 }
 
-/// By which a task is found among the owned ones.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OwnedKey {
-    shard: usize,
-    index: usize,
+/// Where a task stands among the owned ones. Its shard never changes; its index is written under the
+/// lock of that.
+#[derive(Debug)]
+pub(crate) struct Place {
+    shard: u8,
+    index: AtomicU32,
+}
+
+/// The index of a task that is not in the list: not yet, or not any more.
+const NOWHERE: u32 = u32::MAX;
+
+impl Place {
+    /// `hint` picks the shard: threads with different hints do not meet.
+    pub(super) fn new(hint: Option<usize>) -> Self {
+        // Those without one take turns; where exactly does not matter.
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let hint = hint.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed).into());
+        Place { shard: (hint % SHARDS) as u8, index: AtomicU32::new(NOWHERE) }
+    }
+
+    /// Ordering: Relaxed, here and where it is stored: under the lock of the shard.
+    fn index(&self) -> Option<usize> {
+        let index = self.index.load(Ordering::Relaxed);
+        (index != NOWHERE).then_some(index as usize)
+    }
 }
 
 impl Owned {
     pub(crate) fn new() -> Self {
         Owned {
             shards: [const { Padded(Mutex::new(Shard::EMPTY)) }; SHARDS],
-            next: AtomicUsize::new(0),
             #[cfg(debug_assertions)]
             under_way: AtomicUsize::new(0),
         }
     }
 
-    /// Reserves a place for a new task, or says that the runtime is shutting down. `hint` picks
-    /// the shard: threads with different hints do not meet.
-    pub(crate) fn reserve(&self, hint: Option<usize>) -> Option<OwnedKey> {
-        let hint = hint.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+    fn shard(&self, place: &Place) -> &Mutex<Shard> {
+        &self.shards[usize::from(place.shard)]
+    }
+
+    /// A task is about to be added.
+    pub(crate) fn is_coming(&self) {
         #[cfg(debug_assertions)]
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        let mut shard = self.shards[hint % SHARDS].lock();
+    }
+
+    /// Adds a task that has not been scheduled yet. `false`: the runtime is shutting down, and the
+    /// caller drops the task.
+    #[must_use]
+    pub(crate) fn add(&self, place: &Place, waker: Waker) -> bool {
+        let mut shard = self.shard(place).lock();
         if shard.closed {
-            return None;
+            return false;
         }
         shard.spawned += 1;
-        let index = shard.wakers.insert(None);
-        Some(OwnedKey { shard: hint % SHARDS, index })
+        let index = u32::try_from(shard.wakers.insert(waker)).ok().filter(|nth| *nth != NOWHERE);
+        place.index.store(index.expect("2^32 tasks do not fit any memory"), Ordering::Relaxed);
+        true
     }
 
-    /// Leaves the task's waker. `false`: shutdown came in between; the caller drops
-    /// the task, which gives the place back.
-    pub(crate) fn fill(&self, key: OwnedKey, waker: Waker) -> bool {
-        let mut shard = self.shards[key.shard].lock();
-        shard.wakers[key.index] = Some(waker);
-        !shard.closed
+    /// The waker of a task that has not ended.
+    pub(super) fn waker(&self, place: &Place) -> Option<Waker> {
+        let shard = self.shard(place).lock();
+        place.index().map(|index| shard.wakers[index].clone())
     }
 
-    /// The spawn that began with `reserve` is over: the task is in a queue, or gone.
+    /// The spawn that began with `is_coming` is over: the task is in a queue, or gone.
     pub(crate) fn is_spawned(&self) {
         #[cfg(debug_assertions)]
         self.under_way.fetch_sub(1, Ordering::SeqCst);
@@ -84,11 +111,14 @@ impl Owned {
     }
 
     /// The task has ended and its future is gone.
-    pub(crate) fn remove(&self, key: OwnedKey) {
+    pub(super) fn remove(&self, place: &Place) {
         let waker = {
-            let mut shard = self.shards[key.shard].lock();
+            let mut shard = self.shard(place).lock();
+            // It came too late to be added.
+            let Some(index) = place.index() else { return };
+            place.index.store(NOWHERE, Ordering::Relaxed);
             shard.ended += 1;
-            shard.wakers.remove(key.index)
+            shard.wakers.remove(index)
         };
         // The last reference to a task may go with its waker: not under the lock.
         drop(waker);
@@ -100,7 +130,7 @@ impl Owned {
         for shard in &self.shards {
             let mut shard = shard.lock();
             shard.closed = true;
-            wakers.extend(shard.wakers.iter().filter_map(|(_, waker)| waker.clone()));
+            wakers.extend(shard.wakers.iter().map(|(_, waker)| waker.clone()));
         }
         wakers
     }
