@@ -17,6 +17,7 @@
 
 mod data;
 mod engine;
+mod executor;
 mod faults;
 mod handlers;
 mod harness;
@@ -41,6 +42,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use engine::Engine;
+use executor::Executor;
 use faults::Faults;
 use handlers::Handlers;
 use load::Load;
@@ -62,6 +64,8 @@ enum Command {
     All(run::All),
     /// The engine: regions, hand-off, scheduler, idle.
     Engine(Options<Engine>),
+    /// The executor beside those of tokio and smol.
+    Executor(Options<Executor>),
     /// Calls that block often or seldom; files.
     Predict(Options<Predict>),
     /// A hyper server whose handlers sleep now and then.
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
     match command {
         Command::All(options) => said(run::all(&options)),
         Command::Engine(options) => run::one("engine", &options),
+        Command::Executor(options) => run::one("executor", &options),
         Command::Predict(options) => run::one("predict", &options),
         Command::Handlers(options) => run::one("handlers", &options),
         Command::Sockets(options) => run::one("sockets", &options),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use threadlet::runtime::{Builder, Detector};
 
 use crate::engine::Engine;
+use crate::executor::Executor;
 use crate::faults::Faults;
 use crate::handlers::Handlers;
 use crate::harness::Plan;
@@ -35,6 +36,7 @@ pub(crate) type Figures = &'static [(&'static str, Figure)];
 /// All suites, in the order of the page.
 pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("engine", Engine::FIGURES),
+    ("executor", Executor::FIGURES),
     ("predict", Predict::FIGURES),
     ("handlers", Handlers::FIGURES),
     ("sockets", Sockets::FIGURES),

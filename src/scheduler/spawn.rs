@@ -38,12 +38,7 @@ fn header(shared: &Arc<Shared>, spawned_at: &'static Location<'static>) -> Heade
     Header::new(shared.clone(), hint, spawned_at)
 }
 
-fn spawn_as<F>(
-    shared: &Arc<Shared>,
-    future: F,
-    header: Header,
-    name: &str,
-) -> JoinHandle<F::Output>
+fn spawn_as<F>(shared: &Arc<Shared>, future: F, header: Header, name: &str) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,

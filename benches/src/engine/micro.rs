@@ -58,19 +58,19 @@ fn us(duration: Duration) -> f64 {
 }
 
 /// Counts down; whoever reaches zero sends.
-struct Countdown {
+pub(crate) struct Countdown {
     left: AtomicUsize,
     done: std::sync::Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Countdown {
-    fn new(count: usize) -> (Arc<Countdown>, oneshot::Receiver<()>) {
+    pub(crate) fn new(count: usize) -> (Arc<Countdown>, oneshot::Receiver<()>) {
         let (done, waits) = oneshot::channel();
         let done = std::sync::Mutex::new(Some(done));
         (Arc::new(Countdown { left: AtomicUsize::new(count), done }), waits)
     }
 
-    fn one_less(&self) {
+    pub(crate) fn one_less(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let done = self.done.lock().expect("nobody panics under it").take();
             done.expect("zero is reached once").send(()).expect("somebody waits");
@@ -79,7 +79,7 @@ impl Countdown {
 }
 
 /// Many tasks that end at once, spawned by a thread that is no worker.
-fn spawn_many<P: Peer>(runtime: &P, count: usize) -> Duration {
+pub(crate) fn spawn_many<P: Peer>(runtime: &P, count: usize) -> Duration {
     let (countdown, done) = Countdown::new(count);
     runtime.block_on(async move {
         let begin = Instant::now();
@@ -93,7 +93,7 @@ fn spawn_many<P: Peer>(runtime: &P, count: usize) -> Duration {
 }
 
 /// Some hundred tasks that yield many times.
-fn yield_many<P: Peer>(runtime: &P, yields: usize) -> Duration {
+pub(crate) fn yield_many<P: Peer>(runtime: &P, yields: usize) -> Duration {
     const TASKS: usize = 200;
     let (countdown, done) = Countdown::new(TASKS);
     runtime.run(async move {
@@ -113,7 +113,7 @@ fn yield_many<P: Peer>(runtime: &P, yields: usize) -> Duration {
 }
 
 /// Many pairs of tasks, one of which asks and the other answers.
-fn ping_pong<P: Peer>(runtime: &P, pairs: usize) -> Duration {
+pub(crate) fn ping_pong<P: Peer>(runtime: &P, pairs: usize) -> Duration {
     let (countdown, done) = Countdown::new(pairs);
     runtime.run(async move {
         let begin = Instant::now();
@@ -137,7 +137,7 @@ fn ping_pong<P: Peer>(runtime: &P, pairs: usize) -> Duration {
 }
 
 /// A task that spawns a task that spawns a task...
-fn chained_spawn<P: Peer>(runtime: &P, length: usize) -> Duration {
+pub(crate) fn chained_spawn<P: Peer>(runtime: &P, length: usize) -> Duration {
     fn link<P: Peer>(left: usize, end: oneshot::Sender<()>) {
         if left == 0 {
             end.send(()).expect("somebody waits");
@@ -155,7 +155,7 @@ fn chained_spawn<P: Peer>(runtime: &P, length: usize) -> Duration {
 }
 
 /// One task after the other, each awaited before the next is spawned.
-fn spawn_and_await<P: Peer>(runtime: &P, count: usize) -> Duration {
+pub(crate) fn spawn_and_await<P: Peer>(runtime: &P, count: usize) -> Duration {
     runtime.run(async move {
         let begin = Instant::now();
         for nth in 0..count {

@@ -7,7 +7,7 @@ mod handoff;
 mod idle;
 mod injector;
 mod lateness;
-mod micro;
+pub(crate) mod micro;
 mod pread;
 mod root;
 mod unmarked;

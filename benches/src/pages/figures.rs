@@ -10,6 +10,11 @@ use crate::suite::Column;
 fn words(suite: &str) -> (&'static str, &'static str) {
     match suite {
         "engine" => ("The engine", "A call, a block, the scheduler, at rest."),
+        "executor" => (
+            "The executor",
+            "Ours over the best of tokio's and smol's; the five of the C-forall scheduler's suite; what a \
+             task weighs.",
+        ),
         "predict" => {
             ("Calls that block, and files", "Calls of which some block; files; the device.")
         }

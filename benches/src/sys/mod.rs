@@ -51,6 +51,13 @@ fn cpu_time_by_usage(whose: libc::c_int) -> Duration {
     span(usage.ru_utime) + span(usage.ru_stime)
 }
 
+/// How many bytes of the heap are in use, by the C library's count of the arena of the main thread.
+pub(crate) fn heap_in_use() -> usize {
+    // SAFETY: no arguments; it takes the allocator's own locks.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
+}
+
 /// How many threads this process has.
 pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
