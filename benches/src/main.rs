@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p threadlet-bench -- all` measures everything, keeps the data in
 //! `docs/benchmarks/` and makes the tables and pictures of the pages from it (`figures`, without
-//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults` and `load` measure one suite and
-//! print it: each figure, its bar, what was measured with `Detector::Perf` and with
+//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults`, `load` and `fio` measure one
+//! suite and print it: each figure, its bar, what was measured with `Detector::Perf` and with
 //! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
 //!
 //! What is the same for all figures: each has a process of its own, in which the peers run with
@@ -19,6 +19,7 @@ mod data;
 mod engine;
 mod executor;
 mod faults;
+mod fio;
 mod handlers;
 mod harness;
 mod load;
@@ -44,6 +45,7 @@ use clap::{Parser, Subcommand};
 use engine::Engine;
 use executor::Executor;
 use faults::Faults;
+use fio::Fio;
 use handlers::Handlers;
 use load::Load;
 use predict::Predict;
@@ -76,6 +78,8 @@ enum Command {
     Faults(Options<Faults>),
     /// What programs do beside that: files, timers, locks, busy processors.
     Load(Options<Load>),
+    /// The C functions under fio, beside the C library's, libaio and io_uring; needs fio.
+    Fio(Options<Fio>),
     /// Makes the pages from the data that is kept.
     Figures(pages::Options),
     /// What the detectors' tools cost on this kernel, and how soon an edge comes.
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Command::Sockets(options) => run::one("sockets", &options),
         Command::Faults(options) => run::one("faults", &options),
         Command::Load(options) => run::one("load", &options),
+        Command::Fio(options) => run::one("fio", &options),
         Command::Figures(options) => said(pages::run(&options)),
         Command::Rings(options) => said(rings::run(options).map(|()| ExitCode::SUCCESS)),
         Command::Measure(turn) => suite::measure(&turn),

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::data::{Broken, Record, Run};
 use crate::machine::Begun;
 use crate::pages::{self, Place};
-use crate::suite::{Column, Length, Options, SUITES, Suite, Turn};
+use crate::suite::{Column, Length, Options, SUITES, Suite, Turn, missing};
 use crate::table;
 
 /// Something is broken: a figure panicked, or hung.
@@ -57,7 +57,12 @@ pub(crate) fn all(options: &All) -> io::Result<ExitCode> {
     fs::create_dir_all(&place.data)?;
     let wanted = |name: &str| options.suites.is_empty() || options.suites.iter().any(|w| w == name);
     let chosen = SUITES.iter().filter(|(name, _)| wanted(name));
+    let can_be_measured = |name: &str| {
+        let missing = missing(name).inspect(|why| eprintln!("{name} is left out: {why}"));
+        missing.is_none()
+    };
     let suites: Vec<_> = chosen
+        .filter(|(name, _)| can_be_measured(name))
         .map(|(name, figures)| (*name, turns(name, figures.iter().map(|(figure, _)| *figure))))
         .collect();
     let progress = Progress::start(suites.iter().map(|(_, turns)| turns.len()).sum());

@@ -16,6 +16,7 @@ use threadlet::runtime::{Builder, Detector};
 use crate::engine::Engine;
 use crate::executor::Executor;
 use crate::faults::Faults;
+use crate::fio::{self, Fio};
 use crate::handlers::Handlers;
 use crate::harness::Plan;
 use crate::load::Load;
@@ -42,7 +43,13 @@ pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("sockets", Sockets::FIGURES),
     ("faults", Faults::FIGURES),
     ("load", Load::FIGURES),
+    ("fio", Fio::FIGURES),
 ];
+
+/// Why a suite cannot be measured here, if it cannot.
+pub(crate) fn missing(suite: &str) -> Option<&'static str> {
+    (suite == "fio" && !fio::is_there()).then_some("fio is missing (Debian: apt-get install fio)")
+}
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -37,6 +37,12 @@ fn words(suite: &str) -> (&'static str, &'static str) {
             "Cached reads beside other programs (`busy`), many calls that end at once (`release`), a lock, \
              timers, a package tool's start (`packages`), and compio's comparison of file systems (`files`).",
         ),
+        "fio" => (
+            "The C functions under fio",
+            "4 KiB requests of `fio`, unmodified, in one file: cached, out of memory at first (`cold`), past \
+             the cache (`direct`), and 80 % writes with an `fsync` every 64; the number is the depth. \
+             `benches/fio.sh` has more.",
+        ),
         other => unreachable!("the suite {other} has no words"),
     }
 }

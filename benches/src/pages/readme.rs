@@ -94,7 +94,47 @@ const PICKS: &[Pick] = &[
         what: "reads: ours / io_uring",
         ours: 0,
     },
+    Pick {
+        words: "4 KiB reads at depth 32 that are not in memory, through the C functions (fio): reads/s",
+        suite: "fio",
+        figure: "cold-32",
+        what: "requests/s, ours / best of libaio and io_uring",
+        ours: 0,
+    },
+    Pick {
+        words: "the same past the cache (direct)",
+        suite: "fio",
+        figure: "direct-32",
+        what: "requests/s, ours / best of libaio and io_uring",
+        ours: 0,
+    },
+    Pick {
+        words: "2,000 small files opened, read and parsed: time",
+        suite: "load",
+        figure: "packages",
+        what: "2,000 small files opened, read and parsed: best peer / ours",
+        ours: 1,
+    },
+    Pick {
+        words: "4 KiB read at random from a cached file, beside a plain `pread`",
+        suite: "load",
+        figure: "files",
+        what: "4 KiB read at random from a cached file: ours / std",
+        ours: 0,
+    },
+    Pick {
+        words: "512 calls released at one instant: until the last task has ended",
+        suite: "load",
+        figure: "release",
+        what: "512 calls released at one instant: until the last task has ended, ours / spawn_blocking",
+        ours: 0,
+    },
 ];
+
+/// The suites from which it takes.
+pub(super) fn suites() -> impl Iterator<Item = &'static str> {
+    PICKS.iter().map(|pick| pick.suite)
+}
 
 /// The table. An error is a row that the data does not have.
 pub(super) fn render(runs: &[(&'static str, Run)]) -> Result<String, String> {
