@@ -62,6 +62,10 @@ fn part(text: &mut String, suite: &str, run: &Run) {
     let _ = writeln!(text, "```sh\ncargo run --release -p threadlet-bench -- all {suite}\n```\n");
     let _ = writeln!(text, "{}\n", made_on(run));
     let _ = writeln!(text, "![How far each figure is beyond its bar](benchmarks/{suite}.svg)\n");
+    if suite == "predict" {
+        let _ =
+            writeln!(text, "![Calls a second by the share that blocks](benchmarks/sweep.svg)\n");
+    }
     let _ = writeln!(text, "| figure | bar | perf | monitor |\n|---|---|---|---|");
     let lines = run.lines();
     for line in &lines {

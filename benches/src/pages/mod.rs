@@ -5,6 +5,7 @@ mod figures;
 mod picture;
 mod plot;
 mod readme;
+mod sweep;
 
 use std::error::Error;
 use std::fs;
@@ -108,6 +109,9 @@ fn made(place: &Place) -> io::Result<Vec<(PathBuf, String)>> {
     for (suite, run) in &runs {
         let picture = plot::bars(suite, run).map_err(drawing)?;
         made.push((place.data.join(format!("{suite}.svg")), picture));
+        if *suite == "predict" {
+            made.push((place.data.join("sweep.svg"), sweep::draw(run).map_err(drawing)?));
+        }
     }
     let page = |name: &str, part: &str| -> io::Result<(PathBuf, String)> {
         let path = repository().join(name);

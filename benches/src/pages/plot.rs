@@ -16,7 +16,7 @@ pub(super) const FAINT: RGBColor = RGBColor(0x66, 0x6C, 0x72);
 pub(super) const GRID: RGBColor = RGBColor(0xE2, 0xE3, 0xE0);
 const LOST: RGBColor = RGBColor(0xC0, 0x22, 0x22);
 /// Perf and the monitor.
-const OURS: [RGBColor; 2] = [RGBColor(0x05, 0x75, 0x45), RGBColor(0x5F, 0x8F, 0x05)];
+pub(super) const OURS: [RGBColor; 2] = [RGBColor(0x05, 0x75, 0x45), RGBColor(0x5F, 0x8F, 0x05)];
 
 const TOP: i32 = 74;
 const ROW: i32 = 20;

@@ -146,6 +146,16 @@ pub(super) fn render(runs: &[(&'static str, Run)]) -> Result<String, String> {
         let run = runs.iter().find(|(suite, _)| *suite == pick.suite).map(|(_, run)| run);
         let lines = run.map(Run::lines).unwrap_or_default();
         let line = lines.iter().find(|line| (line.figure, line.what) == (pick.figure, pick.what));
+        if line.is_none()
+            && run.is_some_and(|run| run.broken.iter().any(|b| b.figure == pick.figure))
+        {
+            let _ = writeln!(
+                text,
+                "| {} | **broken** | | | `-- {} {}` |",
+                pick.words, pick.suite, pick.figure
+            );
+            continue;
+        }
         let line = line.ok_or_else(|| {
             format!(
                 "the README wants {} {} `{}`, which was not measured",
