@@ -76,7 +76,7 @@ enum Command {
     Sockets(Options<Sockets>),
     /// Look-ups that page-fault, and a ticker beside them.
     Faults(Options<Faults>),
-    /// What programs do beside that: files, timers, locks, busy processors.
+    /// What programs do beside that: files, timers, busy processors.
     Load(Options<Load>),
     /// The C functions under fio, beside the C library's, libaio and io_uring; needs fio.
     Fio(Options<Fio>),

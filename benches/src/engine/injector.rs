@@ -34,7 +34,7 @@ fn row(plan: &Plan, workers: usize, which: Which, what: &'static str) -> Row {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         wait(&builder.worker_threads(workers).build().expect("tokio's"), which, count)
     };
-    let (ours, peer): (Samples, Samples) = interleave(plan.rounds(21), ours, tokios);
+    let (ours, peer): (Samples, Samples) = interleave(plan.rounds(11), ours, tokios);
     let side = |name, samples| Side::new(name, Unit::Ms, samples);
     Row::quotient(what, Bar::AtMost(3.0), side("ours", &ours), side("tokio", &peer))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Load {
     /// How many look-ups of a hundred touch a page that is not in memory.
     pub(crate) cold_percent: u64,
     pub(crate) run: Duration,
+    /// How long there is nothing but the ticker, before.
+    pub(crate) alone: Duration,
 }
 
 /// What came of it.
@@ -39,7 +41,6 @@ pub(crate) struct Outcome {
 }
 
 const TICK: Duration = Duration::from_millis(1);
-const ALONE: Duration = Duration::from_millis(200);
 
 /// What one run brings forth on its runtime.
 struct Done {
@@ -70,7 +71,7 @@ pub(crate) fn measure<W: Way>(plan: &Plan, load: Load) -> io::Result<Outcome> {
 
 /// The task that starts all others.
 async fn serve_clients<W: Way>(store: Arc<Store>, load: Load) -> Done {
-    let late_alone = tick::<W::Peer>(ALONE).await;
+    let late_alone = tick::<W::Peer>(load.alone).await;
     let (begun, cpu) = (Instant::now(), sys::process_cpu_time());
     let ticker = W::Peer::spawn(tick::<W::Peer>(load.run));
     let mut clients = Vec::new();

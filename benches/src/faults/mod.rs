@@ -65,7 +65,8 @@ impl Way {
 
 fn all(plan: &Plan, cold_percent: u64, rounds: usize) -> [Way; 7] {
     let run = plan.size(Duration::from_millis(1300), Duration::from_millis(100));
-    let load = Load { clients: CLIENTS, cold_percent, run };
+    let alone = plan.size(Duration::from_millis(200), Duration::from_millis(20));
+    let load = Load { clients: CLIENTS, cold_percent, run, alone };
     let mut ways = ways();
     for _ in 0..if plan.quick { 1 } else { plan.rounds(rounds) } {
         for way in &mut ways {

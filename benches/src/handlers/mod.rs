@@ -123,7 +123,7 @@ fn sleeps(plan: &Plan) -> Vec<Row> {
         "facade unmarked",
     ];
     let [mut silent, mut marked, mut theirs, mut spawned, mut facade] = names.map(side);
-    for _ in 0..plan.rounds(7) {
+    for _ in 0..plan.rounds(5) {
         silent.measure::<Silent<Ours>>(plan, &plan.runtime());
         theirs.measure::<Silent<Tokio>>(plan, &plan.tokio());
         marked.measure::<Marked>(plan, &plan.runtime());
@@ -162,7 +162,7 @@ fn sleeps(plan: &Plan) -> Vec<Row> {
 fn never(plan: &Plan) -> Vec<Row> {
     let [mut ours, mut theirs, mut facade] =
         ["ours", "tokio", "facade"].map(|name| Side::new(name, 0));
-    for _ in 0..plan.rounds(7) {
+    for _ in 0..plan.rounds(5) {
         ours.measure::<Silent<Ours>>(plan, &plan.runtime());
         theirs.measure::<Silent<Tokio>>(plan, &plan.tokio());
         facade.measure::<Silent<Facade>>(plan, &plan.facade());

@@ -2,7 +2,6 @@
 
 mod busy;
 mod files;
-mod lock;
 mod packages;
 mod release;
 mod timers;
@@ -17,7 +16,6 @@ impl Suite for Load {
     const FIGURES: Figures = &[
         ("busy", busy::run),
         ("release", release::run),
-        ("lock", lock::run),
         ("timers", timers::run),
         ("packages", packages::run),
         ("files", files::run),

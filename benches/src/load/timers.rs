@@ -11,12 +11,14 @@ use crate::sys;
 use crate::workload::Draw;
 
 /// Nanoseconds of processor time for each; and by how many milliseconds the last was late.
-fn sleepers<P: Peer>(runtime: &P, count: usize, late: &mut Samples) -> f64 {
+fn sleepers<P: Peer>(runtime: &P, plan: &Plan, late: &mut Samples) -> f64 {
+    let count = plan.size(1_000_000, 2_000);
+    let half = plan.size(Duration::from_millis(500), Duration::from_millis(25));
     let cpu = sys::process_cpu_time();
     let late_ms = runtime.run(async move {
         let mut draw = Draw::new(0);
         let task = |_| {
-            let sleep = Duration::from_micros(500_000 + u64::from(draw.next() % 500_000));
+            let sleep = half + half * (draw.next() % 1_000_000) / 1_000_000;
             let due = Instant::now() + sleep;
             P::spawn(async move {
                 P::sleep(sleep).await;
@@ -35,14 +37,13 @@ fn sleepers<P: Peer>(runtime: &P, count: usize, late: &mut Samples) -> f64 {
 }
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {
-    let count = plan.size(1_000_000, 2_000);
     let [mut late, mut tokio_late, mut smol_late] = [(); 3].map(|()| Samples::default());
     let [ours, tokio, smol] = in_turns(
         plan.rounds(3),
         [
-            &mut || sleepers(&plan.runtime(), count, &mut late),
-            &mut || sleepers(&plan.tokio(), count, &mut tokio_late),
-            &mut || sleepers(&plan.smol(), count, &mut smol_late),
+            &mut || sleepers(&plan.runtime(), plan, &mut late),
+            &mut || sleepers(&plan.tokio(), plan, &mut tokio_late),
+            &mut || sleepers(&plan.smol(), plan, &mut smol_late),
         ],
     );
     let side = |name, samples| Side::new(name, Unit::Ns, samples);

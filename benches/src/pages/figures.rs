@@ -34,7 +34,7 @@ fn words(suite: &str) -> (&'static str, &'static str) {
         ),
         "load" => (
             "What programs do",
-            "Cached reads beside other programs (`busy`), many calls that end at once (`release`), a lock, \
+            "Cached reads beside other programs (`busy`), many calls that end at once (`release`), \
              timers, a package tool's start (`packages`), and compio's comparison of file systems (`files`).",
         ),
         "fio" => (

@@ -12,7 +12,7 @@ use crate::suite::Column::{self, Monitor, Perf};
 
 const SIZE: (u32, u32) = (980, 420);
 /// Calls a second that the axis covers.
-const RATES: (f64, f64) = (1e3, 1e7);
+const RATES: (f64, f64) = (1e2, 1e7);
 
 /// The panels: how long a block is.
 const BLOCKS: [&str; 2] = ["100 us", "10 ms"];

@@ -257,7 +257,7 @@ struct Run {
 
 impl Run {
     fn new(plan: &Plan, mix: Mix, yields: bool) -> Run {
-        let length = plan.size(Duration::from_millis(300), Duration::from_millis(30));
+        let length = plan.size(Duration::from_millis(250), Duration::from_millis(30));
         Run { mix, yields, length }
     }
 }
