@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use support::wait_until;
-use threadlet::runtime::{Builder, Cause, Runtime};
+use threadlet::runtime::{Builder, Cause, Detector, Runtime};
 use threadlet::{task, threadlet, time};
 
 /// Far more than any of this takes; a test that gets there has found a bug.
@@ -100,6 +100,40 @@ fn short_waits_are_not_rescued() {
     // few are allowed.
     let rescued = runtime.metrics().handoffs_rescued;
     assert!(rescued <= 40, "{rescued} rescues");
+}
+
+/// The story: who blocks without having said so was the monitor's alone. It looks at a busy core every
+/// four milliseconds as a rule, so that each such block cost its core some milliseconds.
+#[test]
+fn where_rescues_are_frequent_the_sentinel_makes_them() {
+    if !support::detectors().contains(&Detector::Perf) {
+        return;
+    }
+    support::within(LIMIT, || {
+        let runtime = builder(1).detector(Detector::Auto).build().unwrap();
+        let ticks = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (count, end) = (ticks.clone(), stop.clone());
+        runtime.spawn(async move {
+            while !end.load(Ordering::Relaxed) {
+                count.fetch_add(1, Ordering::Relaxed);
+                task::yield_now().await;
+            }
+        });
+        let blocks = runtime.spawn(async {
+            for _ in 0..200 {
+                std::thread::sleep(Duration::from_millis(5));
+                task::yield_now().await;
+            }
+        });
+        runtime.block_on(blocks).unwrap();
+        stop.store(true, Ordering::Relaxed);
+        let metrics = runtime.metrics();
+        assert!(metrics.handoffs_rescued >= 50, "{metrics:#?}");
+        // A core that the monitor retakes goes to a spare, which it wakes; the sentinel is awake.
+        assert!(metrics.spare_wakeups < metrics.handoffs_rescued / 2, "{metrics:#?}");
+        assert_eq!(metrics.ring_faults, 0, "{metrics:#?}");
+    });
 }
 
 /// One popular lock could take every permit, and then no marked call got one. Rescues have a limit

@@ -16,6 +16,7 @@
 //! | such a call, and the ring is not armed by it | a long pause of the monitor's is ended |
 //! | every 256th call of a site that is not warm, and the ring is armed | the ring is disarmed |
 //! | the next task, behind the poll in which it was wanted | it is opened, disarmed, and shown to the sentinel |
+//! | a poll begins, and polls that block without having said so are frequent (`shared::rescues`) | the ring is armed; if there is none, it is wanted |
 //! | there is no sentinel yet | the monitor is told to start one; the next call asks again |
 //! | the ring cannot be opened, too many are open, or there will be no sentinel | *refused*, for good: the thread stays with the monitor |
 //! | the thread goes to sleep with its core | the heat grows by one if the stretch has come to `STRETCH`, and shrinks by one if not; the stretch is 0 again; the ring is disarmed |
@@ -38,6 +39,7 @@ use std::sync::atomic::Ordering;
 use crate::detect::probe;
 use crate::detect::ring::Ring;
 use crate::protocol::core::SlotId;
+
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
 
@@ -168,13 +170,28 @@ impl<'a> ThreadRing<'a> {
         self.close();
     }
 
-    /// Between polls: opens the ring and shows it to the sentinel, if a call has asked for it. Not
-    /// in a poll: opening blocks for a moment, and would lose the core that is lent there. Refused,
-    /// the thread stays with the monitor.
+    /// Between polls: opens the ring and shows it to the sentinel, if a call has asked for it, or
+    /// arms it for a poll that may block. Not in a poll: opening blocks for a moment, and would lose
+    /// the core that is lent there. Refused, the thread stays with the monitor.
     #[inline]
-    pub(crate) fn open_if_wanted(&self) {
+    pub(crate) fn before_poll(&self) {
         if self.state.get() == State::Wanted {
             self.state.set(self.open());
+        }
+        if self.shared.rescues.are_frequent() && !self.is_settled() {
+            self.on_frequent_rescues();
+        }
+    }
+
+    /// The next poll may block without having said so.
+    #[cold]
+    fn on_frequent_rescues(&self) {
+        if !self.shared.config.rescue {
+            return;
+        }
+        match self.state.get() {
+            State::Disarmed => self.arm(),
+            _ => self.state.set(State::Wanted),
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use super::ring::Ring;
-use crate::protocol::core::SlotId;
+use crate::primitive::Mutex;
+use crate::protocol::core::{SlotId, Word};
 use crate::sys::epoll::{Epoll, Event, EventFd};
 
 /// The data of the descriptor that ends the wait.
@@ -12,11 +14,28 @@ const STOP: u64 = u64::MAX;
 
 const SLOT_BITS: u32 = 20;
 
+/// No wait, not even one that is over, is none at all.
+const SHORTEST: Duration = Duration::from_micros(1);
+
 /// The sentinel waits here; threads add their rings.
 #[derive(Debug)]
 pub(crate) struct Edges {
     epoll: Epoll,
     stop: EventFd,
+    /// Only the sentinel comes here; another may be that at the next edge.
+    asleep: Mutex<Vec<Asleep>>,
+}
+
+/// An unmarked poll that went to sleep, and has its core until it has slept for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asleep {
+    pub(crate) seat: usize,
+    /// The word of that core by then.
+    pub(crate) seen: Word,
+    pub(crate) slot: SlotId,
+    pub(crate) generation: u64,
+    /// When to look at it once more.
+    pub(crate) due: Instant,
 }
 
 impl Edges {
@@ -26,7 +45,8 @@ impl Edges {
     ///
     /// What the operating system says; there may be no descriptor left.
     pub(crate) fn new() -> io::Result<Edges> {
-        let edges = Edges { epoll: Epoll::new()?, stop: EventFd::new()? };
+        let edges =
+            Edges { epoll: Epoll::new()?, stop: EventFd::new()?, asleep: Mutex::new(Vec::new()) };
         edges.epoll.add(edges.stop.as_fd(), STOP)?;
         Ok(edges)
     }
@@ -44,20 +64,40 @@ impl Edges {
         let _ = self.epoll.del(ring.fd());
     }
 
-    /// Waits for an edge: the slot and the generation of the ring from which it came. One at a time,
-    /// because whoever waits may go away with it; the others stay for the next. `None` after a
-    /// signal, and once after [`stop`](Self::stop).
+    /// Waits for an edge, for `bound` at most: the slot and the generation of the ring from which it
+    /// came. One at a time, because whoever waits may go away with it; the others stay for the next.
+    /// `None` after a signal, when the time is over, and once after [`stop`](Self::stop).
     ///
     /// # Errors
     ///
     /// What the operating system says; there is nothing to wait for any more.
-    pub(crate) fn wait(&self) -> io::Result<Option<(SlotId, u64)>> {
+    pub(crate) fn wait(&self, bound: Option<Duration>) -> io::Result<Option<(SlotId, u64)>> {
         let mut events = [Event::EMPTY; 1];
-        let edges = self.epoll.wait(&mut events, None)?;
+        let edges = self.epoll.wait(&mut events, bound)?;
         Ok(edges.first().map(Event::data).filter(|data| *data != STOP).map(|data| {
             let slot = data & ((1 << SLOT_BITS) - 1);
             (slot as SlotId, data >> SLOT_BITS)
         }))
+    }
+
+    /// Remembers a poll that went to sleep. An older one of the same core counts no more.
+    pub(crate) fn remember(&self, poll: Asleep) {
+        let mut asleep = self.asleep.lock();
+        asleep.retain(|old| old.seat != poll.seat);
+        asleep.push(poll);
+    }
+
+    /// One that is due by `now`; it is remembered no longer.
+    pub(crate) fn due(&self, now: Instant) -> Option<Asleep> {
+        let mut asleep = self.asleep.lock();
+        let nth = asleep.iter().position(|poll| poll.due <= now)?;
+        Some(asleep.swap_remove(nth))
+    }
+
+    /// How long it is until one is due.
+    pub(crate) fn until_due(&self, now: Instant) -> Option<Duration> {
+        let next = self.asleep.lock().iter().map(|poll| poll.due).min();
+        next.map(|due| due.saturating_duration_since(now).max(SHORTEST))
     }
 
     /// Ends the wait; the flag that says why is up before.

@@ -218,8 +218,10 @@ impl Builder {
 
     /// For how long an unmarked poll must have blocked before it is rescued. Default, and the
     /// least: 50 us. When it is rescued is up to the monitor's next look, some milliseconds later
-    /// as a rule: it looks the more seldom the less it finds, up to every 10 ms. An unmarked poll
-    /// that computes for more than 10 ms loses its core as well.
+    /// as a rule: it looks the more seldom the less it finds, up to every 10 ms. Where rescues are
+    /// frequent, and the detector is perf, the kernel tells of such a block, too: then a poll loses its
+    /// core after this time, and at once if nearly all that fell asleep have slept for as long. An
+    /// unmarked poll that computes for more than 10 ms loses its core as well.
     pub fn rescue_after(&mut self, after: Duration) -> &mut Self {
         self.config.rescue_after = after.max(Duration::from_micros(50));
         self

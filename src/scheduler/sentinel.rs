@@ -14,14 +14,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::time::Instant;
 
 use crate::context::Thread;
-use crate::detect::edges::Edges;
+use crate::detect::edges::{Asleep, Edges};
+use crate::detect::probe;
 use crate::detect::ring::Look;
 use crate::protocol::Cause;
 use crate::protocol::core::{NO_SLOT, SlotId, State, Suspect};
 use crate::protocol::pool::{Claim, Retake};
 use crate::shared::Shared;
+use crate::shared::slot::Slot;
+use crate::sys::thread::set_timer_slack;
 
 /// From here on threads of `shared` open rings, and a spare watches them.
 ///
@@ -68,12 +72,22 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
     }
     thread.release_permit();
     let mut has_core = false;
+    let mut bounded = false;
     while !has_core && !shared.is_shutdown() {
-        match edges.wait() {
+        let now = Instant::now();
+        if let Some(poll) = edges.due(now) {
+            has_core = look_again(shared, poll, thread.id);
+            continue;
+        }
+        let bound = edges.until_due(now);
+        if bound.is_some() && !std::mem::replace(&mut bounded, true) {
+            set_timer_slack(1);
+        }
+        match edges.wait(bound) {
             Ok(None) => {}
             Ok(Some((slot, generation))) => {
                 shared.counters.sentinel_wakeups.fetch_add(1, Ordering::Relaxed);
-                has_core = look(shared, slot, generation, thread.id);
+                has_core = look(shared, edges, (slot, generation), thread.id);
             }
             Err(error) => {
                 let text = format!("the sentinel can wait no longer: {error}");
@@ -81,6 +95,9 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
                 break;
             }
         }
+    }
+    if bounded {
+        set_timer_slack(shared.timer_slack);
     }
     // Ordering: Release. Partner: the Acquire above, of the sentinel after.
     watch.store(NO_SLOT, Ordering::Release);
@@ -91,8 +108,9 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
 }
 
 /// An edge came from the thread in `id`: if it is blocked in a region, its core is retaken for the
-/// sentinel, `me`. Whether it was.
-fn look(shared: &Shared, id: SlotId, generation: u64, me: SlotId) -> bool {
+/// sentinel, `me`. Whether it was. A poll without a region keeps its core for `rescue_after`, unless
+/// all of them have slept for longer of late.
+fn look(shared: &Shared, edges: &Edges, (id, generation): (SlotId, u64), me: SlotId) -> bool {
     let slot = shared.slots.get(id);
     if slot.generation.load(Ordering::Relaxed) != generation {
         return false;
@@ -102,13 +120,48 @@ fn look(shared: &Shared, id: SlotId, generation: u64, me: SlotId) -> bool {
     // The thief's order: the word, then the thread, then the swap of that same word.
     let seen = shared.pool.word(seat).load();
     let mut done = false;
-    if seen.state() == State::Lent && seen.slot() == id && slot.site.get().is_some() {
-        let ring = slot.ring.lock().clone();
-        if ring.is_some_and(|ring| ring.look() == Look::Blocked) {
-            let claim = Claim { seat, seen, observed: id, cause: Cause::Blocked };
-            done = shared.retake(claim, Some(me)) == Retake::Done;
+    if seen.state() == State::Lent && seen.slot() == id && is_blocked(slot) {
+        let claim = |cause| Claim { seat, seen, observed: id, cause };
+        if slot.site.get().is_some() {
+            done = shared.retake(claim(Cause::Blocked), Some(me)) == Retake::Done;
+        } else if !shared.config.rescue || probe::is_filtered_since() {
+            // A bounded wait is another system call, and may be death by now.
+        } else if shared.rescues.will_sleep_on() {
+            shared.rescues.note(Instant::now());
+            done = shared.retake(claim(Cause::Rescued), Some(me)) == Retake::Done;
+        } else {
+            let due = Instant::now() + shared.config.rescue_after;
+            edges.remember(Asleep { seat, seen, slot: id, generation, due });
         }
     }
     slot.suspicion.settle(Suspect::Sentinel);
     done
+}
+
+/// An unmarked poll went to sleep a while ago. If it sleeps still, its core is retaken for the
+/// sentinel, `me`. Whether it was.
+fn look_again(shared: &Shared, poll: Asleep, me: SlotId) -> bool {
+    let slot = shared.slots.get(poll.slot);
+    if slot.generation.load(Ordering::Relaxed) != poll.generation {
+        return false;
+    }
+    slot.suspicion.raise(Suspect::Sentinel);
+    // The thief's order, as above. A word that has changed is another poll's, or of a call.
+    let stands = shared.pool.word(poll.seat).load() == poll.seen;
+    let mut done = false;
+    let sleeps = stands && slot.site.get().is_none() && is_blocked(slot);
+    shared.rescues.learn(sleeps);
+    if sleeps {
+        shared.rescues.note(Instant::now());
+        let Asleep { seat, seen, slot: observed, .. } = poll;
+        let claim = Claim { seat, seen, observed, cause: Cause::Rescued };
+        done = shared.retake(claim, Some(me)) == Retake::Done;
+    }
+    slot.suspicion.settle(Suspect::Sentinel);
+    done
+}
+
+fn is_blocked(slot: &Slot) -> bool {
+    let ring = slot.ring.lock().clone();
+    ring.is_some_and(|ring| ring.look() == Look::Blocked)
 }

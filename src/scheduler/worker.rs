@@ -166,7 +166,7 @@ impl<'t, 'a> Worker<'t, 'a> {
             Some(task) => {
                 self.end_search();
                 self.before_root = self.before_root.saturating_sub(1);
-                self.thread.ring.open_if_wanted();
+                self.thread.ring.before_poll();
                 run_task(self.thread, core, task)
             }
             None if self.thread.shared.due.len() > 0 => self.wake_all(Some(core), Vec::new()),

@@ -15,6 +15,7 @@ mod config;
 pub(crate) mod entered;
 mod handoff_hook;
 pub(crate) mod leftover;
+mod rescues;
 pub(crate) mod slot;
 pub(crate) mod threads;
 mod told;
@@ -31,6 +32,7 @@ use std::time::Instant;
 
 pub(crate) use self::config::{Config, Hook, Without};
 use self::handoff_hook::Untold;
+use self::rescues::Rescues;
 use self::slot::{Slot, Slots};
 use self::threads::Threads;
 use crate::detect::edges::Edges;
@@ -165,6 +167,8 @@ pub(crate) struct Shared {
     pub(crate) threads: Threads,
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
+    /// Polls that were found asleep.
+    pub(crate) rescues: Padded<Rescues>,
     /// The rings of the threads, once one of them wants to open one.
     pub(crate) edges: OnceLock<Arc<Edges>>,
     /// The thread that waits for them; it has no core, and is on no list.
@@ -183,7 +187,7 @@ pub(crate) struct Shared {
     /// Threads in `block_on` beside the one that has that core: to be told when it has gone home.
     pub(crate) beside: Mutex<Vec<Waker>>,
     /// The timer slack of whoever built it, which its threads have, too; in nanoseconds.
-    timer_slack: u64,
+    pub(crate) timer_slack: u64,
     /// How many forks lay between the first process and this one when it was built.
     forks: usize,
     shutdown: AtomicBool,
@@ -229,6 +233,7 @@ impl Shared {
             counters: Counters::default(),
             threads: Threads::default(),
             trace,
+            rescues: Padded(Rescues::default()),
             edges: OnceLock::new(),
             sentinel: AtomicU32::new(NO_SLOT),
             sentinel_failure: OnceLock::new(),

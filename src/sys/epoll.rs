@@ -4,9 +4,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 use std::time::Duration;
 
-use super::check;
+use super::{check, check_long, timespec, timespec_ptr, whole};
 
 /// One edge, as [`Epoll::wait`] reports it.
 #[derive(Clone, Copy)]
@@ -80,27 +81,62 @@ impl Epoll {
         check(answer).map(drop)
     }
 
-    /// Waits for edges, for at most `timeout` (rounded up to milliseconds), and returns those that
-    /// came: none after a timeout or a signal.
+    /// Waits for edges, for at most `timeout`, and returns those that came: none after a timeout or
+    /// a signal.
+    ///
+    /// A bounded wait is `epoll_pwait2`, in nanoseconds; where that is refused (it is there since
+    /// Linux 5.11), `epoll_wait`, with the milliseconds rounded up. (To `ppoll` the epoll descriptor
+    /// first is no way: a perf event counts as seen once it is polled.)
     pub(crate) fn wait<'a>(
         &self,
         events: &'a mut [Event],
         timeout: Option<Duration>,
     ) -> io::Result<&'a [Event]> {
         assert!(!events.is_empty(), "epoll needs a place to report to");
-        let room = events.len().try_into().unwrap_or(libc::c_int::MAX);
-        let timeout = timeout.map_or(-1, |time| {
-            time.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX)
-        });
-        let place = events.as_mut_ptr().cast::<libc::epoll_event>();
-        // SAFETY: an `Event` is an `epoll_event`; there are `room` of them, ours to write.
-        let answer = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), place, room, timeout) };
-        match check(answer) {
+        let fine = timeout.filter(|time| !time.is_zero()).map(|time| self.wait_fine(events, time));
+        let answer = match fine {
+            Some(Ok(count)) => Ok(count),
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            _ => self.wait_coarse(events, timeout),
+        };
+        match answer {
             Ok(count) => Ok(&events[..count as usize]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(&[]),
             Err(error) => Err(error),
         }
     }
+
+    fn wait_fine(&self, events: &mut [Event], timeout: Duration) -> io::Result<libc::c_int> {
+        let time = Some(timespec(timeout));
+        let place = events.as_mut_ptr().cast::<libc::epoll_event>();
+        let (fd, no_mask) = (whole(self.fd.as_raw_fd()), ptr::null::<libc::sigset_t>());
+        // SAFETY: an `Event` is an `epoll_event`; there are `room` of them, ours to write. The time
+        // outlives the call, and a null mask changes none.
+        let count = unsafe {
+            let (number, room, time) = (libc::SYS_epoll_pwait2, room(events), timespec_ptr(&time));
+            libc::syscall(number, fd, place, whole(room), time, no_mask, 0_usize)
+        };
+        check_long(count).map(|count| count as libc::c_int)
+    }
+
+    /// Milliseconds, rounded up.
+    fn wait_coarse(
+        &self,
+        events: &mut [Event],
+        timeout: Option<Duration>,
+    ) -> io::Result<libc::c_int> {
+        let timeout = timeout.map_or(-1, |time| {
+            time.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX)
+        });
+        let place = events.as_mut_ptr().cast::<libc::epoll_event>();
+        // SAFETY: an `Event` is an `epoll_event`; there are `room` of them, ours to write.
+        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), place, room(events), timeout) };
+        check(count)
+    }
+}
+
+fn room(events: &[Event]) -> libc::c_int {
+    events.len().try_into().unwrap_or(libc::c_int::MAX)
 }
 
 /// An event descriptor: a wake-up that epoll understands.
@@ -135,6 +171,8 @@ impl AsFd for EventFd {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -153,6 +191,10 @@ mod tests {
         assert!(!seen[0].is_hang_up());
         let again = epoll.wait(&mut events, Some(Duration::from_micros(1))).unwrap();
         assert!(again.is_empty(), "an edge, not a level");
+        let start = Instant::now();
+        let timeout = Duration::from_micros(300);
+        assert!(epoll.wait(&mut events, Some(timeout)).unwrap().is_empty());
+        assert!(start.elapsed() >= timeout);
 
         event.wake();
         assert_eq!(epoll.wait(&mut events, None).unwrap().len(), 1, "a second edge");

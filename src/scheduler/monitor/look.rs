@@ -15,7 +15,7 @@
 //! | what it sees | for at least | then |
 //! |---|---|---|
 //! | a region, asleep, the word the same | a second look | handed over: blocked |
-//! | a poll outside any region, asleep, the word the same | `rescue_after` | handed over: rescued |
+//! | a poll outside any region, asleep, the word the same | `rescue_after`, and 400 us more where the sentinel hears of it | handed over: rescued |
 //! | a call, running, the call the same | `hog_after` | handed over: hog |
 //! | a poll, running, the poll the same | 10 ms | handed over: rescued |
 
@@ -37,6 +37,9 @@ const LONG: Duration = Duration::from_micros(400);
 
 /// A poll that did not say so may compute for so long.
 const UNMARKED_HOG: Duration = Duration::from_millis(10);
+
+/// By how much longer a poll has slept, if its thread's ring is armed, before the monitor acts.
+const SENTINEL_FIRST: Duration = Duration::from_micros(400);
 
 /// How often the core of such a poll is tried to be taken while its word keeps changing.
 const LONG_TRIES: u32 = 4;
@@ -156,6 +159,9 @@ impl<'a> Watch<'a> {
             return None;
         }
         let cause = self.blocked(slot, word.slot(), call.is_some(), since)?;
+        if cause == Cause::Rescued {
+            self.shared.rescues.note(Instant::now());
+        }
         Some(self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause }))
     }
 
@@ -169,7 +175,10 @@ impl<'a> Watch<'a> {
         since: Duration,
     ) -> Option<Cause> {
         let config = &self.shared.config;
-        if !in_region && (!config.rescue || since < config.rescue_after) {
+        // The sentinel hears of it at once, if it can; here is who looks when it does not.
+        let armed = slot.armed.load(Ordering::Relaxed);
+        let patience = config.rescue_after + if armed { SENTINEL_FIRST } else { Duration::ZERO };
+        if !in_region && (!config.rescue || since < patience) {
             return None;
         }
         let cause = if in_region { Cause::Blocked } else { Cause::Rescued };

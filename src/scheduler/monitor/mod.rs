@@ -112,6 +112,7 @@ impl Monitor<'_> {
             self.begin_watch();
             let looks = self.shared.detection.monitor;
             let found = if looks { self.watch.look_at_all(self.paused) } else { Found::Nothing };
+            self.shared.rescues.review(Instant::now());
             self.serve_stalled();
             self.watch_driver();
             self.pause(found);
