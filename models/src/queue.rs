@@ -120,22 +120,44 @@ fn a_full_queue_refuses() {
     });
 }
 
-/// The story: two threads put a task into the LIFO slot, as a lender does that has just lost its
-/// core and the adopter; one of the two comes out again, the other stays.
+/// The story: the holder of the core puts one task after another into the LIFO slot, while a thief
+/// that could not take the core empties the slot. What the holder takes for an empty place may have
+/// been emptied a moment before, but nobody else fills it.
 #[test]
 fn the_lifo_slot_keeps_one_and_gives_one_back() {
     explore(3, || {
         let slot = Arc::new(Lifo::<Token>::new());
         let other = slot.clone();
-        let adopter = thread::spawn(move || {
-            let out = other.replace(Some(Token::new(0))).map(Token::open);
-            out.into_iter().chain(other.take().map(Token::open)).collect::<Vec<_>>()
+        let thief = thread::spawn(move || {
+            let out = [other.take(), other.take()];
+            out.into_iter().flatten().map(Token::open).collect::<Vec<_>>()
         });
         let mut got: Vec<u32> =
-            slot.replace(Some(Token::new(1))).map(Token::open).into_iter().collect();
-        got.extend(adopter.join().unwrap());
+            (0..3).filter_map(|number| slot.put(Token::new(number))).map(Token::open).collect();
+        got.extend(thief.join().unwrap());
         got.extend(slot.take().map(Token::open));
-        assert_all(got, 2);
+        assert_all(got, 3);
+    });
+}
+
+/// The story: the owner's queue is full, and it takes half out for the injector in one step, while a
+/// thief steals. A copy that was made before the thief's swap must not count.
+#[test]
+fn half_of_a_queue_is_taken_by_one() {
+    explore(3, || {
+        let (queue, mine) = (Arc::new(Queue::new()), Queue::new());
+        (0..4).for_each(|number| push(&queue, number));
+        let from = queue.clone();
+        let thief = thread::spawn(move || {
+            let mut got: Vec<u32> = steal(&from, &mine).map(Token::open).into_iter().collect();
+            got.extend(drain(&mine));
+            got
+        });
+        let mut got: Vec<u32> = queue.take_half().map(Token::open).collect();
+        push(&queue, 4);
+        got.extend(drain(&queue));
+        got.extend(thief.join().unwrap());
+        assert_all(got, 5);
     });
 }
 

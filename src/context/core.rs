@@ -58,6 +58,12 @@ impl<'a> HeldCore<'a> {
         unsafe { self.seat.queue.push(task) }
     }
 
+    /// Puts the task that was woken last into its slot, and returns the one that was there.
+    #[inline]
+    pub(crate) fn put_last(&self, task: Runnable) -> Option<Runnable> {
+        self.seat.lifo.put(task)
+    }
+
     /// Moves half of another seat's queue into this one's, and returns one of the tasks.
     pub(crate) fn steal_from(&self, other: &LocalQueue<Runnable>) -> Option<Runnable> {
         // SAFETY: as in `push`, for the queue that is filled.

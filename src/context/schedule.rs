@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::core::HeldCore;
 use super::thread::{Thread, with};
+use crate::shared::leftover;
 use crate::spawned::{Runnable, inject};
 
 /// Puts a task where the calling thread can best leave it for its runtime.
@@ -19,7 +20,7 @@ pub(crate) fn schedule(task: Runnable, yielded: bool) {
             _ => Some(task),
         }
     });
-    if let Some(task) = left {
+    if let Some(task) = left.and_then(leftover::collect) {
         inject(task);
     }
 }
@@ -41,7 +42,7 @@ fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runn
 fn push(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable, yielded: bool) {
     let seat = core.seat();
     let in_order = yielded || thread.shared.config.current_thread;
-    let task = if in_order { Some(task) } else { seat.lifo.replace(Some(task)) };
+    let task = if in_order { Some(task) } else { core.put_last(task) };
     let Some(task) = task else { return };
     // A task that yields with nobody else in line is run by this very thread, which is between its
     // poll and the next look at its queue: nobody needs to wake for it.
@@ -58,7 +59,6 @@ fn push(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable, yielded: bool)
 /// The seat's queue is full: half of it goes to the injector, and the new task behind it.
 #[cold]
 fn overflow(thread: &Thread<'_>, core: &HeldCore<'_>, task: Runnable) {
-    let queue = &core.seat().queue;
-    let batch = std::iter::from_fn(|| queue.pop()).take(queue.len() / 2);
-    thread.shared.injector.push_batch(batch.chain(std::iter::once(task)));
+    let half = core.seat().queue.take_half();
+    thread.shared.injector.push_batch(half.chain(std::iter::once(task)));
 }

@@ -1,25 +1,30 @@
 //! How a runtime ends.
 //!
 //! 1. No task is spawned any more; the flag goes up; no core changes hands any more.
-//! 2. Every task that lives is woken, so that each is in a queue or in some thread's poll; every
-//!    sleeping thread is woken, sees the flag, and ends.
-//! 3. Whoever is the *last thread out* empties the queues: dropping a queued task drops its future.
-//!    A poll that still runs (in a call that blocks) ends with its task in a queue, and its thread
-//!    is then not out yet. So when the last one is out, no task is left anywhere.
+//! 2. Every sleeping thread is woken, sees the flag, and ends.
+//! 3. On its way out a thread wakes the tasks that live, a few at a time, which gets them into the
+//!    injector, and empties the queues: dropping a queued task drops its future. Several share that;
+//!    whoever finds that all were woken finds each in a queue, or some thread has it in hand (for
+//!    `Owned` keeps its lock until those it has woken are in the injector). The *last thread out*
+//!    does so once more. A poll that still runs (in a call that blocks) ends with its task in a
+//!    queue, and its thread is then not out yet. So when the last one is out, no task is left
+//!    anywhere.
 //! 4. What `spawn_blocking` has accepted is not dropped: each thread runs such calls before it is
 //!    out, when the other tasks are gone (`shared::leftover`).
-//! 5. The monitor does the same once, after step 2: a call may wait for a task that is queued behind
+//! 5. The monitor does the same once: a call may wait for a task that is queued behind
 //!    it, and there may be no other thread to drop that.
+//!
+//! A task that is added when its part of the list has had its turn was added by a thread that sees
+//! the flag (both take the lock of that part), and so does whoever polls it: it ends in its first
+//! poll, and never sleeps.
 //!
 //! The last thread does it, and not the one that asked: that one may not want to wait. What comes
 //! into the injector after the last one is out (a task whose spawner or waker was between its two
 //! steps when the flag went up) is dropped by whoever brings it.
 
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::primitive::quietly;
 use crate::shared::Shared;
 use crate::shared::leftover::{Accepted, drop_tasks};
 
@@ -28,10 +33,8 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
     if !shared.begin_shutdown() {
         return;
     }
-    let wakers = shared.owned.close();
+    shared.owned.close();
     shared.pool.close();
-    wakers.into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
-    shared.say_all_woken();
     // Whoever waits for a timer or a socket without being a task of this runtime: those wakers are
     // foreign code. The threads call them on their way out, and not this one, which may not want to
     // wait; one that blocks holds up no other.

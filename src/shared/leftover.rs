@@ -5,9 +5,10 @@
 //! runtime that ends, and after all that is to be dropped: it may wait for what a task holds. A
 //! thread that is not the runtime's runs nobody's calls: that one drops them as well.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::{Shared, entered};
 use crate::primitive::quietly;
@@ -34,6 +35,32 @@ pub(crate) enum Accepted {
 thread_local! {
     /// The runtime whose tasks this thread is dropping.
     static DROPPING: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+    /// Where those that it wakes for that go.
+    static WOKEN: RefCell<Option<Vec<Runnable>>> = const { RefCell::new(None) };
+}
+
+/// Keeps a task that this thread wakes to drop it. Any other comes back.
+#[inline]
+pub(crate) fn collect(task: Runnable) -> Option<Runnable> {
+    WOKEN.with(|woken| match &mut *woken.borrow_mut() {
+        None => Some(task),
+        Some(woken) => {
+            woken.push(task);
+            None
+        }
+    })
+}
+
+/// Gets some more of those that sleep into the queue, in one step. `false`: all of them were. They
+/// do not wait with this thread: one may wait in its drop for another's.
+fn wake_some(shared: &Shared) -> bool {
+    shared.owned.wake_some(|wakers| {
+        WOKEN.set(Some(Vec::with_capacity(wakers.len())));
+        // They are ours, and do not panic.
+        wakers.into_iter().for_each(Waker::wake);
+        let woken = WOKEN.take().unwrap_or_default();
+        shared.injector.push_batch(woken.into_iter());
+    })
 }
 
 /// Drops what is queued, and what that puts into the queues in turn. (Called again from the drop of
@@ -65,11 +92,14 @@ fn drop_all(shared: &Shared, accepted: Accepted) {
                 as_task(Some(task.metadata().id), || quietly(|| drop(task)));
             }
         }
+        if wake_some(shared) {
+            continue;
+        }
         let next = (accepted == Accepted::Run).then(|| shared.accepted.lock().pop_front());
         match next.flatten() {
             // Not all of them at once: what this one leaves is to be dropped before the next.
             Some(task) => as_task(Some(task.metadata().id), || run_quietly(task)),
-            None if shared.due.len() == 0 => return,
+            None if shared.due.len() == 0 && shared.injector.len() == 0 => return,
             None => {}
         }
     }

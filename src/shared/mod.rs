@@ -191,8 +191,6 @@ pub(crate) struct Shared {
     /// How many forks lay between the first process and this one when it was built.
     forks: usize,
     shutdown: AtomicBool,
-    /// After it: every task that lived has been woken.
-    all_woken: AtomicBool,
 }
 
 /// The next number for a runtime, or what is one to its tasks.
@@ -246,7 +244,6 @@ impl Shared {
             timer_slack: crate::sys::thread::timer_slack(),
             forks: crate::sys::fork::forks(),
             shutdown: AtomicBool::new(false),
-            all_woken: AtomicBool::new(false),
             config,
             detection,
         }
@@ -431,17 +428,6 @@ impl Shared {
         // by whoever empties the queues last, or the pusher sees the flag.
         fence(Ordering::SeqCst);
         first
-    }
-
-    /// By the one that began the shutdown: every task is in a queue or in some thread's poll.
-    pub(crate) fn say_all_woken(&self) {
-        // Ordering: Release. Partner: the Acquire below.
-        self.all_woken.store(true, Ordering::Release);
-    }
-
-    /// Whether it has said so.
-    pub(crate) fn are_all_woken(&self) -> bool {
-        self.all_woken.load(Ordering::Acquire)
     }
 
     /// Changes what is known of a site.

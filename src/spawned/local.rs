@@ -230,7 +230,9 @@ impl Locals {
         debug_assert!(self.is_here(), "a set belongs to its thread");
         let _entered = self.enter(true);
         // Each that lives comes into the queue by this, or is there.
-        self.owned.close().into_iter().for_each(|waker: Waker| quietly(|| waker.wake()));
+        self.owned.close();
+        let wake = |wakers: Vec<Waker>| wakers.into_iter().for_each(Waker::wake);
+        while self.owned.wake_some(wake) {}
         loop {
             let task = {
                 let mut queue = self.queue.lock();

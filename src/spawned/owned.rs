@@ -11,10 +11,16 @@ use crate::primitive::{Mutex, Padded};
 
 const SHARDS: usize = 16;
 
+/// How many are woken at once at the end: so few that they are still in the cache when they are
+/// dropped.
+const AT_ONCE: usize = 128;
+
 /// The wakers of all live tasks, in a few slabs so that spawners seldom meet.
 #[derive(Debug)]
 pub(crate) struct Owned {
     shards: [Padded<Mutex<Shard>>; SHARDS],
+    /// At the end: the next to be woken, by its shard and index.
+    next: Mutex<(usize, usize)>,
     /// Spawns between their first step and their last, for the check at shutdown only: a shared
     /// cache line on the way of every spawn.
     #[cfg(debug_assertions)]
@@ -60,6 +66,7 @@ impl Owned {
     pub(crate) fn new() -> Self {
         Owned {
             shards: [const { Padded(Mutex::new(Shard::EMPTY)) }; SHARDS],
+            next: Mutex::new((0, 0)),
             #[cfg(debug_assertions)]
             under_way: AtomicUsize::new(0),
         }
@@ -124,15 +131,24 @@ impl Owned {
         drop(waker);
     }
 
-    /// No task may be spawned from here on. Returns the wakers of those that live.
-    pub(crate) fn close(&self) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            shard.closed = true;
-            wakers.extend(shard.wakers.iter().map(|(_, waker)| waker.clone()));
+    /// No task may be spawned from here on.
+    pub(crate) fn close(&self) {
+        self.shards.iter().for_each(|shard| shard.lock().closed = true);
+    }
+
+    /// After that: calls `wake` with the wakers of some more that live. `false`: all of them have had
+    /// their turn, and `wake` has returned for each. No foreign code runs in it.
+    pub(crate) fn wake_some(&self, wake: impl FnOnce(Vec<Waker>)) -> bool {
+        let mut next = self.next.lock();
+        while let Some(shard) = self.shards.get(next.0) {
+            let wakers = shard.lock().from(&mut next.1);
+            if !wakers.is_empty() {
+                wake(wakers);
+                return true;
+            }
+            *next = (next.0 + 1, 0);
         }
-        wakers
+        false
     }
 
     /// How many tasks have not ended.
@@ -150,4 +166,14 @@ impl Owned {
 
 impl Shard {
     const EMPTY: Shard = Shard { wakers: Slab::new(), spawned: 0, ended: 0, closed: false };
+
+    /// A few wakers of those from `next` on, which moves behind them; none if there are no more.
+    fn from(&self, next: &mut usize) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        while wakers.len() < AT_ONCE && *next < self.wakers.capacity() {
+            wakers.extend(self.wakers.get(*next).cloned());
+            *next += 1;
+        }
+        wakers
+    }
 }

@@ -6,7 +6,8 @@ use std::ptr::{self, NonNull};
 use super::Item;
 use crate::primitive::{AtomicPtr, Ordering, weakened};
 
-/// Holds one item or none. Any thread may swap it, so a hand-off cannot strand what is in it.
+/// Holds one item or none. Whoever holds the core puts items in; any thread may take one out, so a
+/// hand-off cannot strand what is in it.
 #[derive(Debug)]
 pub(crate) struct Lifo<T: Item>(AtomicPtr<()>, PhantomData<T>);
 
@@ -15,9 +16,22 @@ impl<T: Item> Lifo<T> {
         Lifo(AtomicPtr::new(ptr::null_mut()), PhantomData)
     }
 
-    /// Puts an item in, and returns the one that was there.
+    /// Puts an item in, and returns the one that was there. By the holder of the core: it alone puts
+    /// any in, so a place that it has seen empty stays so, and a store is enough. (Two that put at
+    /// once would leak an item.)
     #[inline]
-    pub(crate) fn replace(&self, item: Option<T>) -> Option<T> {
+    pub(crate) fn put(&self, item: T) -> Option<T> {
+        if !self.is_empty() {
+            return self.replace(Some(item));
+        }
+        // Ordering: Release. Partner: the Acquire of the swap that takes it out.
+        self.0.store(item.into_raw().as_ptr(), weakened!("lifo-put", Ordering::Release));
+        None
+    }
+
+    /// Puts an item in, or none, and returns the one that was there.
+    #[inline]
+    fn replace(&self, item: Option<T>) -> Option<T> {
         let raw = item.map_or(ptr::null_mut(), |item| item.into_raw().as_ptr());
         // Ordering: Release for the item put in, Acquire for the one taken out; each the partner
         // of the other.

@@ -92,6 +92,15 @@ impl<T: Item> LocalQueue<T> {
         taken.map(|raw| unsafe { T::from_raw(raw) })
     }
 
+    /// Takes half of what is here (rounded up) by one swap. What the answer is not asked for is lost.
+    pub(crate) fn take_half(&self) -> impl Iterator<Item = T> + use<T> {
+        let mut half = [std::ptr::null_mut(); CAPACITY.div_ceil(2) as usize];
+        let taken = self.take(|len| len - len / 2, |nth, raw| half[nth as usize] = raw);
+        // SAFETY: as in `pop`.
+        let item = |raw| unsafe { T::from_raw(raw) };
+        half.into_iter().take(taken as usize).filter_map(NonNull::new).map(item)
+    }
+
     /// Moves half of what is here (rounded up) behind what is in `mine`, and returns one of them.
     ///
     /// # Safety

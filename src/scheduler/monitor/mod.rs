@@ -123,9 +123,6 @@ impl Monitor<'_> {
     /// The runtime ends, and the monitor is nobody's any more. A thread may be in a call that waits
     /// for a task which is queued behind it; without a spare nobody else would drop that task.
     fn drop_what_is_queued(&self) {
-        while !self.shared.are_all_woken() {
-            let _ = self.shared.monitor_sleep.sleep(FIRST_LOOK);
-        }
         drop_tasks(self.shared, Accepted::Run);
     }
 
