@@ -44,7 +44,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let calls = rounds * (CHUNK + CHUNK_WITH_YIELDS + CHUNK_OF_SYSTEM_CALLS);
     assert_eq!(runtime.metrics().regions - before, calls as u64, "every call was a region");
     vec![
-        row("threadlet! less the bare body", Bar::AtMost(12.0), &empty),
+        row("a call that does not block: threadlet! less the bare body", Bar::AtMost(12.0), &empty),
         row("the same, both yield after each", Bar::AtMost(40.0), &yielding),
         row("the same around getppid", Bar::Open, &system),
     ]

@@ -51,8 +51,8 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let after = |work: bool| -> Samples {
         (0..rounds).map(|_| after_quiet(plan, quiet, work) / 1e6).collect()
     };
-    rows.push(quiet_row("after 1 s of sleep, the worst", &after(false)));
-    rows.push(quiet_row("after 1 s of work without a block, the worst", &after(true)));
+    rows.push(quiet_row("the same after 1 s of sleep, the worst", &after(false)));
+    rows.push(quiet_row("the same after 1 s of work without a block, the worst", &after(true)));
     rows
 }
 
@@ -80,10 +80,15 @@ fn under_load(plan: &Plan) -> Row {
     }
     let ours = Side::new("ours", Unit::Us, &medians);
     let row = if perf {
-        let (what, bar) = ("block to other task / bare perf to epoll", Bar::AtMost(1.5));
+        let (what, bar) =
+            ("one core, from a block to another task: ours / bare perf to epoll", Bar::AtMost(1.5));
         Row::quotient(what, bar, ours, Side::new("bare", Unit::Us, &bare))
     } else {
-        Row::median("block to other task, every 300 us", Bar::AtMost(200.0), ours)
+        Row::median(
+            "one core, from a block to another task, every 300 us",
+            Bar::AtMost(200.0),
+            ours,
+        )
     };
     row.beside(Side::new("ours, p99", Unit::Us, &tails)).note(format!("the last round: {how}"))
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         idle.push(percent_of_a_cpu(span, &plan.runtime()));
         blocked.push(with_blocked_threads(span, &plan.runtime()));
     }
-    vec![row("nothing to do", &idle), row("8 blocked threads, nothing to do", &blocked)]
+    vec![row("an idle runtime: CPU", &idle), row("8 blocked threads, nothing to do: CPU", &blocked)]
 }
 
 fn row(what: &'static str, percent: &Samples) -> Row {

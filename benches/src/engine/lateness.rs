@@ -67,7 +67,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         || beside_threads(plan, count).percentile(99.0),
     );
     let row = Row::quotient(
-        "p99 of a thread's 1 ms sleep, threadlets / threads",
+        "cached reads on all CPUs: p99 lateness of a 1 ms sleep, threadlets / threads",
         Bar::AtMost(1.5),
         Side::new("beside threadlets", Unit::Us, &ours),
         Side::new("beside threads", Unit::Us, &bare),

@@ -31,14 +31,14 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         },
         || lock_in_turns(&plan.tokio(), turns),
     );
-    let mutex = row("64 tasks on a Mutex, ours / tokio", &ours, &peer);
+    let mutex = row("64 tasks on a std Mutex, nothing marked: turns/s, ours / tokio", &ours, &peer);
     let mutex = mutex.note(format!("{rescued} rescued in all"));
     let (ours, peer) = interleave(
         rounds,
         || allocate_in_turns(&plan.runtime(), turns),
         || allocate_in_turns(&plan.tokio(), turns),
     );
-    vec![mutex, row("allocations, ours / tokio", &ours, &peer)]
+    vec![mutex, row("64 tasks allocate, nothing marked: turns/s, ours / tokio", &ours, &peer)]
 }
 
 fn row(what: &'static str, ours: &Samples, peer: &Samples) -> Row {

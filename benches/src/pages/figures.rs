@@ -15,9 +15,11 @@ fn words(suite: &str) -> (&'static str, &'static str) {
             "Ours over the best of tokio's and smol's; the five of the C-forall scheduler's suite; what a \
              task weighs.",
         ),
-        "predict" => {
-            ("Calls that block, and files", "Calls of which some block; files; the device.")
-        }
+        "predict" => (
+            "Calls that block, and files",
+            "64 tasks of whose calls so many block for so long, a yield after each (`mixed`) or none \
+             (`unyielding`); files; the device.",
+        ),
         "handlers" => (
             "A server whose handler blocks without saying so",
             "A `hyper` server, 64 connections. 1 % of the requests sleep 50 ms in the handler (`sleeps`), \

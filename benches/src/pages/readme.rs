@@ -56,21 +56,21 @@ const PICKS: &[Pick] = &[
         words: "a guarded call that does not block, beside the bare call",
         suite: "engine",
         figure: "overhead",
-        what: "threadlet! less the bare body",
+        what: "a call that does not block: threadlet! less the bare body",
         ours: 0,
     },
     Pick {
         words: "a guarded cached 4 KiB `pread`, beside the bare call",
         suite: "engine",
         figure: "pread",
-        what: "threadlet! / bare",
+        what: "cached 4 KiB pread: threadlet! / bare",
         ours: 0,
     },
     Pick {
         words: "the same beside `spawn_blocking`",
         suite: "engine",
         figure: "pread",
-        what: "tokio spawn_blocking / threadlet!",
+        what: "cached 4 KiB pread: tokio spawn_blocking / threadlet!",
         ours: 1,
     },
     Pick {
@@ -91,7 +91,7 @@ const PICKS: &[Pick] = &[
         words: "random direct 4 KiB reads, 32 tasks, beside io_uring: reads/s",
         suite: "predict",
         figure: "device",
-        what: "reads: ours / io_uring",
+        what: "the same: reads/s, ours / io_uring",
         ours: 0,
     },
     Pick {

@@ -49,7 +49,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     }
     let side = |name, samples| Side::new(name, Unit::Us, samples);
     let row = Row::quotient(
-        "cost beyond the block, ours / spawn_blocking",
+        "every call blocks for 100 us: cost beyond the block, ours / spawn_blocking",
         Bar::AtMost(0.8),
         side("ours", &ours),
         side("spawn_blocking", &peer),
