@@ -136,6 +136,47 @@ fn where_rescues_are_frequent_the_sentinel_makes_them() {
     });
 }
 
+/// How long each of some unmarked blocks of 10 ms holds up the next task of the only core, which works
+/// for 20 ms before each.
+fn held_up_by_blocks(detector: Detector) -> Vec<Duration> {
+    let runtime = builder(1).detector(detector).build().unwrap();
+    let task = runtime.spawn(async {
+        let mut held_up = Vec::new();
+        for _ in 0..32 {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(20) {
+                task::yield_now().await;
+            }
+            let blocked = Instant::now();
+            let next = task::spawn(async move { blocked.elapsed() });
+            let blocks = async { std::thread::sleep(Duration::from_millis(10)) };
+            task::spawn(blocks).await.unwrap();
+            held_up.push(next.await.unwrap());
+        }
+        held_up
+    });
+    runtime.block_on(task).unwrap()
+}
+
+/// The story: each was found after 2.5 to 5 ms.
+#[test]
+fn where_rescues_are_frequent_they_are_soon() {
+    support::within(LIMIT, || {
+        for detector in support::detectors() {
+            // Perf alone looks at no poll before there were rescues.
+            let detector = match detector {
+                Detector::Perf => Detector::Auto,
+                other => other,
+            };
+            let soon = |held_up: &Duration| *held_up < Duration::from_micros(1500);
+            let found = || held_up_by_blocks(detector).iter().filter(|it| soon(it)).count();
+            // A busy machine has pauses of its own.
+            let tries: Vec<_> = (0..3).map(|_| found()).take_while(|found| *found < 20).collect();
+            assert!(tries.len() < 3, "{detector:?}: found soon, of 32: {tries:?}");
+        }
+    });
+}
+
 /// One popular lock could take every permit, and then no marked call got one. Rescues have a limit
 /// of their own, a quarter of the cap: beyond it cores stand still, all but the last.
 #[test]

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use crate::primitive::{AtomicBool, AtomicU32, Mutex, Ordering};
 
 /// Two rescues so close to each other make them frequent.
-const CLOSE: Duration = Duration::from_millis(25);
+const CLOSE: Duration = Duration::from_millis(50);
 
 /// And they are no longer if none has come for so long.
-const OVER: Duration = Duration::from_millis(100);
+const OVER: Duration = Duration::from_millis(200);
 
 /// See above.
 #[derive(Debug, Default)]
@@ -117,7 +117,7 @@ mod tests {
         assert!(rescues.are_frequent());
         rescues.review(at(120));
         assert!(rescues.are_frequent());
-        rescues.review(at(300));
+        rescues.review(at(400));
         assert!(!rescues.are_frequent());
     }
 }

@@ -55,6 +55,10 @@ const TICK_SUSPECT: Duration = Duration::from_micros(250);
 /// and then it stops the one that holds it.
 const TICK_BUSY: Duration = Duration::from_millis(4);
 
+/// The longest pause while rescues are frequent and no ring tells of them. Without a bound each would
+/// cost its core some milliseconds, more than 2,000 looks a second take from both.
+const TICK_RESCUES: Duration = Duration::from_micros(500);
+
 /// How often seats that are all busy are asked to look at timers and I/O, at most.
 const DRIVE_AFTER: Duration = Duration::from_millis(1);
 
@@ -216,6 +220,10 @@ impl Monitor<'_> {
             pause = pause.min(TICK_SUSPECT);
         } else if pause > TICK_BUSY && self.shared.any_work() {
             pause = TICK_BUSY;
+        }
+        let unheard = self.shared.rescues.are_frequent() && !self.shared.detection.perf;
+        if unheard && !self.shared.nobody_awake() {
+            pause = pause.min(TICK_RESCUES);
         }
         self.paused = pause;
         if !waiting && self.shared.nobody_awake() && pause == TICK_MAX {
