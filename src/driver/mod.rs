@@ -229,7 +229,7 @@ impl Driver {
         if self.shared.clock.anyone_yields() {
             return self.wait(Some(Duration::ZERO));
         }
-        let next = self.shared.timers.next_deadline();
+        let next = self.shared.timers.earliest();
         let is_due = next.is_some_and(|next| next <= self.shared.now());
         let to = next.filter(|_| self.shared.clock.is_quiet() && is_quiet());
         if is_due || to.is_some() {
@@ -370,7 +370,7 @@ impl Handle {
     /// The earliest deadline. A hint: it may change at any time.
     #[cfg(test)]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.shared.timers.next_deadline()
+        self.shared.timers.earliest()
     }
 
     /// Shuts the driver down, and wakes whoever holds it. From now on I/O operations fail, and no

@@ -33,7 +33,7 @@ pub(crate) struct TimerKey {
 pub(super) enum Inserted {
     /// The timer is the earliest: a driver that waits for a later one must be woken.
     First,
-    /// An earlier timer exists.
+    /// The driver waits no longer than for an earlier time.
     Behind,
 }
 
@@ -48,8 +48,10 @@ struct Queue {
 #[derive(Debug)]
 pub(super) struct Timers {
     base: Instant,
-    /// The earliest deadline in nanoseconds since `base`. Written under the lock only, after the
-    /// map: it may lag behind the map for as long as somebody holds the lock, no longer.
+    /// Not later than the earliest deadline, in nanoseconds since `base`. Written under the lock
+    /// only, after the map. A timer that is removed leaves it as it is: most are, long before they
+    /// are due, and the next one would then be the earliest again and wake the driver each time. The
+    /// price is one look in vain when that time comes.
     next: AtomicU64,
     queue: Mutex<Queue>,
 }
@@ -76,11 +78,9 @@ impl Timers {
             drop(waker);
             return Err(Gone);
         }
-        let inserted = queue.insert(deadline, waker);
-        if inserted.1 == Inserted::First {
-            self.publish(&queue);
-        }
-        Ok(inserted)
+        let key = queue.insert(deadline, waker);
+        let place = self.publish_if_first(deadline);
+        Ok((key, place))
     }
 
     /// Replaces the waker. False if the timer has fired (or was shut down) meanwhile.
@@ -98,13 +98,7 @@ impl Timers {
     /// Takes the timer out. Its waker is returned so that it is dropped outside the lock; `None`
     /// if it has fired.
     pub(super) fn remove(&self, key: &TimerKey) -> Option<Waker> {
-        let mut queue = self.queue.lock();
-        let was_first = queue.first() == Some((key.deadline, key.id));
-        let waker = queue.entries.remove(&(key.deadline, key.id));
-        if was_first {
-            self.publish(&queue);
-        }
-        waker
+        self.queue.lock().entries.remove(&(key.deadline, key.id))
     }
 
     /// Moves the timer to another deadline, with its waker. `None` if it has fired.
@@ -113,13 +107,10 @@ impl Timers {
     /// wake.
     pub(super) fn reset(&self, key: &TimerKey, deadline: Instant) -> Option<(TimerKey, Inserted)> {
         let mut queue = self.queue.lock();
-        let was_first = queue.first() == Some((key.deadline, key.id));
         let waker = queue.entries.remove(&(key.deadline, key.id))?;
-        let inserted = queue.insert(deadline, waker);
-        if was_first || inserted.1 == Inserted::First {
-            self.publish(&queue);
-        }
-        Some(inserted)
+        let key = queue.insert(deadline, waker);
+        let place = self.publish_if_first(deadline);
+        Some((key, place))
     }
 
     /// Moves the wakers of all timers due at `now` into `ready`, the earliest first.
@@ -143,7 +134,12 @@ impl Timers {
         }
     }
 
-    /// The earliest deadline, as a hint.
+    /// The earliest deadline.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        self.queue.lock().first().map(|(deadline, _)| deadline)
+    }
+
+    /// A time that is not later than the earliest deadline; a hint.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         // Ordering: a hint; the driver's read is D3 of `parking` and has its fence.
         match self.next.load(Ordering::Relaxed) {
@@ -174,6 +170,17 @@ impl Timers {
         self.queue.lock().entries.len()
     }
 
+    /// Under the lock, behind the insertion of a timer.
+    fn publish_if_first(&self, deadline: Instant) -> Inserted {
+        let deadline = self.nanos(deadline);
+        if deadline >= self.next.load(Ordering::Relaxed) {
+            return Inserted::Behind;
+        }
+        // Ordering: T1 of `parking`, as below.
+        self.next.store(deadline, Ordering::Relaxed);
+        Inserted::First
+    }
+
     fn publish(&self, queue: &Queue) {
         let next = queue.first().map_or(NEVER, |(deadline, _)| self.nanos(deadline));
         // Ordering: T1 of `parking`; the fence follows in `is_waiting`.
@@ -188,14 +195,12 @@ impl Timers {
 }
 
 impl Queue {
-    fn insert(&mut self, deadline: Instant, waker: Waker) -> (TimerKey, Inserted) {
+    fn insert(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
         let id = self.next_id;
         self.next_id += 1;
         let before = self.entries.insert((deadline, id), waker);
         debug_assert!(before.is_none(), "timer ids are unique");
-        let is_first = self.first() == Some((deadline, id));
-        let place = if is_first { Inserted::First } else { Inserted::Behind };
-        (TimerKey { deadline, id }, place)
+        TimerKey { deadline, id }
     }
 
     fn first(&self) -> Option<(Instant, u64)> {

@@ -32,7 +32,9 @@
 //! what D1 wrote or something newer. It is waiting, and the driver is woken; or the word moved on,
 //! by D5 (the wait is over; the next one has its own D2) or by another `notify` (which wakes the
 //! driver). T2 first: then D3 reads what T1 wrote or something newer, and waits no longer than for
-//! that. So no wait outlasts a timer inserted before or during it.
+//! that. So no wait outlasts a timer inserted before or during it. (The one that D3 reads may be
+//! that of a timer which has been taken out since: an inserter that does not come before it does
+//! nothing, because no wait lasts longer than until then.)
 //!
 //! **The first source** brings the poller, and a driver that waits on the futex would not hear of
 //! its events. Who registers it: (R1) publishes the poller; (R2) `notify`. Take a wait on the
