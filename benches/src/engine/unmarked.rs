@@ -5,10 +5,15 @@
 //! tasks allocate and free buffers of many sizes. Each turn ends with a yield, so that all tasks
 //! take part, on both sides. The same generic code runs on both runtimes, and the number of turns
 //! is fixed and counted; what differs is the time.
+//!
+//! Beside it, code that blocks for long: a task sleeps for 10 ms on the only core, which has worked for
+//! 20 ms before. How long does the next task wait? (On tokio it waits for the block to end.)
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use threadlet::runtime::Runtime;
 
 use crate::harness::{Plan, Samples, interleave, spin};
 use crate::peer::Peer;
@@ -38,7 +43,31 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         || allocate_in_turns(&plan.runtime(), turns),
         || allocate_in_turns(&plan.tokio(), turns),
     );
-    vec![mutex, row("64 tasks allocate, nothing marked: turns/s, ours / tokio", &ours, &peer)]
+    let allocations = row("64 tasks allocate, nothing marked: turns/s, ours / tokio", &ours, &peer);
+    let held_up = Side::new("ours", Unit::Ms, &held_up(plan));
+    let what = "an unmarked block of 10 ms on one core, until the next task runs";
+    vec![mutex, allocations, Row::median(what, Bar::AtMost(1.0), held_up)]
+}
+
+/// In milliseconds, by each of many blocks.
+fn held_up(plan: &Plan) -> Samples {
+    let (blocks, works) = (plan.size(150, 20), Duration::from_millis(20));
+    let waits = plan.runtime_of(1).run(async move {
+        let mut waits = Vec::new();
+        for _ in 0..blocks {
+            let begin = Instant::now();
+            while begin.elapsed() < works {
+                <Runtime as Peer>::yield_now().await;
+            }
+            let blocked = Instant::now();
+            let next = <Runtime as Peer>::spawn(async move { blocked.elapsed() });
+            let block = || std::thread::sleep(Duration::from_millis(10));
+            <Runtime as Peer>::spawn(async move { block() }).await;
+            waits.push(next.await);
+        }
+        waits
+    });
+    waits.iter().map(|wait| wait.as_secs_f64() * 1e3).collect()
 }
 
 fn row(what: &'static str, ours: &Samples, peer: &Samples) -> Row {
