@@ -163,7 +163,9 @@ fn is_not_handed_over(runtime: &Runtime, calls: usize, call: impl Fn() + Send + 
     let before = runtime.block_on(task).unwrap();
     let after = runtime.metrics();
     assert_eq!(after.handoffs_blocked, before.handoffs_blocked, "{before:#?} {after:#?}");
-    assert_eq!((after.handoffs_hog, after.handoffs_predicted), (0, 0), "{after:#?}");
+    assert_eq!(after.handoffs_hog, 0, "{after:#?}");
+    // The block that warmed the site may have been foreseen: other tests have calls there, too.
+    assert_eq!(after.handoffs_predicted, before.handoffs_predicted, "{before:#?} {after:#?}");
     assert!(after.regions >= before.regions + calls as u64, "they were regions: {after:#?}");
     // It is seen still.
     pipe(runtime);
