@@ -207,3 +207,33 @@ impl Queue {
         self.entries.first_key_value().map(|(key, _)| *key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The story: a limit that is dropped was forgotten at once, so each next one was the earliest, and
+    /// woke the driver.
+    #[test]
+    fn one_that_is_taken_out_does_not_make_the_next_the_earliest() {
+        let (timers, waker) = (Timers::new(), Waker::noop());
+        let in_ms = |ms| timers.base + Duration::from_millis(ms);
+        let (first, place) = timers.insert(in_ms(10), waker).unwrap();
+        assert_eq!(place, Inserted::First);
+        drop(timers.remove(&first));
+        let (next, place) = timers.insert(in_ms(20), waker).unwrap();
+        assert_eq!(place, Inserted::Behind, "the driver looks at 10 ms in any case");
+        assert_eq!(timers.earliest(), Some(in_ms(20)));
+
+        // That look finds nothing, and knows of the next from then on.
+        let mut ready = Vec::new();
+        timers.expire(in_ms(10), &mut ready);
+        assert!(ready.is_empty());
+        assert_eq!(timers.next_deadline(), Some(in_ms(20)));
+        let (_, place) = timers.reset(&next, in_ms(15)).unwrap();
+        assert_eq!(place, Inserted::First);
+        timers.expire(in_ms(15), &mut ready);
+        assert_eq!(ready.len(), 1);
+        assert_eq!(timers.next_deadline(), None);
+    }
+}
