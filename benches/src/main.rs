@@ -64,7 +64,7 @@ struct Arguments {
 enum Command {
     /// Everything below but `rings`; keeps the data and makes the pages.
     All(run::All),
-    /// The engine: regions, hand-off, scheduler, idle.
+    /// The engine: regions, hand-off, idle.
     Engine(Options<Engine>),
     /// The executor beside those of tokio and smol.
     Executor(Options<Executor>),

@@ -39,7 +39,6 @@ use std::sync::atomic::Ordering;
 use crate::detect::probe;
 use crate::detect::ring::Ring;
 use crate::protocol::core::SlotId;
-
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
 

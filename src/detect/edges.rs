@@ -14,9 +14,6 @@ const STOP: u64 = u64::MAX;
 
 const SLOT_BITS: u32 = 20;
 
-/// No wait, not even one that is over, is none at all.
-const SHORTEST: Duration = Duration::from_micros(1);
-
 /// The sentinel waits here; threads add their rings.
 #[derive(Debug)]
 pub(crate) struct Edges {
@@ -94,10 +91,10 @@ impl Edges {
         Some(asleep.swap_remove(nth))
     }
 
-    /// How long it is until one is due.
+    /// How long it is until one is due, if none is by `now`.
     pub(crate) fn until_due(&self, now: Instant) -> Option<Duration> {
         let next = self.asleep.lock().iter().map(|poll| poll.due).min();
-        next.map(|due| due.saturating_duration_since(now).max(SHORTEST))
+        next.map(|due| due.saturating_duration_since(now))
     }
 
     /// Ends the wait; the flag that says why is up before.

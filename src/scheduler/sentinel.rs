@@ -79,7 +79,9 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
             has_core = look_again(shared, poll, thread.id);
             continue;
         }
-        let bound = edges.until_due(now);
+        // A bounded wait is another system call than one without a bound, and behind a filter that came
+        // later it may be death. Then the monitor looks once more.
+        let bound = edges.until_due(now).filter(|_| !probe::is_filtered_since());
         if bound.is_some() && !std::mem::replace(&mut bounded, true) {
             set_timer_slack(1);
         }
@@ -124,14 +126,15 @@ fn look(shared: &Shared, edges: &Edges, (id, generation): (SlotId, u64), me: Slo
         let claim = |cause| Claim { seat, seen, observed: id, cause };
         if slot.site.get().is_some() {
             done = shared.retake(claim(Cause::Blocked), Some(me)) == Retake::Done;
-        } else if !shared.config.rescue || probe::is_filtered_since() {
-            // A bounded wait is another system call, and may be death by now.
-        } else if shared.rescues.will_sleep_on() {
-            shared.rescues.note(Instant::now());
-            done = shared.retake(claim(Cause::Rescued), Some(me)) == Retake::Done;
-        } else {
-            let due = Instant::now() + shared.config.rescue_after;
-            edges.remember(Asleep { seat, seen, slot: id, generation, due });
+        } else if shared.config.rescue {
+            let now = Instant::now();
+            if shared.rescues.will_sleep_on() {
+                shared.rescues.note(now);
+                done = shared.retake(claim(Cause::Rescued), Some(me)) == Retake::Done;
+            } else {
+                let due = now + shared.config.rescue_after;
+                edges.remember(Asleep { seat, seen, slot: id, generation, due });
+            }
         }
     }
     slot.suspicion.settle(Suspect::Sentinel);

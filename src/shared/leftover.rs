@@ -6,6 +6,7 @@
 //! thread that is not the runtime's runs nobody's calls: that one drops them as well.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
@@ -35,8 +36,10 @@ pub(crate) enum Accepted {
 thread_local! {
     /// The runtime whose tasks this thread is dropping.
     static DROPPING: Cell<*const Shared> = const { Cell::new(ptr::null()) };
-    /// Where those that it wakes for that go.
-    static WOKEN: RefCell<Option<Vec<Runnable>>> = const { RefCell::new(None) };
+    /// Where those that it wakes for that go. Never dropped, so that it is there to the thread's very
+    /// end: a thread-local of the user's may wake a task, or drop a runtime, when ours would be gone.
+    /// Only [`wake_some`] fills it, and takes it back.
+    static WOKEN: RefCell<Option<ManuallyDrop<Vec<Runnable>>>> = const { RefCell::new(None) };
 }
 
 /// Keeps a task that this thread wakes to drop it. Any other comes back.
@@ -55,11 +58,11 @@ pub(crate) fn collect(task: Runnable) -> Option<Runnable> {
 /// do not wait with this thread: one may wait in its drop for another's.
 fn wake_some(shared: &Shared) -> bool {
     shared.owned.wake_some(|wakers| {
-        WOKEN.set(Some(Vec::with_capacity(wakers.len())));
+        WOKEN.set(Some(ManuallyDrop::new(Vec::with_capacity(wakers.len()))));
         // They are ours, and do not panic.
         wakers.into_iter().for_each(Waker::wake);
-        let woken = WOKEN.take().unwrap_or_default();
-        shared.injector.push_batch(woken.into_iter());
+        let woken = WOKEN.take().map(ManuallyDrop::into_inner);
+        shared.injector.push_batch(woken.into_iter().flatten());
     })
 }
 

@@ -266,3 +266,53 @@ fn stall_at_the_cap() {
     runtime.shutdown_background();
     drop(tasks);
 }
+
+/// What a thread-local of the user's does at the end of its thread: it wakes a task, or drops a
+/// runtime. The places where a shutdown keeps what it wakes were thread-locals that are destroyed, too,
+/// and before it: to touch one then ended the process.
+#[test]
+fn a_thread_local_may_wake_a_task_and_drop_a_runtime() {
+    if !alone(LIMIT) {
+        return;
+    }
+    struct AtEnd(RefCell<Option<Box<dyn FnOnce()>>>);
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            self.0.take().into_iter().for_each(|end| end());
+        }
+    }
+    thread_local! {
+        static AT_END: AtEnd = const { AtEnd(RefCell::new(None)) };
+    }
+    let at_end = |end: Box<dyn FnOnce()>| AT_END.with(|at| *at.0.borrow_mut() = Some(end));
+
+    let runtime = one_core();
+    let (send, receive) = futures::channel::oneshot::channel();
+    let waits = runtime.spawn(receive);
+    let other = runtime.handle().clone();
+    let waker = std::thread::spawn(move || {
+        at_end(Box::new(|| send.send(7).unwrap()));
+        // Behind it, so that all of this thread's places of ours go first.
+        drop(other.spawn(async {}));
+    });
+    waker.join().unwrap();
+    assert_eq!(runtime.block_on(waits).unwrap(), Ok(7));
+
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let (dropped, was_dropped) = futures::channel::oneshot::channel::<()>();
+        let owner = std::thread::spawn(move || {
+            let mine = Arc::new(Mutex::new(None::<Runtime>));
+            let ends = mine.clone();
+            at_end(Box::new(move || drop(ends.lock().unwrap().take())));
+            let runtime = builder.build().unwrap();
+            runtime.spawn(async move {
+                let _dropped = dropped;
+                std::future::pending::<()>().await;
+            });
+            runtime.block_on(threadlet::task::yield_now());
+            *mine.lock().unwrap() = Some(runtime);
+        });
+        owner.join().unwrap();
+        assert!(runtime.block_on(was_dropped).is_err(), "its task was dropped");
+    }
+}

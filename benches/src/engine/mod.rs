@@ -7,7 +7,6 @@ mod handoff;
 mod idle;
 mod injector;
 mod lateness;
-pub(crate) mod micro;
 mod pread;
 mod root;
 mod unmarked;
@@ -26,7 +25,6 @@ impl Suite for Engine {
         ("lateness", lateness::run),
         ("closures", closures::run),
         ("unmarked", unmarked::run),
-        ("micro", micro::run),
         ("injector", injector::run),
         ("root", root::run),
         ("idle", idle::run),

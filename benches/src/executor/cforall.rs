@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use futures::task::AtomicWaker;
 
 use super::compare;
-use crate::engine::micro::Countdown;
+use super::countdown::Countdown;
+use super::wait::all_yield;
 use crate::harness::Plan;
 use crate::peer::Peer;
 use crate::report::Row;
@@ -110,22 +111,7 @@ fn cycle<const WORKERS: usize, P: Peer>(runtime: &P, hops: usize) -> Duration {
 }
 
 fn yields<const WORKERS: usize, P: Peer>(runtime: &P, yields: usize) -> Duration {
-    let tasks = WORKERS * TASKS;
-    let (countdown, done) = Countdown::new(tasks);
-    runtime.run(async move {
-        let begin = Instant::now();
-        for _ in 0..tasks {
-            let countdown = countdown.clone();
-            drop(P::spawn(async move {
-                for _ in 0..yields {
-                    P::yield_now().await;
-                }
-                countdown.one_less();
-            }));
-        }
-        done.await.expect("the last task sends");
-        begin.elapsed()
-    })
+    all_yield(runtime, WORKERS * TASKS, yields)
 }
 
 /// With arrays of so many words.

@@ -5,6 +5,7 @@
 //! measures it once; the sides take turns. The ratio of a row is ours over the best of the others.
 
 mod cforall;
+mod countdown;
 mod sets;
 mod side;
 mod spawn;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::channel::oneshot;
 
 use super::compare;
-use crate::engine::micro::{Countdown, chained_spawn, spawn_and_await, spawn_many};
+use super::countdown::Countdown;
 use crate::harness::Plan;
 use crate::peer::Peer;
 use crate::report::Row;
@@ -16,7 +16,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     let workers = plan.workers;
     vec![
         compare!(plan, workers, "10,000 tasks from a task", from_a_task, 10_000, 41),
-        compare!(plan, workers, "10,000 tasks from outside", spawn_many, 10_000, 41),
+        compare!(plan, workers, "10,000 tasks from outside", from_outside, 10_000, 41),
         compare!(plan, workers, "10,000 tasks from 4 threads", from_threads::<4, _>, 10_000, 21),
         compare!(plan, workers, "10,000 tasks from 64 threads", from_threads::<64, _>, 10_000, 11),
         compare!(plan, workers, "a chain of 1,000 spawns", chained_spawn, 1_000, 41),
@@ -25,17 +25,24 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
 }
 
 /// Many tasks that end at once, spawned by one.
-fn from_a_task<P: Peer>(runtime: &P, count: usize) -> Duration {
+fn from_a_task<P: Peer + 'static>(runtime: &P, count: usize) -> Duration {
+    runtime.run(spawn_all::<P>(count))
+}
+
+/// The same by a thread that is no worker.
+fn from_outside<P: Peer>(runtime: &P, count: usize) -> Duration {
+    runtime.block_on(spawn_all::<P>(count))
+}
+
+async fn spawn_all<P: Peer>(count: usize) -> Duration {
     let (countdown, done) = Countdown::new(count);
-    runtime.run(async move {
-        let begin = Instant::now();
-        for _ in 0..count {
-            let countdown = countdown.clone();
-            drop(P::spawn(async move { countdown.one_less() }));
-        }
-        done.await.expect("the last task sends");
-        begin.elapsed()
-    })
+    let begin = Instant::now();
+    for _ in 0..count {
+        let countdown = countdown.clone();
+        drop(P::spawn(async move { countdown.one_less() }));
+    }
+    done.await.expect("the last task sends");
+    begin.elapsed()
 }
 
 /// The same by so many threads at once, none of which is a worker.
@@ -65,6 +72,35 @@ fn from_threads<const THREADS: usize, P: Peer + Sync>(runtime: &P, count: usize)
         let begin = Instant::now();
         ready.fetch_add(1, Ordering::AcqRel);
         runtime.block_on(async { done.await.expect("the last task sends") });
+        begin.elapsed()
+    })
+}
+
+/// A task that spawns a task that spawns a task...
+fn chained_spawn<P: Peer>(runtime: &P, length: usize) -> Duration {
+    fn link<P: Peer>(left: usize, end: oneshot::Sender<()>) {
+        if left == 0 {
+            end.send(()).expect("somebody waits");
+        } else {
+            drop(P::spawn(async move { link::<P>(left - 1, end) }));
+        }
+    }
+    runtime.run(async move {
+        let (end, ended) = oneshot::channel();
+        let begin = Instant::now();
+        link::<P>(length, end);
+        ended.await.expect("the last link sends");
+        begin.elapsed()
+    })
+}
+
+/// One task after the other, each awaited before the next is spawned.
+fn spawn_and_await<P: Peer>(runtime: &P, count: usize) -> Duration {
+    runtime.run(async move {
+        let begin = Instant::now();
+        for nth in 0..count {
+            assert_eq!(P::spawn(async move { nth }).await, nth);
+        }
         begin.elapsed()
     })
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use futures::lock::Mutex;
 use futures::{SinkExt, StreamExt};
 
 use super::compare;
-use crate::engine::micro::{Countdown, ping_pong, yield_many};
+use super::countdown::Countdown;
 use crate::harness::Plan;
 use crate::peer::Peer;
 use crate::report::Row;
@@ -26,6 +26,53 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         compare!(plan, workers, "a contended async mutex, 4 tasks", mutex, 20_000, 21),
         compare!(plan, workers, "10,000 timeouts made and dropped", timeouts, 10_000, 41),
     ]
+}
+
+/// Some hundred tasks that yield many times.
+fn yield_many<P: Peer>(runtime: &P, yields: usize) -> Duration {
+    all_yield(runtime, 200, yields)
+}
+
+pub(super) fn all_yield<P: Peer>(runtime: &P, tasks: usize, yields: usize) -> Duration {
+    let (countdown, done) = Countdown::new(tasks);
+    runtime.run(async move {
+        let begin = Instant::now();
+        for _ in 0..tasks {
+            let countdown = countdown.clone();
+            drop(P::spawn(async move {
+                for _ in 0..yields {
+                    P::yield_now().await;
+                }
+                countdown.one_less();
+            }));
+        }
+        done.await.expect("the last task sends");
+        begin.elapsed()
+    })
+}
+
+/// Many pairs of tasks, one of which asks and the other answers.
+fn ping_pong<P: Peer>(runtime: &P, pairs: usize) -> Duration {
+    let (countdown, done) = Countdown::new(pairs);
+    runtime.run(async move {
+        let begin = Instant::now();
+        for _ in 0..pairs {
+            let countdown = countdown.clone();
+            drop(P::spawn(async move {
+                let (ask, asked) = oneshot::channel();
+                let (answer, answered) = oneshot::channel();
+                drop(P::spawn(async move {
+                    let question: u32 = asked.await.expect("the other asks");
+                    answer.send(question + 1).expect("the other waits");
+                }));
+                ask.send(1).expect("the other waits");
+                assert_eq!(answered.await, Ok(2));
+                countdown.one_less();
+            }));
+        }
+        done.await.expect("the last pair sends");
+        begin.elapsed()
+    })
 }
 
 /// Tasks that send through one channel, and one that receives.

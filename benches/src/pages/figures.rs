@@ -9,7 +9,7 @@ use crate::suite::Column;
 /// What a suite is called, and what it is about.
 fn words(suite: &str) -> (&'static str, &'static str) {
     match suite {
-        "engine" => ("The engine", "A call, a block, the scheduler, at rest."),
+        "engine" => ("The engine", "A call, a block, at rest."),
         "executor" => (
             "The executor",
             "Ours over the best of tokio's and smol's; the five of the C-forall scheduler's suite; what a \
