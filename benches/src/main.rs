@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p threadlet-bench -- all` measures everything, keeps the data in
 //! `docs/benchmarks/` and makes the tables and pictures of the pages from it (`figures`, without
-//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults`, `load` and `fio` measure one
-//! suite and print it: each figure, its bar, what was measured with `Detector::Perf` and with
+//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults`, `load`, `scaling` and `fio`
+//! measure one suite and print it: each figure, its bar, what was measured with `Detector::Perf` and with
 //! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
 //!
 //! What is the same for all figures: each has a process of its own, in which the peers run with
@@ -30,6 +30,7 @@ mod predict;
 mod report;
 mod rings;
 mod run;
+mod scaling;
 mod sockets;
 mod suite;
 #[allow(unsafe_code, reason = "the one seam to the operating system")]
@@ -49,6 +50,7 @@ use fio::Fio;
 use handlers::Handlers;
 use load::Load;
 use predict::Predict;
+use scaling::Scaling;
 use sockets::Sockets;
 use suite::Options;
 
@@ -78,6 +80,8 @@ enum Command {
     Faults(Options<Faults>),
     /// What programs do beside that: files, timers, busy processors.
     Load(Options<Load>),
+    /// Cost as work grows, and past this machine.
+    Scaling(Options<Scaling>),
     /// The C functions under fio, beside the C library's, libaio and io_uring; needs fio.
     Fio(Options<Fio>),
     /// Makes the pages from the data that is kept.
@@ -106,6 +110,7 @@ fn main() -> ExitCode {
         Command::Sockets(options) => run::one("sockets", &options),
         Command::Faults(options) => run::one("faults", &options),
         Command::Load(options) => run::one("load", &options),
+        Command::Scaling(options) => run::one("scaling", &options),
         Command::Fio(options) => run::one("fio", &options),
         Command::Figures(options) => said(pages::run(&options)),
         Command::Rings(options) => said(rings::run(options).map(|()| ExitCode::SUCCESS)),

@@ -22,6 +22,7 @@ use crate::harness::Plan;
 use crate::load::Load;
 use crate::predict::Predict;
 use crate::report::Row;
+use crate::scaling::Scaling;
 use crate::sockets::Sockets;
 
 /// Measures under one detector.
@@ -43,6 +44,7 @@ pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("sockets", Sockets::FIGURES),
     ("faults", Faults::FIGURES),
     ("load", Load::FIGURES),
+    ("scaling", Scaling::FIGURES),
     ("fio", Fio::FIGURES),
 ];
 

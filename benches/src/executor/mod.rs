@@ -7,7 +7,7 @@
 mod cforall;
 mod countdown;
 mod sets;
-mod side;
+pub(crate) mod side;
 mod spawn;
 mod wait;
 mod weight;

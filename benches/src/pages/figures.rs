@@ -45,14 +45,20 @@ fn words(suite: &str) -> (&'static str, &'static str) {
              the cache (`direct`), and 80 % writes with an `fsync` every 64; the number is the depth. \
              `benches/fio.sh` has more.",
         ),
+        "scaling" => ("Cost as work grows", "A page of its own."),
         other => unreachable!("the suite {other} has no words"),
     }
+}
+
+/// Whether a suite has a page of its own, and no part here.
+pub(super) fn is_elsewhere(suite: &str) -> bool {
+    suite == "scaling"
 }
 
 /// A part for each suite.
 pub(super) fn render(runs: &[(&'static str, Run)]) -> String {
     let mut text = String::new();
-    for (suite, run) in runs {
+    for (suite, run) in runs.iter().filter(|(suite, _)| !is_elsewhere(suite)) {
         part(&mut text, suite, run);
     }
     text.trim_end().to_owned() + "\n"
@@ -92,7 +98,7 @@ fn part(text: &mut String, suite: &str, run: &Run) {
     let _ = writeln!(text, "\n</details>\n");
 }
 
-fn made_on(run: &Run) -> String {
+pub(super) fn made_on(run: &Run) -> String {
     let machine = &run.machine;
     let crates = machine.crates.iter().map(|(name, version)| format!("{name} {version}"));
     let quick = if machine.quick { "**A smoke run: no figures.** " } else { "" };

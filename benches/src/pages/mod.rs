@@ -5,6 +5,7 @@ mod figures;
 mod picture;
 mod plot;
 mod readme;
+mod scaling;
 mod sweep;
 
 use std::error::Error;
@@ -106,7 +107,7 @@ fn made(place: &Place) -> io::Result<Vec<(PathBuf, String)>> {
     if runs.is_empty() {
         return Ok(made);
     }
-    for (suite, run) in &runs {
+    for (suite, run) in runs.iter().filter(|(suite, _)| !figures::is_elsewhere(suite)) {
         let picture = plot::bars(suite, run).map_err(drawing)?;
         made.push((place.data.join(format!("{suite}.svg")), picture));
         if *suite == "predict" {
@@ -123,6 +124,12 @@ fn made(place: &Place) -> io::Result<Vec<(PathBuf, String)>> {
     if let Some((_, run)) = runs.iter().find(|(suite, _)| *suite == "faults") {
         made.push((place.root.join("docs/faults.svg"), picture::draw(run).map_err(drawing)?));
         made.push(page("docs/faults.md", &picture::table(run))?);
+    }
+    if let Some((_, run)) = runs.iter().find(|(suite, _)| *suite == "scaling") {
+        for (name, picture) in scaling::pictures(run).map_err(drawing)? {
+            made.push((place.data.join(name), picture));
+        }
+        made.push(page("docs/internals/scaling.md", &scaling::render(run))?);
     }
     if readme::suites().all(|wanted| runs.iter().any(|(suite, _)| *suite == wanted)) {
         made.push(page("README.md", &readme::render(&runs).map_err(io::Error::other)?)?);

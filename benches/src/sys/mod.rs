@@ -58,6 +58,13 @@ pub(crate) fn heap_in_use() -> usize {
     info.uordblks + info.hblkhd
 }
 
+/// How many bytes of this process are in memory.
+pub(crate) fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.as_deref().and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok());
+    pages.expect("every Linux tells it") * 4096
+}
+
 /// How many threads this process has.
 pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
