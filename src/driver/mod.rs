@@ -327,7 +327,7 @@ impl Handle {
     /// Moves a timer, with the waker it has. `None` if it has fired meanwhile, or does so now: the
     /// task of one that is due is woken here, as it would be some polls later.
     #[must_use]
-    pub(crate) fn reset_timer(&self, key: &TimerKey, deadline: Instant) -> Option<TimerKey> {
+    pub(crate) fn reset_timer(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
         if deadline <= self.now() {
             if let Some(waker) = self.shared.timers.remove(key) {
                 waker.wake();
@@ -340,7 +340,7 @@ impl Handle {
     }
 
     /// Takes a timer out, fired or not.
-    pub(crate) fn remove_timer(&self, key: &TimerKey) {
+    pub(crate) fn remove_timer(&self, key: TimerKey) {
         drop(self.shared.timers.remove(key));
     }
 

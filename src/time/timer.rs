@@ -45,7 +45,7 @@ impl Timer {
         self.elapsed = false;
         if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
             // If it has fired, its task is being woken, will poll, and registers again.
-            self.key = handle.reset_timer(&key, deadline.into_std());
+            self.key = handle.reset_timer(key, deadline.into_std());
         }
     }
 
@@ -77,7 +77,7 @@ impl Timer {
         if handle.now() >= self.deadline.into_std() {
             self.elapsed = true;
             if let Some(key) = self.key.take() {
-                handle.remove_timer(&key);
+                handle.remove_timer(key);
             }
             return Poll::Ready(());
         }
@@ -109,7 +109,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
-            handle.remove_timer(&key);
+            handle.remove_timer(key);
         }
     }
 }
