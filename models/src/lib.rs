@@ -36,6 +36,7 @@ mod park;
 mod parking;
 mod pool;
 mod queue;
+mod watch;
 mod word;
 
 use loom::cell::UnsafeCell;

@@ -6,18 +6,18 @@ use super::{Private, explore};
 use crate::primitive::{Arc, AtomicBool, Ordering, fence};
 use crate::protocol::core::{CoreWord, Lost, SlotId, State, Suspect, Suspicion, Word};
 
-const LENDER: SlotId = 1;
+pub(super) const LENDER: SlotId = 1;
 const SPARE: SlotId = 2;
 
 /// A core, what belongs to it alone, and whether its lender sleeps (what a ring would show).
-struct Setting {
-    word: CoreWord,
+pub(super) struct Setting {
+    pub(super) word: CoreWord,
     data: Private,
     asleep: AtomicBool,
     suspicion: Suspicion,
 }
 
-fn setting() -> Arc<Setting> {
+pub(super) fn setting() -> Arc<Setting> {
     let word = CoreWord::new();
     word.assign(LENDER);
     let asleep = AtomicBool::new(false);
@@ -27,7 +27,7 @@ fn setting() -> Arc<Setting> {
 impl Setting {
     /// The thief's order: its suspicion, the word, then the thread, then the swap of that same
     /// word.
-    fn thief(&self) -> bool {
+    pub(super) fn thief(&self) -> bool {
         self.suspicion.raise(Suspect::Sentinel);
         let seen = self.word.load();
         let taken = seen.state() == State::Lent
@@ -38,7 +38,7 @@ impl Setting {
     }
 
     /// A call that blocks: it sleeps, and then it does not.
-    fn blocks(&self) {
+    pub(super) fn blocks(&self) {
         self.asleep.store(true, Ordering::Relaxed);
         self.asleep.store(false, Ordering::Relaxed);
         // The kernel's, in the switch that brings the thread back.
@@ -46,7 +46,7 @@ impl Setting {
     }
 
     /// A region has ended.
-    fn leave(&self, lent: Word) -> Result<Word, Lost> {
+    pub(super) fn leave(&self, lent: Word) -> Result<Word, Lost> {
         self.word.leave(lent, &self.suspicion)
     }
 }

@@ -11,6 +11,7 @@
 //! | `idle` | which seats sleep, and whom a new task wakes |
 //! | `monitor_sleep` | how the monitor sleeps |
 //! | `parking` | how a thread sleeps in the driver |
+//! | `watch` | who is the sentinel |
 
 mod cause;
 pub(crate) mod core;
@@ -20,5 +21,6 @@ pub(crate) mod parking;
 pub(crate) mod pool;
 #[allow(unsafe_code, reason = "items travel as pointers, which is theirs to undo")]
 pub(crate) mod queue;
+pub(crate) mod watch;
 
 pub use self::cause::Cause;

@@ -5,11 +5,10 @@
 //! second thread to wake up: the CPU that falls free is the sentinel's, and it goes on there with
 //! the core's tasks. Another spare is the sentinel then.
 //!
-//! A *watch*, the time that one thread is the sentinel, begins and ends with a swap of
-//! [`Shared::sentinel`], so there is one sentinel at most. While there is none, edges wait in the
-//! epoll, and the monitor stands behind as always. A watch that nobody keeps is found by every
-//! thread that waits as a spare, before it sleeps; who leaves it wakes one of them; and the monitor
-//! looks after both.
+//! A *watch* is the time that one thread is the sentinel; there is one at most (`protocol::watch`).
+//! While there is none, edges wait in the epoll, and the monitor stands behind as always. A watch
+//! that nobody keeps is found by every thread that waits as a spare, before it sleeps; who leaves it
+//! wakes one of them; and the monitor looks after both.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::detect::edges::{Asleep, Edges};
 use crate::detect::probe;
 use crate::detect::ring::Look;
 use crate::protocol::Cause;
-use crate::protocol::core::{NO_SLOT, SlotId, State, Suspect};
+use crate::protocol::core::{SlotId, State, Suspect};
 use crate::protocol::pool::{Claim, Retake};
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
@@ -47,7 +46,7 @@ pub(super) fn start(shared: &Shared) -> io::Result<()> {
 /// Whether there are rings to be watched and nobody does. A hint: who then keeps the watch, the
 /// swap decides.
 pub(super) fn is_wanted(shared: &Shared) -> bool {
-    shared.sentinel.load(Ordering::Relaxed) == NO_SLOT
+    shared.watch.is_vacant()
         && shared.edges.get().is_some()
         && shared.sentinel_failure.get().is_none()
 }
@@ -63,11 +62,7 @@ pub(super) fn call(shared: &Shared) -> bool {
 pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
     let shared = thread.shared;
     let Some(edges) = shared.edges.get() else { return false };
-    // Ordering: Acquire. Partner: the Release below, of the sentinel before. A thread that both look
-    // at is under suspicion by one mark: the former has taken its mark back before the latter sets
-    // it again.
-    let watch = &shared.sentinel;
-    if watch.compare_exchange(NO_SLOT, thread.id, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    if !shared.watch.begin(thread.id) {
         return false;
     }
     thread.release_permit();
@@ -101,8 +96,7 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
     if bounded {
         set_timer_slack(shared.timer_slack);
     }
-    // Ordering: Release. Partner: the Acquire above, of the sentinel after.
-    watch.store(NO_SLOT, Ordering::Release);
+    shared.watch.end();
     if has_core {
         call(shared);
     }

@@ -41,11 +41,12 @@ use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
 use crate::primitive::park::Unparked;
 use crate::primitive::{Mutex, Padded};
-use crate::protocol::core::{NO_SLOT, SlotId, State, Suspect};
+use crate::protocol::core::{SlotId, State, Suspect};
 use crate::protocol::idle::{Idle, Sleeper};
 use crate::protocol::monitor_sleep::MonitorSleep;
 use crate::protocol::pool::{Claim, Pool, Retake, Todo};
 use crate::protocol::queue::{Injector, Lifo, LocalQueue};
+use crate::protocol::watch::SentinelWatch;
 use crate::spawned::local::Locals;
 use crate::spawned::{Keeper, Owned, Runnable};
 
@@ -172,7 +173,7 @@ pub(crate) struct Shared {
     /// The rings of the threads, once one of them wants to open one.
     pub(crate) edges: OnceLock<Arc<Edges>>,
     /// The thread that waits for them; it has no core, and is on no list.
-    pub(crate) sentinel: AtomicU32,
+    pub(crate) watch: SentinelWatch,
     /// Why there is no sentinel although the kernel would allow it.
     pub(crate) sentinel_failure: OnceLock<String>,
     /// Why the monitor could not read the state of a thread, the first time.
@@ -233,7 +234,7 @@ impl Shared {
             trace,
             rescues: Padded(Rescues::default()),
             edges: OnceLock::new(),
-            sentinel: AtomicU32::new(NO_SLOT),
+            watch: SentinelWatch::new(),
             sentinel_failure: OnceLock::new(),
             unreadable: OnceLock::new(),
             untold: Untold::default(),
@@ -349,11 +350,7 @@ impl Shared {
 
     fn carry_out(&self, todo: Todo) {
         // The sentinel is on no list, so only by itself can it have been given a core.
-        // Ordering: Relaxed. A spare has stored that it is the sentinel no more before it came on the
-        // list, and was chosen there under the same lock: it is not taken for the sentinel here. Should
-        // it be that again, it has had the core in between, and needs no unpark.
-        let sentinel = self.sentinel.load(Ordering::Relaxed);
-        for (spare, _) in todo.handed.iter().filter(|(spare, _)| *spare != sentinel) {
+        for (spare, _) in todo.handed.iter().filter(|(spare, _)| !self.watch.is_kept_by(*spare)) {
             self.unpark(self.slots.get(*spare));
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
         }
