@@ -230,6 +230,40 @@ fn a_spinning_thread_that_others_preempt_is_not_handed_over() {
     });
 }
 
+/// The story: a worker that has a quarter of its CPU is off it again and again in the middle of a call
+/// that does not block. Whoever takes that for a block hands over for nothing.
+#[test]
+fn cached_reads_of_many_tasks_beside_busy_threads_are_not_handed_over() {
+    each(|runtime| {
+        let file = Arc::new(File::open(std::env::current_exe().unwrap()).unwrap());
+        file.read_exact_at(&mut [0; 4096], 0).unwrap();
+        // Four of them for each CPU.
+        let busy = [Busy::new(), Busy::new()];
+        let preempted = os::preemptions_of_all();
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let file = file.clone();
+                runtime.spawn(async move {
+                    for _ in 0..250 {
+                        for _ in 0..16 {
+                            at_one_site(|| file.read_exact_at(&mut [0; 4096], 0).unwrap()).await;
+                        }
+                        task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+        assert!(os::preemptions_of_all() > preempted, "nobody was in its way");
+        drop(busy);
+        let metrics = runtime.metrics();
+        assert!(metrics.regions >= 64 * 250 * 16, "{metrics:#?}");
+        assert_eq!((metrics.handoffs_blocked, metrics.handoffs_wasted), (0, 0), "{metrics:#?}");
+        // What does block is seen still.
+        pipe(runtime);
+    });
+}
+
 /// A thread sleeps for a moment when it opens its ring, in its first regions. That was taken for a
 /// block, the core moved to a thread that had yet to open its own, and so on.
 #[test]
