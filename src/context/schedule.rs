@@ -1,27 +1,23 @@
 //! Where a task goes that is woken, spawned or has yielded on this thread.
 
-use std::ptr;
 use std::sync::Arc;
 
 use super::core::HeldCore;
 use super::thread::{Thread, with};
 use crate::shared::leftover;
-use crate::spawned::{Runnable, inject};
+use crate::spawned::Runnable;
 
 /// Puts a task where the calling thread can best leave it for its runtime.
 #[inline]
 pub(crate) fn schedule(task: Runnable, yielded: bool) {
-    let left = with(|thread| {
-        let keeper = Arc::as_ptr(&task.metadata().keeper);
-        match thread {
-            Some(thread) if ptr::addr_eq(Arc::as_ptr(thread.shared), keeper) => {
-                leave_here(thread, task, yielded)
-            }
-            _ => Some(task),
+    let left = with(|thread| match thread {
+        Some(thread) if task.header().is_of(Arc::as_ptr(thread.shared).cast()) => {
+            leave_here(thread, task, yielded)
         }
+        _ => Some(task),
     });
     if let Some(task) = left.and_then(leftover::collect) {
-        inject(task);
+        task.inject();
     }
 }
 

@@ -196,8 +196,8 @@ impl<'a> Thread<'a> {
     /// this task would cost its next core a hand-off at its next call. Otherwise the task comes
     /// back.
     ///
-    /// `async_task` hands over a task that was woken in its own poll as the last step of that poll,
-    /// so between this and [`Thread::take_again`] no foreign code runs.
+    /// A task that was woken in its own poll is handed over as the last step of that, so between this
+    /// and [`Thread::take_again`] no foreign code runs.
     pub(super) fn go_on_here(&self, task: Runnable) -> Option<Runnable> {
         let may_go_on = self.is_coreless()
             && self.poll.called_coreless.get()

@@ -11,6 +11,7 @@
 //! | `idle` | which seats sleep, and whom a new task wakes |
 //! | `monitor_sleep` | how the monitor sleeps |
 //! | `parking` | how a thread sleeps in the driver |
+//! | `task` | the word of a task: who may poll it, who has its result, when its memory goes |
 //! | `watch` | who is the sentinel |
 
 mod cause;
@@ -21,6 +22,7 @@ pub(crate) mod parking;
 pub(crate) mod pool;
 #[allow(unsafe_code, reason = "items travel as pointers, which is theirs to undo")]
 pub(crate) mod queue;
+pub(crate) mod task;
 pub(crate) mod watch;
 
 pub use self::cause::Cause;

@@ -19,7 +19,7 @@ use crate::protocol::core::{NO_SLOT, SlotId};
 use crate::scheduler::worker::{self, Root};
 use crate::shared::Shared;
 use crate::shared::leftover::{Accepted, drop_tasks};
-use crate::spawned::{as_task, poll_with_ours, traced};
+use crate::spawned::{as_task, traced};
 
 /// Polls `future` to its end on the calling thread.
 #[track_caller]
@@ -103,7 +103,7 @@ fn poll_here<F: Future>(
     let mut cx = Context::from_waker(&parked.waker);
     loop {
         parked.parker.awake.begin();
-        let poll = || context::outside_task(|| poll_with_ours(future.as_mut(), &mut cx));
+        let poll = || context::outside_task(|| future.as_mut().poll(&mut cx));
         if let Poll::Ready(output) = context::in_root(|| coop::turn(poll)) {
             return Some(output);
         }
@@ -185,7 +185,7 @@ impl<F: Future> Root for RootFuture<'_, F> {
     fn poll(&mut self) -> ControlFlow<()> {
         let mut cx = Context::from_waker(&self.waker);
         self.woken.awake.begin();
-        let poll = AssertUnwindSafe(|| poll_with_ours(self.future.as_mut(), &mut cx));
+        let poll = AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx));
         self.output = match catch_unwind(poll) {
             Ok(Poll::Pending) => {
                 self.woken.awake.end();

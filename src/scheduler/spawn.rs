@@ -4,11 +4,9 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
 
-use async_task::{ScheduleInfo, WithInfo};
-
 use crate::context;
 use crate::shared::Shared;
-use crate::spawned::{Header, JoinHandle, Origin, Runnable, build, start, traced};
+use crate::spawned::{self, Birth, JoinHandle, Origin, Runnable, Schedule, traced};
 
 /// Spawns `future` on `shared`. After shutdown has begun the future is dropped at once, and the
 /// handle says that the task was cancelled.
@@ -17,7 +15,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawn_as(shared, future, header(shared, origin.place), origin.name)
+    spawn_as(shared, future, birth(origin.place), origin.name)
 }
 
 /// The same for a call that is to run though the runtime is shut down meanwhile.
@@ -30,22 +28,29 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawn_as(shared, future, header(shared, origin.place).accepted(), origin.name)
+    spawn_as(shared, future, birth(origin.place).accepted(), origin.name)
 }
 
-fn header(shared: &Arc<Shared>, spawned_at: &'static Location<'static>) -> Header {
+fn birth(spawned_at: &'static Location<'static>) -> Birth {
     let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
-    Header::new(shared.clone(), hint, spawned_at)
+    Birth::new(hint, spawned_at)
 }
 
-fn spawn_as<F>(shared: &Arc<Shared>, future: F, header: Header, name: &str) -> JoinHandle<F::Output>
+fn spawn_as<F>(shared: &Arc<Shared>, future: F, birth: Birth, name: &str) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let future = traced::task(future, "task", name, &header);
-    let schedule = WithInfo(|task: Runnable, info: ScheduleInfo| {
-        context::schedule(task, info.woken_while_running);
-    });
-    start(&shared.owned, build(header, future, schedule))
+    let future = traced::task(future, "task", name, &birth);
+    spawned::spawn::<Here, _, _>(birth, shared, &shared.owned, future)
+}
+
+/// Where the calling thread can best leave a task for its runtime.
+struct Here;
+
+impl Schedule for Here {
+    #[inline]
+    fn schedule(task: Runnable, yielded: bool) {
+        context::schedule(task, yielded);
+    }
 }

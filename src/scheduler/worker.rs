@@ -437,7 +437,7 @@ fn injected(thread: &Thread<'_>, core: &HeldCore<'_>) -> Option<Runnable> {
 }
 
 fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Option<HeldCore<'a>> {
-    let header = task.metadata();
+    let header = task.header();
     thread.slot.task.store(header.id.number(), Ordering::Relaxed);
     thread.slot.spawned_at.set(Some(header.spawned_at));
     thread.poll.of_task.set(true);
@@ -458,9 +458,7 @@ fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Opti
 /// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is
 /// the task's loss, not the worker's.
 fn run_quietly(task: Runnable) {
-    quietly(|| {
-        task.run();
-    });
+    quietly(|| task.run());
 }
 
 /// Runs user code with the core lent, if the thread has one. Returns the core if it has one then.

@@ -9,11 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
-use std::task::Waker;
 
 use super::{Shared, entered};
 use crate::primitive::quietly;
-use crate::spawned::{Runnable, as_task};
+use crate::spawned::{Runnable, TaskRef, as_task};
 
 /// A task came into the injector after the flag went up. The threads that are still there drop it;
 /// if there are none, the caller does.
@@ -57,10 +56,9 @@ pub(crate) fn collect(task: Runnable) -> Option<Runnable> {
 /// Gets some more of those that sleep into the queue, in one step. `false`: all of them were. They
 /// do not wait with this thread: one may wait in its drop for another's.
 fn wake_some(shared: &Shared) -> bool {
-    shared.owned.wake_some(|wakers| {
-        WOKEN.set(Some(ManuallyDrop::new(Vec::with_capacity(wakers.len()))));
-        // They are ours, and do not panic.
-        wakers.into_iter().for_each(Waker::wake);
+    shared.owned.wake_some(|tasks| {
+        WOKEN.set(Some(ManuallyDrop::new(Vec::with_capacity(tasks.len()))));
+        tasks.into_iter().for_each(TaskRef::wake);
         let woken = WOKEN.take().map(ManuallyDrop::into_inner);
         shared.injector.push_batch(woken.into_iter().flatten());
     })
@@ -88,11 +86,10 @@ fn drop_all(shared: &Shared, accepted: Accepted) {
             quietly(|| waker.wake());
         }
         while let Some(task) = queued(shared) {
-            if accepted == Accepted::Run && task.metadata().is_accepted() {
+            if accepted == Accepted::Run && task.header().is_accepted() {
                 shared.accepted.lock().push_back(task);
             } else {
-                task.metadata().abort();
-                as_task(Some(task.metadata().id), || quietly(|| drop(task)));
+                as_task(Some(task.header().id), || quietly(|| drop(task)));
             }
         }
         if wake_some(shared) {
@@ -101,7 +98,7 @@ fn drop_all(shared: &Shared, accepted: Accepted) {
         let next = (accepted == Accepted::Run).then(|| shared.accepted.lock().pop_front());
         match next.flatten() {
             // Not all of them at once: what this one leaves is to be dropped before the next.
-            Some(task) => as_task(Some(task.metadata().id), || run_quietly(task)),
+            Some(task) => as_task(Some(task.header().id), || run_quietly(task)),
             None if shared.due.len() == 0 && shared.injector.len() == 0 => return,
             None => {}
         }
@@ -116,7 +113,5 @@ fn queued(shared: &Shared) -> Option<Runnable> {
 }
 
 fn run_quietly(task: Runnable) {
-    quietly(|| {
-        task.run();
-    });
+    quietly(|| task.run());
 }

@@ -1,15 +1,18 @@
-//! What a task knows of itself. It stands in the task's own allocation, where `async_task` keeps it
-//! beside the future.
+//! What a task knows of itself. It stands in the task's own allocation, before the future.
 
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use super::Runnable;
-use super::owned::{Owned, Place};
+use super::owned::{Links, Owned, SHARDS};
+use super::raw::{Awaiter, Runnable, Table};
+use crate::protocol::task::TaskWord;
+
+/// Those that a task is born with: the right to run, the handle, the list of those alive.
+const REFERENCES: usize = 3;
 
 /// The number of a task: unique among the tasks of all runtimes of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,25 +96,72 @@ pub(crate) trait Keeper: Send + Sync {
     /// is not there.
     fn owned(&self) -> Option<&Owned>;
 
-    /// A task's future is gone.
-    fn ended(&self, place: &Place) {
-        if let Some(owned) = self.owned() {
-            owned.remove(place);
-        }
+    /// A task's future is gone. Returns whether it was in that list.
+    fn ended(&self, header: &Header) -> bool {
+        self.owned().is_some_and(|owned| owned.remove(header))
     }
 }
 
-/// A task's own data, beside its future.
-pub(crate) struct Header {
+/// What a task is born with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
-    pub(crate) keeper: Arc<dyn Keeper>,
-    /// Its place in the keeper's list.
-    pub(super) place: Place,
-    /// It runs though its runtime is shut down before its first poll.
-    accepted: bool,
-    aborted: AtomicBool,
-    ended: AtomicBool,
+    tag: u8,
+}
+
+/// The tag of a task's word: in which part of its keeper's list it stands, and two flags.
+const SHARD: u8 = SHARDS as u8 - 1;
+const ACCEPTED: u8 = 1 << 6;
+const LOCAL: u8 = 1 << 7;
+const _: () = assert!(SHARDS.is_power_of_two() && SHARD < ACCEPTED);
+
+impl Birth {
+    /// `hint` says in which part of its keeper's list its place is to be: threads with different
+    /// hints do not meet.
+    pub(crate) fn new(hint: Option<usize>, spawned_at: &'static Location<'static>) -> Self {
+        // Those without one take turns; where exactly does not matter.
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let hint = hint.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed).into());
+        Birth { id: Id::next(), spawned_at, tag: (hint % SHARDS) as u8 }
+    }
+
+    /// That of a call that runs even if its runtime is shut down before it has started.
+    pub(crate) fn accepted(self) -> Self {
+        Birth { tag: self.tag | ACCEPTED, ..self }
+    }
+
+    /// That of a task that only one thread may run and drop.
+    pub(super) fn local(self) -> Self {
+        Birth { tag: self.tag | LOCAL, ..self }
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(super) fn is_accepted(self) -> bool {
+        self.tag & ACCEPTED != 0
+    }
+}
+
+/// A task's own data, before its future.
+pub(crate) struct Header {
+    pub(super) word: TaskWord,
+    pub(super) table: &'static Table,
+    /// By `Arc::into_raw`, of the type that the table knows.
+    pub(super) keeper: NonNull<()>,
+    pub(crate) id: Id,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(super) links: Links,
+    pub(super) awaiter: Awaiter,
+}
+
+#[allow(unsafe_code, reason = "what the pointer points to is a `Keeper`")]
+// SAFETY: a keeper may be used, and dropped, by all threads. The rest is `Sync` by itself.
+unsafe impl Sync for Header
+where
+    TaskWord: Sync,
+    Links: Sync,
+    Awaiter: Sync,
+{
 }
 
 impl fmt::Debug for Header {
@@ -121,59 +171,31 @@ impl fmt::Debug for Header {
 }
 
 impl Header {
-    /// `hint` says in which part of the keeper's list its place is to be.
-    pub(crate) fn new(
-        keeper: Arc<dyn Keeper>,
-        hint: Option<usize>,
-        spawned_at: &'static Location<'static>,
-    ) -> Self {
-        let (aborted, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (id, place) = (Id::next(), Place::new(hint));
-        Header { id, spawned_at, keeper, place, accepted: false, aborted, ended }
+    pub(super) fn new(birth: Birth, table: &'static Table, keeper: NonNull<()>) -> Self {
+        let Birth { id, spawned_at, tag } = birth;
+        let (word, links) = (TaskWord::new(tag, REFERENCES), Links::new());
+        Header { word, table, keeper, id, spawned_at, links, awaiter: Awaiter::new() }
     }
 
-    /// That of a call that runs even if its runtime is shut down before it has started.
-    pub(crate) fn accepted(self) -> Self {
-        Header { accepted: true, ..self }
+    /// Whether it is a task of the keeper at this place.
+    #[inline]
+    pub(crate) fn is_of(&self, keeper: *const ()) -> bool {
+        ptr::eq(self.keeper.as_ptr(), keeper)
     }
 
-    /// Whether it is to run after all that.
+    /// Whether it is to run though its runtime is shut down.
     #[inline]
     pub(crate) fn is_accepted(&self) -> bool {
-        self.accepted && !self.is_aborted()
+        self.word.tag() & ACCEPTED != 0
     }
 
-    /// The task was aborted, or its runtime is being shut down: its future is not to be polled.
-    #[inline]
-    pub(super) fn is_over(&self) -> bool {
-        self.is_aborted() || (self.keeper.is_ending() && !self.accepted)
+    /// Whether only one thread may run and drop it.
+    pub(super) fn is_local(&self) -> bool {
+        self.word.tag() & LOCAL != 0
     }
 
-    /// From here on the task is dropped instead of polled.
-    pub(crate) fn abort(&self) {
-        // Ordering: Release. Partner: the Acquire of `is_aborted`. The wake that follows gets the
-        // task into a queue, and with it to a thread that looks here.
-        self.aborted.store(true, Ordering::Release);
-    }
-
-    #[inline]
-    pub(crate) fn is_aborted(&self) -> bool {
-        self.aborted.load(Ordering::Acquire)
-    }
-
-    /// The task's future is gone.
-    pub(super) fn end(&self) {
-        // Ordering: Release. Partner: the Acquire of `is_ended`.
-        self.ended.store(true, Ordering::Release);
-        self.keeper.ended(&self.place);
-    }
-
-    pub(crate) fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    /// A waker of the task; `None` if its future is gone, or in a child of `fork`.
-    pub(super) fn waker(&self) -> Option<std::task::Waker> {
-        self.keeper.owned()?.waker(&self.place)
+    /// In which part of the keeper's list it stands.
+    pub(super) fn shard(&self) -> usize {
+        usize::from(self.word.tag() & SHARD)
     }
 }

@@ -2,17 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use async_task::FallibleTask;
-
-use super::awaiter::{Shell, is_ours};
-use super::caught::{Outcome, Payload};
-use super::header::{Header, Id, as_task};
-use super::header_ref::HeaderRef;
+use super::header::Id;
+use super::raw::{Payload, RawHandle, TaskRef};
 use crate::coop;
 
 /// The handle of a spawned task: a future of its result.
@@ -43,32 +37,11 @@ use crate::coop;
 ///     assert!(too_long.await.unwrap_err().is_cancelled());
 /// });
 /// ```
-pub struct JoinHandle<T> {
-    // `None` only once the task was detached by `drop`.
-    task: Option<FallibleTask<Outcome<T>, Header>>,
-    // Of that task; of no use without it.
-    header: HeaderRef,
-    // The waker of a stranger that waits for it.
-    stranger: Option<Arc<Shell>>,
-    // Sent, and looked at by other threads, only where the result may be sent.
-    result: PhantomData<std::sync::Mutex<Box<T>>>,
-}
+pub struct JoinHandle<T>(RawHandle<T>);
 
 impl<T> JoinHandle<T> {
-    pub(super) fn new(task: async_task::Task<Outcome<T>, Header>) -> Self {
-        #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
-        // SAFETY: it stands beside the task's handle, and `drop` does not use it once that is gone.
-        let header = unsafe { HeaderRef::new(task.metadata()) };
-        JoinHandle { task: Some(task.fallible()), header, stranger: None, result: PhantomData }
-    }
-
-    /// The waker that `async_task` may have, in place of a stranger's.
-    #[cold]
-    fn shell_of(&mut self, waker: &Waker) -> Waker {
-        let known = self.stranger.take().filter(|shell| shell.is_of(waker));
-        let shell = known.unwrap_or_else(|| Shell::new(waker));
-        self.stranger = Some(shell.clone());
-        Waker::from(shell)
+    pub(super) fn new(handle: RawHandle<T>) -> Self {
+        JoinHandle(handle)
     }
 
     /// Stops the task at its next `.await`: it is not polled again, its future is dropped by the
@@ -81,21 +54,12 @@ impl<T> JoinHandle<T> {
     ///
     /// [`is_cancelled`]: JoinError::is_cancelled
     pub fn abort(&self) {
-        self.header.abort();
-        if let Some(waker) = self.header.waker() {
-            waker.wake();
-        }
+        abort(&self.0.task());
     }
 
     /// A handle that can abort the task and ask after it, but does not wait for it.
     pub fn abort_handle(&self) -> AbortHandle {
-        let Some(waker) = self.header.waker() else {
-            return AbortHandle { id: self.id(), task: None };
-        };
-        #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
-        // SAFETY: it stands beside a waker of its task.
-        let header = unsafe { self.header.again() };
-        AbortHandle { id: self.id(), task: Some(Kept { header, waker }) }
+        AbortHandle(self.0.task())
     }
 
     /// Lets go of the task, which runs on: what dropping the handle does, by smol's word for it.
@@ -111,25 +75,12 @@ impl<T> JoinHandle<T> {
 
     /// Whether the task has ended, by returning, by a panic, or because it was aborted.
     pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(FallibleTask::is_finished)
+        self.0.header().word.is_complete()
     }
 
     /// The task's number.
     pub fn id(&self) -> Id {
-        self.header.id
-    }
-}
-
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
-        let id = self.id();
-        let Some(task) = self.task.take() else { return };
-        if task.is_finished() {
-            // What it has returned is dropped here.
-            as_task(Some(id), || task.detach());
-        } else {
-            task.detach();
-        }
+        self.0.header().id
     }
 }
 
@@ -138,13 +89,10 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(coop::poll_left(cx));
-        let id = self.id();
-        let shell = if is_ours(cx.waker()) { None } else { Some(self.shell_of(cx.waker())) };
-        let mut cx = Context::from_waker(shell.as_ref().unwrap_or(cx.waker()));
-        let task = self.task.as_mut().expect("only `drop` takes it");
-        let outcome = ready!(Pin::new(task).poll(&mut cx));
+        let outcome = ready!(self.0.poll(cx.waker()));
         coop::spend(1);
-        Poll::Ready(match outcome.and_then(Outcome::into_result) {
+        let id = self.id();
+        Poll::Ready(match outcome {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => {
                 Err(JoinError { id, why: Why::Panicked(std::sync::Mutex::new(Some(payload))) })
@@ -177,44 +125,30 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// });
 /// ```
 #[derive(Clone)]
-pub struct AbortHandle {
-    id: Id,
-    // `None`: the task had ended when this was made.
-    task: Option<Kept>,
-}
+pub struct AbortHandle(TaskRef);
 
-/// A task's header, and the waker that keeps it.
-struct Kept {
-    header: HeaderRef,
-    waker: Waker,
-}
-
-impl Clone for Kept {
-    fn clone(&self) -> Self {
-        #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
-        // SAFETY: it stands beside a waker of its task.
-        let header = unsafe { self.header.again() };
-        Kept { header, waker: self.waker.clone() }
+/// In a child of `fork` nobody runs the task, and a lock that is on its way may be held by a thread
+/// that is not there.
+fn abort(task: &TaskRef) {
+    if task.keeper().owned().is_some() {
+        task.abort();
     }
 }
 
 impl AbortHandle {
     /// Stops the task at its next `.await`, as [`JoinHandle::abort`] does.
     pub fn abort(&self) {
-        if let Some(task) = &self.task {
-            task.header.abort();
-            task.waker.wake_by_ref();
-        }
+        abort(&self.0);
     }
 
     /// Whether the task has ended.
     pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(|task| task.header.is_ended())
+        self.0.word.is_complete()
     }
 
     /// The task's number.
     pub fn id(&self) -> Id {
-        self.id
+        self.0.id
     }
 }
 

@@ -7,8 +7,8 @@
 //! is polled beside it, does not have to, because the same poll looks at the queue again before it
 //! returns.
 //!
-//! `async_task` checks the thread: a future that is not `Send` is neither polled nor dropped
-//! elsewhere, or the process hears of it by a panic.
+//! A future that is not `Send` is polled and dropped where tasks come off the queue, in [`Locals::run`]
+//! and [`Locals::close`], which ask whether the thread is the set's; and there only.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,16 +17,16 @@ use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread::ThreadId;
 
 use futures::task::AtomicWaker;
 
-use super::Runnable;
-use super::header::{Header, Keeper, Origin, as_task};
+use super::header::{Birth, Header, Keeper, Origin, as_task};
 use super::join::JoinHandle;
-use super::owned::{Owned, Place};
-use super::{Built, caught, start, traced};
+use super::owned::Owned;
+use super::raw::{self, Runnable, Schedule, TaskRef};
+use super::{start, traced};
 use crate::coop;
 use crate::primitive::{Mutex, quietly};
 
@@ -122,21 +122,15 @@ impl Locals {
         F: Future + 'static,
         F::Output: 'static,
     {
-        debug_assert!(self.is_here(), "a set belongs to its thread");
-        let header = self.header(origin.place);
-        let future = traced::task(future, "local", origin.name, &header);
-        let set = self.clone();
-        // One that came too late is dropped here if this is its thread. If not, it stays where it
-        // is, for ever: nobody else may touch it. (Only a task that ends its own set gets here.)
-        let schedule = move |task: Runnable| match set.push(task) {
-            Err(task) if set.is_here() => drop(task),
-            Err(task) => std::mem::forget(task),
-            Ok(()) => {}
-        };
-        let task = async_task::Builder::new()
-            .metadata(header)
-            .spawn_local(|header| caught(future, header), schedule);
-        self.admit(task)
+        assert!(self.is_here(), "a set belongs to its thread");
+        let birth = self.birth(origin.place).local();
+        let future = traced::task(future, "local", origin.name, &birth);
+        #[allow(unsafe_code, reason = "the one promise of `build`")]
+        // SAFETY: this is the set's thread, and a task that is local goes into the queue of its set,
+        // and is taken off it by that thread alone, or is forgotten: `inject`, `run`, `close`.
+        let built = unsafe { raw::build::<_, Locals, Inject>(birth, self.clone(), future) };
+        self.alive.fetch_add(1, Ordering::Relaxed);
+        start(&self.owned, built)
     }
 
     /// Spawns a task of the set from any thread.
@@ -145,22 +139,15 @@ impl Locals {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let header = self.header(origin.place);
-        let future = traced::task(future, "task", origin.name, &header);
-        let task = async_task::Builder::new()
-            .metadata(header)
-            .spawn(|header| caught(future, header), super::inject);
-        self.admit(task)
-    }
-
-    /// One shard is enough: hardly anybody but the set's thread comes there.
-    fn header(self: &Arc<Self>, place: &'static Location<'static>) -> Header {
-        Header::new(self.clone(), Some(0), place)
-    }
-
-    fn admit<T>(self: &Arc<Self>, task: Built<T>) -> JoinHandle<T> {
+        let birth = self.birth(origin.place);
+        let future = traced::task(future, "task", origin.name, &birth);
         self.alive.fetch_add(1, Ordering::Relaxed);
-        start(&self.owned, task)
+        super::spawn::<Inject, _, _>(birth, self, &self.owned, future)
+    }
+
+    /// One list is enough: hardly anybody but the set's thread comes there.
+    fn birth(&self, place: &'static Location<'static>) -> Birth {
+        Birth::new(Some(0), place)
     }
 
     /// Appends a task that is ready. `Err`: the set has been emptied for the last time.
@@ -193,6 +180,7 @@ impl Locals {
         cx: &mut Context<'_>,
         beside: impl FnOnce(&mut Context<'_>) -> Option<T>,
     ) -> Option<T> {
+        assert!(self.is_here(), "a set belongs to its thread");
         let _entered = self.enter(true);
         // Before the queue is looked at: a push that comes later finds this waker.
         self.waker.register(cx.waker());
@@ -227,11 +215,11 @@ impl Locals {
 
     /// Drops all tasks, on the set's thread. One that is spawned from here on is cancelled at once.
     pub(crate) fn close(self: &Arc<Self>) {
-        debug_assert!(self.is_here(), "a set belongs to its thread");
+        assert!(self.is_here(), "a set belongs to its thread");
         let _entered = self.enter(true);
         // Each that lives comes into the queue by this, or is there.
         self.owned.close();
-        let wake = |wakers: Vec<Waker>| wakers.into_iter().for_each(Waker::wake);
+        let wake = |tasks: Vec<TaskRef>| tasks.into_iter().for_each(TaskRef::wake);
         while self.owned.wake_some(wake) {}
         loop {
             let task = {
@@ -240,7 +228,7 @@ impl Locals {
                 queue.tasks.pop_front()
             };
             let Some(task) = task else { return };
-            let id = task.metadata().id;
+            let id = task.header().id;
             as_task(Some(id), || quietly(|| drop(task)));
         }
     }
@@ -249,18 +237,29 @@ impl Locals {
 /// With a budget of its own. Nothing in it unwinds but foreign code at a task's edges, which is the
 /// task's loss.
 fn poll(task: Runnable) {
-    let id = task.metadata().id;
-    let run = || {
-        quietly(|| {
-            task.run();
-        });
-    };
+    let id = task.header().id;
+    let run = || quietly(|| task.run());
     as_task(Some(id), || coop::turn(run));
+}
+
+/// By way of the set, whoever wakes the task.
+struct Inject;
+
+impl Schedule for Inject {
+    fn schedule(task: Runnable, _yielded: bool) {
+        task.inject();
+    }
 }
 
 impl Keeper for Locals {
     fn inject(&self, task: Runnable) {
-        drop(self.push(task));
+        match self.push(task) {
+            // It came too late (only a task that ends its own set gets here). On another thread than
+            // its own it stays where it is, for ever: nobody else may touch it.
+            Err(task) if task.header().is_local() && !self.is_here() => std::mem::forget(task),
+            Err(task) => drop(task),
+            Ok(()) => {}
+        }
     }
 
     fn is_ending(&self) -> bool {
@@ -271,8 +270,8 @@ impl Keeper for Locals {
         Some(&self.owned)
     }
 
-    fn ended(&self, place: &Place) {
+    fn ended(&self, header: &Header) -> bool {
         self.alive.fetch_sub(1, Ordering::Relaxed);
-        self.owned.remove(place);
+        self.owned.remove(header)
     }
 }

@@ -1,13 +1,12 @@
 //! Spawned tasks: a future on the heap with its header and its handles.
 
-mod awaiter;
-mod caught;
 mod header;
-#[allow(unsafe_code, reason = "a reference to what the task's memory holds")]
-mod header_ref;
 mod join;
 pub(crate) mod local;
+#[allow(unsafe_code, reason = "tasks in linked lists")]
 mod owned;
+#[allow(unsafe_code, reason = "the memory of a task")]
+mod raw;
 #[cfg(feature = "tracing")]
 pub(crate) mod traced;
 #[cfg(not(feature = "tracing"))]
@@ -15,75 +14,48 @@ pub(crate) mod traced;
 pub(crate) mod traced;
 
 use std::future::Future;
-use std::ptr::NonNull;
+use std::sync::Arc;
 
-pub(crate) use awaiter::poll_with_ours;
-use caught::{Caught, Outcome};
 pub use header::Id;
-pub(crate) use header::{Header, Keeper, Origin, as_task, told};
-use header_ref::HeaderRef;
+pub(crate) use header::{Birth, Keeper, Origin, as_task, told};
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub(crate) use owned::Owned;
+use raw::Built;
+pub(crate) use raw::{Runnable, Schedule, TaskRef};
 
-use crate::protocol::queue::Item;
-
-/// A task that is ready to be polled.
-pub(crate) type Runnable = async_task::Runnable<Header>;
-
-/// What `async_task` makes of a future.
-type Built<T> = (Runnable, async_task::Task<Outcome<T>, Header>);
-
-/// A task of `header`'s keeper, which every thread may poll and drop. `schedule` is called with it
-/// each time it is ready; one that captures nothing costs less.
-pub(crate) fn build<F, S>(header: Header, future: F, schedule: S) -> Built<F::Output>
+/// Spawns a task of `keeper`'s, which every thread may poll and drop, and which `S` schedules.
+pub(crate) fn spawn<S, F, K>(
+    birth: Birth,
+    keeper: &Arc<K>,
+    owned: &Owned,
+    future: F,
+) -> JoinHandle<F::Output>
 where
+    S: Schedule,
     F: Future + Send + 'static,
     F::Output: Send + 'static,
-    S: async_task::Schedule<Header> + Send + Sync + 'static,
+    K: Keeper + 'static,
 {
-    async_task::Builder::new().metadata(header).spawn(|header| caught(future, header), schedule)
-}
-
-/// The future that `async_task` makes a task of, with this metadata.
-fn caught<F: Future>(future: F, header: &Header) -> Caught<F> {
-    #[allow(unsafe_code, reason = "one promise of `HeaderRef`")]
-    // SAFETY: it is kept in the task's future.
-    let header = unsafe { HeaderRef::new(header) };
-    Caught::new(future, header)
+    #[allow(unsafe_code, reason = "the one promise of `build`")]
+    // SAFETY: the future and its output are `Send`.
+    let built = unsafe { raw::build::<F, K, S>(birth, keeper.clone(), future) };
+    start(owned, built)
 }
 
 /// Starts a task: it is in the list of its keeper's, which this is, and queued. Or it comes too late:
 /// then its future is dropped here, and the handle says that it was cancelled.
-pub(crate) fn start<T>(owned: &Owned, (runnable, task): Built<T>) -> JoinHandle<T> {
+fn start<T>(owned: &Owned, (runnable, handle): Built<T>) -> JoinHandle<T> {
     owned.is_coming();
-    let handle = JoinHandle::new(task);
-    if owned.add(&runnable.metadata().place, runnable.waker()) {
+    let handle = JoinHandle::new(handle);
+    if owned.add(&runnable) {
         runnable.schedule();
     } else {
+        runnable.stays_out();
         drop(runnable);
     }
     owned.is_spawned();
     handle
 }
 
-/// Leaves a task that is ready with its keeper.
-pub(crate) fn inject(task: Runnable) {
-    // It may be run and gone before `inject` returns.
-    let keeper = task.metadata().keeper.clone();
-    keeper.inject(task);
-}
-
-#[allow(unsafe_code, reason = "the one promise that lets tasks travel as pointers")]
-// SAFETY: `async_task` gives the value up for a pointer, and takes it back from the same.
-unsafe impl Item for Runnable {
-    #[inline]
-    fn into_raw(self) -> NonNull<()> {
-        Runnable::into_raw(self)
-    }
-
-    #[inline]
-    unsafe fn from_raw(raw: NonNull<()>) -> Self {
-        // SAFETY: the caller's promise is what `async_task` asks for.
-        unsafe { Runnable::from_raw(raw) }
-    }
-}
+#[cfg(test)]
+mod tests;

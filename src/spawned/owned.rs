@@ -1,64 +1,74 @@
 //! All tasks of a runtime that have not ended: so that shutdown can reach those that sleep.
+//!
+//! They stand in doubly linked lists, whose links are in the tasks' headers: to spawn and to end a
+//! task allocates nothing here. Each list has a lock, under which alone its tasks' links are touched;
+//! a task says by its tag which list is its own. The list has a reference to each of its tasks.
 
 #[cfg(debug_assertions)]
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::task::Waker;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use slab::Slab;
+use std::cell::Cell;
+use std::ptr::NonNull;
 
+use super::header::Header;
+use super::raw::{Runnable, TaskRef};
 use crate::primitive::{Mutex, Padded};
 
-const SHARDS: usize = 16;
+pub(super) const SHARDS: usize = 16;
 
 /// How many are woken at once at the end: so few that they are still in the cache when they are
 /// dropped.
 const AT_ONCE: usize = 128;
 
-/// The wakers of all live tasks, in a few slabs so that spawners seldom meet.
+/// All live tasks, in a few lists so that spawners seldom meet.
 #[derive(Debug)]
 pub(crate) struct Owned {
     shards: [Padded<Mutex<Shard>>; SHARDS],
-    /// At the end: the next to be woken, by its shard and index.
-    next: Mutex<(usize, usize)>,
+    /// At the end: the first list in which some may have to be woken still.
+    next: Mutex<usize>,
     /// Spawns between their first step and their last, for the check at shutdown only: a shared
     /// cache line on the way of every spawn.
     #[cfg(debug_assertions)]
     under_way: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
+/// The two lists of a shard. Which one a task is in, nobody has to know but who is at the head.
+#[derive(Debug)]
 struct Shard {
-    wakers: Slab<Waker>,
+    alive: Head,
+    /// Alive, too, and woken at the end.
+    woken: Head,
+    count: usize,
     spawned: u64,
     ended: u64,
     closed: bool,
 }
 
-/// Where a task stands among the owned ones. Its shard never changes; its index is written under the
-/// lock of that.
+type Node = NonNull<Header>;
+type Head = Option<Node>;
+
+// SAFETY: the pointers are references to tasks, and whoever has the shard may use their links.
+unsafe impl Send for Shard where Header: Sync {}
+
+/// A task's neighbours in its list.
 #[derive(Debug)]
-pub(crate) struct Place {
-    shard: u8,
-    index: AtomicU32,
+pub(super) struct Links {
+    /// [`OUT`] in that of a task that is in no list: not yet, or not any more.
+    before: Cell<Option<Node>>,
+    behind: Cell<Option<Node>>,
 }
 
-/// The index of a task that is not in the list: not yet, or not any more.
-const NOWHERE: u32 = u32::MAX;
+/// No task is there.
+const OUT: Option<Node> = Some(NonNull::dangling());
 
-impl Place {
-    /// `hint` picks the shard: threads with different hints do not meet.
-    pub(super) fn new(hint: Option<usize>) -> Self {
-        // Those without one take turns; where exactly does not matter.
-        static NEXT: AtomicU8 = AtomicU8::new(0);
-        let hint = hint.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed).into());
-        Place { shard: (hint % SHARDS) as u8, index: AtomicU32::new(NOWHERE) }
-    }
+// SAFETY: they are touched under the lock of the shard alone.
+unsafe impl Sync for Links {}
+// SAFETY: as above.
+unsafe impl Send for Links {}
 
-    /// Ordering: Relaxed, here and where it is stored: under the lock of the shard.
-    fn index(&self) -> Option<usize> {
-        let index = self.index.load(Ordering::Relaxed);
-        (index != NOWHERE).then_some(index as usize)
+impl Links {
+    pub(super) fn new() -> Self {
+        Links { before: Cell::new(OUT), behind: Cell::new(None) }
     }
 }
 
@@ -66,14 +76,14 @@ impl Owned {
     pub(crate) fn new() -> Self {
         Owned {
             shards: [const { Padded(Mutex::new(Shard::EMPTY)) }; SHARDS],
-            next: Mutex::new((0, 0)),
+            next: Mutex::new(0),
             #[cfg(debug_assertions)]
             under_way: AtomicUsize::new(0),
         }
     }
 
-    fn shard(&self, place: &Place) -> &Mutex<Shard> {
-        &self.shards[usize::from(place.shard)]
+    fn shard(&self, header: &Header) -> &Mutex<Shard> {
+        &self.shards[header.shard()]
     }
 
     /// A task is about to be added.
@@ -82,24 +92,18 @@ impl Owned {
         self.under_way.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Adds a task that has not been scheduled yet. `false`: the runtime is shutting down, and the
-    /// caller drops the task.
+    /// Adds a task that has not been scheduled yet, with a reference that it was born with. `false`:
+    /// the runtime is shutting down. The caller drops the task, and that reference.
     #[must_use]
-    pub(crate) fn add(&self, place: &Place, waker: Waker) -> bool {
-        let mut shard = self.shard(place).lock();
+    pub(super) fn add(&self, task: &Runnable) -> bool {
+        let mut shard = self.shard(task.header()).lock();
         if shard.closed {
             return false;
         }
         shard.spawned += 1;
-        let index = u32::try_from(shard.wakers.insert(waker)).ok().filter(|nth| *nth != NOWHERE);
-        place.index.store(index.expect("2^32 tasks do not fit any memory"), Ordering::Relaxed);
+        shard.count += 1;
+        push(&mut shard.alive, task.pointer());
         true
-    }
-
-    /// The waker of a task that has not ended.
-    pub(super) fn waker(&self, place: &Place) -> Option<Waker> {
-        let shard = self.shard(place).lock();
-        place.index().map(|index| shard.wakers[index].clone())
     }
 
     /// The spawn that began with `is_coming` is over: the task is in a queue, or gone.
@@ -117,18 +121,18 @@ impl Owned {
         self.alive() > under_way
     }
 
-    /// The task has ended and its future is gone.
-    pub(super) fn remove(&self, place: &Place) {
-        let waker = {
-            let mut shard = self.shard(place).lock();
+    /// The task has ended and its future is gone. `true`: it was in a list, whose reference is the
+    /// caller's now.
+    pub(super) fn remove(&self, header: &Header) -> bool {
+        let mut shard = self.shard(header).lock();
+        if header.links.before.get() == OUT {
             // It came too late to be added.
-            let Some(index) = place.index() else { return };
-            place.index.store(NOWHERE, Ordering::Relaxed);
-            shard.ended += 1;
-            shard.wakers.remove(index)
-        };
-        // The last reference to a task may go with its waker: not under the lock.
-        drop(waker);
+            return false;
+        }
+        shard.unlink(header);
+        shard.ended += 1;
+        shard.count -= 1;
+        true
     }
 
     /// No task may be spawned from here on.
@@ -136,44 +140,85 @@ impl Owned {
         self.shards.iter().for_each(|shard| shard.lock().closed = true);
     }
 
-    /// After that: calls `wake` with the wakers of some more that live. `false`: all of them have had
-    /// their turn, and `wake` has returned for each. No foreign code runs in it.
-    pub(crate) fn wake_some(&self, wake: impl FnOnce(Vec<Waker>)) -> bool {
+    /// After that: calls `wake` with some more that live. `false`: all of them have had their turn,
+    /// and `wake` has returned for each. No foreign code runs in it.
+    pub(crate) fn wake_some(&self, wake: impl FnOnce(Vec<TaskRef>)) -> bool {
         let mut next = self.next.lock();
-        while let Some(shard) = self.shards.get(next.0) {
-            let wakers = shard.lock().from(&mut next.1);
-            if !wakers.is_empty() {
-                wake(wakers);
+        while let Some(shard) = self.shards.get(*next) {
+            let tasks = shard.lock().some_to_wake();
+            if !tasks.is_empty() {
+                wake(tasks);
                 return true;
             }
-            *next = (next.0 + 1, 0);
+            *next += 1;
         }
         false
     }
 
     /// How many tasks have not ended.
     pub(crate) fn alive(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().wakers.len()).sum()
+        self.shards.iter().map(|shard| shard.lock().count).sum()
     }
 
     /// Whether tasks spawned = ended (finished, panicked or cancelled) + alive.
     #[cfg(debug_assertions)]
     pub(crate) fn adds_up(&self) -> bool {
-        let adds_up = |shard: &Shard| shard.spawned == shard.ended + shard.wakers.len() as u64;
+        let adds_up = |shard: &Shard| {
+            let (alive, woken) = (length(shard.alive), length(shard.woken));
+            alive + woken == shard.count && shard.spawned == shard.ended + shard.count as u64
+        };
         self.shards.iter().all(|shard| adds_up(&shard.lock()))
     }
 }
 
 impl Shard {
-    const EMPTY: Shard = Shard { wakers: Slab::new(), spawned: 0, ended: 0, closed: false };
+    const EMPTY: Shard =
+        Shard { alive: None, woken: None, count: 0, spawned: 0, ended: 0, closed: false };
 
-    /// A few wakers of those from `next` on, which moves behind them; none if there are no more.
-    fn from(&self, next: &mut usize) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        while wakers.len() < AT_ONCE && *next < self.wakers.capacity() {
-            wakers.extend(self.wakers.get(*next).cloned());
-            *next += 1;
+    /// A few of those that have not been woken, and count as woken from here on; none if there are
+    /// no more.
+    fn some_to_wake(&mut self) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
+        while let Some(node) = self.alive.filter(|_| tasks.len() < AT_ONCE) {
+            self.unlink(header(&node));
+            push(&mut self.woken, node);
+            // SAFETY: the list has a reference, and this is under its lock.
+            tasks.push(unsafe { TaskRef::new(node) });
         }
-        wakers
+        tasks
     }
+
+    /// Takes a task out of the list that it is in.
+    fn unlink(&mut self, it: &Header) {
+        let (before, behind) = (it.links.before.replace(OUT), it.links.behind.take());
+        if let Some(behind) = &behind {
+            header(behind).links.before.set(before);
+        }
+        match &before {
+            Some(before) => header(before).links.behind.set(behind),
+            None if self.alive == Some(NonNull::from(it)) => self.alive = behind,
+            None => self.woken = behind,
+        }
+    }
+}
+
+/// Puts a task, which is in no list, first.
+fn push(head: &mut Head, node: Node) {
+    let behind = head.replace(node);
+    header(&node).links.before.set(None);
+    header(&node).links.behind.set(behind);
+    if let Some(behind) = &behind {
+        header(behind).links.before.set(Some(node));
+    }
+}
+
+/// A task that is in a list, or on its way.
+fn header(node: &Node) -> &Header {
+    // SAFETY: the list has a reference, and gives it up under the lock that the caller has.
+    unsafe { node.as_ref() }
+}
+
+#[cfg(debug_assertions)]
+fn length(head: Head) -> usize {
+    std::iter::successors(head, |node| header(node).links.behind.get()).count()
 }

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use pin_project_lite::pin_project;
 use tracing::{Level, Span, event_enabled, trace, trace_span};
 
-use super::header::{Header, Id};
+use super::header::{Birth, Id};
 use crate::primitive::quietly;
 
 pin_project! {
@@ -39,9 +39,9 @@ pin_project! {
 
 /// The future of a task that is being spawned.
 #[inline]
-pub(crate) fn task<F>(future: F, kind: &str, name: &str, header: &Header) -> Traced<F> {
-    let (place, id) = (header.spawned_at, header.id.number());
-    let span = if header.is_accepted() {
+pub(crate) fn task<F>(future: F, kind: &str, name: &str, birth: &Birth) -> Traced<F> {
+    let (place, id) = (birth.spawned_at, birth.id.number());
+    let span = if birth.is_accepted() {
         trace_span!(
             target: "tokio::task::blocking",
             parent: None,

@@ -2,10 +2,10 @@
 
 use std::panic::Location;
 
-use super::header::Header;
+use super::header::Birth;
 
 #[inline(always)]
-pub(crate) fn task<F>(future: F, _kind: &str, _name: &str, _header: &Header) -> F {
+pub(crate) fn task<F>(future: F, _kind: &str, _name: &str, _birth: &Birth) -> F {
     future
 }
 
