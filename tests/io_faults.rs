@@ -5,14 +5,13 @@ mod support;
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
+use socket2::{Domain, SockAddr, Socket, Type};
 use threadlet::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, lookup_host};
 use threadlet::process::Command;
 use threadlet::runtime::{Builder, Handle, Runtime};
@@ -62,19 +61,14 @@ fn out_of_descriptors_a_hand_written_server_takes_little_cpu() {
     let mut hogs = Vec::new();
     let tcp = std::net::TcpStream::connect(address).unwrap();
     support::wait_until("it is accepted", || accepted.load(Ordering::Relaxed) == 1);
+    // Two that are to wait have their own descriptors before there are no more.
+    let more = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let unix = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         hogs.push(file);
     }
-    // One each for two connections that wait.
-    hogs.truncate(hogs.len() - 2);
-    let (more, unix) = std::thread::scope(|scope| {
-        let more = scope.spawn(|| std::net::TcpStream::connect(address).unwrap());
-        let unix = scope.spawn(|| {
-            let name = SocketAddr::from_abstract_name(std::process::id().to_string()).unwrap();
-            UnixStream::connect_addr(&name).unwrap()
-        });
-        (more.join().unwrap(), unix.join().unwrap())
-    });
+    more.connect(&address.into()).unwrap();
+    unix.connect(&SockAddr::unix(format!("\0{}", std::process::id())).unwrap()).unwrap();
     let (cpu, start) = (process_cpu_time(), Instant::now());
     std::thread::sleep(Duration::from_secs(1));
     let (cpu, lasted) = (process_cpu_time() - cpu, start.elapsed());

@@ -97,8 +97,6 @@ static void use_it(void) {
 /* What threads, their memory and the C library's functions call. */
 #define ALLOW(name) IF_NUMBER(SYS_##name, SECCOMP_RET_ALLOW)
 static void strict(void) {
-    /* Or else the C library looks in /sys how many of them are worth while. */
-    CHECK(mallopt(M_ARENA_MAX, 2) == 1);
     FILTER(LOAD_NUMBER, ALLOW(read), ALLOW(write), ALLOW(pread64), ALLOW(pwrite64), ALLOW(fsync),
            ALLOW(fdatasync), ALLOW(fcntl), ALLOW(close), ALLOW(futex), ALLOW(mmap), ALLOW(munmap),
            ALLOW(mprotect), ALLOW(madvise), ALLOW(brk), ALLOW(clone), ALLOW(clone3),
@@ -127,6 +125,8 @@ int main(int count, char **arguments) {
     CHECK(count >= 3);
     const char *what = arguments[1];
     how = arguments[2];
+    /* Or else the C library looks in /sys how many of them are worth while. */
+    CHECK(mallopt(M_ARENA_MAX, 2) == 1);
     file = scratch();
     append = scratch_flags(O_RDWR | O_APPEND);
     CHECK(pipe(ends) == 0 && signal(SIGUSR1, handler) != SIG_ERR);
