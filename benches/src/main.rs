@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p threadlet-bench -- all` measures everything, keeps the data in
 //! `docs/benchmarks/` and makes the tables and pictures of the pages from it (`figures`, without
-//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults`, `load`, `scaling` and `fio`
+//! measuring). `engine`, `predict`, `handlers`, `sockets`, `faults`, `load`, `scaling`, `apart` and `fio`
 //! measure one suite and print it: each figure, its bar, what was measured with `Detector::Perf` and with
 //! `Detector::Monitor`, and whether the bar was met. `rings` measures the kernel alone.
 //!
@@ -15,6 +15,7 @@
 //! timers.
 #![deny(unsafe_code)]
 
+mod apart;
 mod data;
 mod engine;
 mod executor;
@@ -43,6 +44,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use apart::Apart;
 use engine::Engine;
 use executor::Executor;
 use faults::Faults;
@@ -82,6 +84,8 @@ enum Command {
     Load(Options<Load>),
     /// Cost as work grows, and past this machine.
     Scaling(Options<Scaling>),
+    /// Beside crates of a workspace of their own: may, object_store.
+    Apart(Options<Apart>),
     /// The C functions under fio, beside the C library's, libaio and io_uring; needs fio.
     Fio(Options<Fio>),
     /// Makes the pages from the data that is kept.
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
         Command::Faults(options) => run::one("faults", &options),
         Command::Load(options) => run::one("load", &options),
         Command::Scaling(options) => run::one("scaling", &options),
+        Command::Apart(options) => run::one("apart", &options),
         Command::Fio(options) => run::one("fio", &options),
         Command::Figures(options) => said(pages::run(&options)),
         Command::Rings(options) => said(rings::run(options).map(|()| ExitCode::SUCCESS)),

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::data::{Broken, Record, Run};
 use crate::machine::Begun;
 use crate::pages::{self, Place};
-use crate::suite::{Column, Length, Options, SUITES, Suite, Turn, missing};
+use crate::suite::{Column, Length, Options, SUITES, Suite, Turn, missing, prepare};
 use crate::table;
 
 /// Something is broken: a figure panicked, or hung.
@@ -86,13 +86,15 @@ fn turns(suite: &'static str, figures: impl Iterator<Item = &'static str>) -> Ve
     figures.flat_map(of).collect()
 }
 
+/// Measures the turns of one suite.
 fn measure(turns: &[Turn], length: Length, progress: &Progress) -> Run {
     let begun = Begun::now();
     let (mut records, mut broken) = (Vec::new(), Vec::new());
+    let prepared = turns.first().map_or(Ok(()), |turn| prepare(turn.suite));
     for turn in turns {
         progress.begin(turn);
         let (figure, detector) = (turn.figure.to_owned(), turn.column);
-        match turn.take(length) {
+        match prepared.clone().and_then(|()| turn.take(length)) {
             Ok(rows) => {
                 let record = |row| Record { figure: figure.clone(), detector, row };
                 records.extend(rows.into_iter().map(record));

@@ -13,6 +13,7 @@ use clap::builder::PossibleValuesParser;
 use serde::{Deserialize, Serialize};
 use threadlet::runtime::{Builder, Detector};
 
+use crate::apart::{self, Apart};
 use crate::engine::Engine;
 use crate::executor::Executor;
 use crate::faults::Faults;
@@ -45,12 +46,18 @@ pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("faults", Faults::FIGURES),
     ("load", Load::FIGURES),
     ("scaling", Scaling::FIGURES),
+    ("apart", Apart::FIGURES),
     ("fio", Fio::FIGURES),
 ];
 
 /// Why a suite cannot be measured here, if it cannot.
 pub(crate) fn missing(suite: &str) -> Option<&'static str> {
     (suite == "fio" && !fio::is_there()).then_some("fio is missing (Debian: apt-get install fio)")
+}
+
+/// Builds what a suite's figures start. An error says why it cannot be had.
+pub(crate) fn prepare(suite: &str) -> Result<(), String> {
+    if suite == "apart" { apart::build() } else { Ok(()) }
 }
 
 /// How long to measure.

@@ -18,6 +18,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         compare!(plan, workers, "10,000 tasks from a task", from_a_task, 10_000, 41),
         compare!(plan, workers, "10,000 tasks from outside", from_outside, 10_000, 41),
         compare!(plan, workers, "10,000 tasks from 4 threads", from_threads::<4, _>, 10_000, 21),
+        compare!(plan, workers, "10,000 tasks from 16 threads", from_threads::<16, _>, 10_000, 11),
         compare!(plan, workers, "10,000 tasks from 64 threads", from_threads::<64, _>, 10_000, 11),
         compare!(plan, workers, "a chain of 1,000 spawns", chained_spawn, 1_000, 41),
         compare!(plan, workers, "2,000 tasks, one after the other", spawn_and_await, 2_000, 41),

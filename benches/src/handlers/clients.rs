@@ -17,14 +17,17 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::server::{BODY, SLOW};
+use super::server::SLOW;
 use crate::harness::Samples;
 use crate::sys;
 
 /// How they ask.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     pub(crate) address: SocketAddr,
+    /// What they ask for
+    #[arg(long)]
+    pub(crate) path: String,
     #[arg(long)]
     pub(crate) connections: usize,
     /// One request of so many is slow; 0: none
@@ -61,6 +64,7 @@ impl Clients {
         let mut child = Command::new(program)
             .arg("clients")
             .arg(options.address.to_string())
+            .args(["--path", &options.path])
             .args(["--connections", &options.connections.to_string()])
             .args(["--slow-each", &options.slow_each.to_string()])
             .args(["--warm-up-ms", &options.warm_up_ms.to_string()])
@@ -136,14 +140,14 @@ fn say(line: &str) -> io::Result<()> {
 /// Slower than this, there is no server.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Longer than any answer.
-const ROOM: usize = 1024;
+/// What is read at once.
+const ROOM: usize = 256 * 1024;
 
 struct Connection {
     stream: TcpStream,
     asked: Instant,
     slow: bool,
-    answer: [u8; ROOM],
+    /// How much of the answer has come.
     length: usize,
 }
 
@@ -151,6 +155,7 @@ struct Asking {
     poll: Poll,
     connections: Vec<Connection>,
     requests: Requests,
+    answer: Answer,
     answered: u64,
     /// Microseconds from request to answer, of those that are not slow.
     others: Samples,
@@ -160,7 +165,7 @@ impl Asking {
     /// Connects all, and asks on each.
     fn connect(options: &Options) -> io::Result<Asking> {
         let poll = Poll::new()?;
-        let mut requests = Requests::new(options.slow_each);
+        let mut requests = Requests::new(&options.path, options.slow_each);
         let mut connections = Vec::new();
         for nth in 0..options.connections {
             let stream = std::net::TcpStream::connect(options.address)?;
@@ -168,12 +173,13 @@ impl Asking {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(nth), Interest::READABLE)?;
-            let (asked, slow, answer) = (Instant::now(), false, [0; ROOM]);
-            let mut connection = Connection { stream, asked, slow, answer, length: 0 };
+            let (asked, slow) = (Instant::now(), false);
+            let mut connection = Connection { stream, asked, slow, length: 0 };
             connection.ask(&mut requests)?;
             connections.push(connection);
         }
-        Ok(Asking { poll, connections, requests, answered: 0, others: Samples::default() })
+        let (answer, others) = (Answer::new(), Samples::default());
+        Ok(Asking { poll, connections, requests, answer, answered: 0, others })
     }
 
     fn forget(&mut self) {
@@ -196,7 +202,7 @@ impl Asking {
             }
             for event in &events {
                 let connection = &mut self.connections[event.token().0];
-                let Some(took) = connection.receive()? else { continue };
+                let Some(took) = connection.receive(&mut self.answer)? else { continue };
                 last = Instant::now();
                 self.answered += 1;
                 if !connection.slow {
@@ -219,32 +225,64 @@ impl Connection {
     }
 
     /// Reads what is there; the time that the answer took, if that was the rest of it.
-    fn receive(&mut self) -> io::Result<Option<Duration>> {
-        match self.stream.read(&mut self.answer[self.length..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(length) => self.length += length,
-            // An edge that was older than the answer read last.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-            Err(error) => return Err(error),
+    fn receive(&mut self, answer: &mut Answer) -> io::Result<Option<Duration>> {
+        loop {
+            let length = match self.stream.read(&mut answer.room) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => length,
+                // An edge that was older than the answer read last.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            self.length = answer.went_on(self.length, length);
+            if self.length == 0 {
+                return Ok(Some(self.asked.elapsed()));
+            }
+            if length < ROOM {
+                // The socket is empty: there will be an edge.
+                return Ok(None);
+            }
         }
-        let took = self.asked.elapsed();
-        if !is_whole(&self.answer[..self.length]) {
-            return Ok(None);
-        }
-        self.length = 0;
-        Ok(Some(took))
     }
 }
 
-/// All answers are the same, and the next one comes only when it is asked for: so the end of the
-/// one is known by its body.
-fn is_whole(answer: &[u8]) -> bool {
-    const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-    let length = answer.len().min(OK.len());
-    assert_eq!(&answer[..length], &OK[..length], "the answer is no");
-    assert!(answer.len() < ROOM, "the answer is longer than it should be");
-    let head = answer.strip_suffix(BODY.as_bytes());
-    head.is_some_and(|head| head.ends_with(b"\r\n\r\n"))
+/// What an answer is like. All are as long as the first, and the next one comes only when it is asked
+/// for: so the end of each is known by its length.
+struct Answer {
+    room: Vec<u8>,
+    /// Of the head and the body, once an answer has been seen.
+    whole: Option<usize>,
+}
+
+impl Answer {
+    fn new() -> Answer {
+        Answer { room: vec![0; ROOM], whole: None }
+    }
+
+    /// So many bytes have come, and there are more in `room`: how many have come now, or 0 if that is
+    /// all.
+    fn went_on(&mut self, before: usize, more: usize) -> usize {
+        let room = &self.room[..more];
+        if before == 0 {
+            assert!(room.starts_with(b"HTTP/1.1 200 OK\r\n"), "the answer is no");
+        }
+        let whole = *self.whole.get_or_insert_with(|| length_of(room));
+        let came = before + more;
+        assert!(came <= whole, "the answer is longer than it should be");
+        if came == whole { 0 } else { came }
+    }
+}
+
+/// The length of an answer, of which at least the head is there.
+fn length_of(answer: &[u8]) -> usize {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.expect("the head comes in one piece");
+    let head = std::str::from_utf8(&answer[..end]).expect("a head is ASCII");
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>())
+    });
+    end + 4 + length.expect("the head says how long the body is").expect("a length is a number")
 }
 
 /// What is asked: the n-th, 2n-th... request of all is slow, on whichever connection it is.
@@ -255,9 +293,9 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(slow_each: u64) -> Requests {
-        let text = |path| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-        Requests { slow_each, made: 0, texts: [text("/"), text(SLOW)] }
+    fn new(path: &str, slow_each: u64) -> Requests {
+        let text = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        Requests { slow_each, made: 0, texts: [text(path), text(SLOW)] }
     }
 
     fn next(&mut self) -> (bool, &str) {
@@ -273,18 +311,23 @@ mod tests {
 
     #[test]
     fn one_request_of_so_many_is_slow() {
-        let mut requests = Requests::new(3);
+        let mut requests = Requests::new("/", 3);
         let slow: Vec<bool> = (0..6).map(|_| requests.next().0).collect();
         assert_eq!(slow, [false, false, true, false, false, true]);
-        let mut requests = Requests::new(0);
+        let mut requests = Requests::new("/", 0);
         assert!((0..6).all(|_| !requests.next().0));
     }
 
     #[test]
-    fn an_answer_ends_with_its_body() {
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
-        assert!(is_whole(answer.as_bytes()));
-        assert!((0..answer.len()).all(|end| !is_whole(&answer.as_bytes()[..end])));
+    fn an_answer_ends_when_all_of_it_has_come() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\ndate: now\r\n\r\nhello";
+        let mut answer = Answer::new();
+        answer.room[..text.len()].copy_from_slice(text);
+        // All at once; and the body in two pieces.
+        assert_eq!(answer.went_on(0, text.len()), 0);
+        assert_eq!(answer.went_on(0, text.len() - 4), text.len() - 4);
+        assert_eq!(answer.went_on(text.len() - 4, 3), text.len() - 1);
+        assert_eq!(answer.went_on(text.len() - 1, 1), 0);
     }
 
     #[test]

@@ -12,21 +12,25 @@
 //! answer: with 64 of them no side can do more than 64 / (1 % of 50 ms) = 128,000 requests a
 //! second, and two workers that are stuck can do 4,000.
 //!
-//! The figure `never` is the same without requests that sleep: what the runtimes themselves cost.
+//! The figure `never` is the same without requests that sleep: what the runtimes themselves cost. In
+//! `folder` files are asked for (`folder`).
 //!
 //! All sides have the same clients, in a process of their own (`clients`). The processor time is
 //! that of the server alone, while it counts.
 
 mod clients;
+mod folder;
 mod server;
 
 pub(crate) use clients::{Options as Clients, run as run_clients};
+
+use std::net::SocketAddr;
 
 use crate::harness::{Plan, Samples};
 use crate::report::{Bar, Row, Side as Measured, Unit};
 use crate::suite::{Figure, Suite};
 use crate::sys;
-use server::{Marked, Silent, SpawnBlocking, Way};
+use server::{Marked, Silent, SpawnBlocking, Way, says_hello};
 
 type Ours = threadlet::runtime::Runtime;
 type Tokio = tokio::runtime::Runtime;
@@ -43,7 +47,8 @@ const SLOW_EACH: u64 = 100;
 pub(crate) struct Handlers;
 
 impl Suite for Handlers {
-    const FIGURES: &'static [(&'static str, Figure)] = &[("sleeps", sleeps), ("never", never)];
+    const FIGURES: &'static [(&'static str, Figure)] =
+        &[("sleeps", sleeps), ("never", never), ("folder", folder::run)];
 }
 
 /// What rounds of one side measured.
@@ -65,8 +70,13 @@ impl Side {
     }
 
     fn measure<W: Way>(&mut self, plan: &Plan, runtime: &W::Runtime) {
+        self.ask(plan, server::start(runtime, says_hello::<W>), "/");
+    }
+
+    fn ask(&mut self, plan: &Plan, address: SocketAddr, path: &str) {
         let mut clients = clients::Clients::start(&Clients {
-            address: server::start::<W>(runtime),
+            address,
+            path: path.to_owned(),
             connections: CONNECTIONS,
             slow_each: self.slow_each,
             warm_up_ms: plan.size(300, 100),

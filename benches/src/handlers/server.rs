@@ -21,7 +21,7 @@ pub(crate) const SLEEP: Duration = Duration::from_millis(50);
 pub(crate) const SLOW: &str = "/slow";
 
 /// What every request is answered.
-pub(crate) const BODY: &str = "hello";
+const BODY: &str = "hello";
 
 /// A runtime with sockets, as hyper takes them.
 pub(crate) trait Sockets: Peer + 'static {
@@ -100,14 +100,20 @@ impl Way for SpawnBlocking {
     }
 }
 
-/// Starts a server; it goes with its runtime.
-pub(crate) fn start<W: Way>(runtime: &W::Runtime) -> SocketAddr {
+/// Starts a server that does so with each connection; it goes with its runtime.
+pub(crate) fn start<R: Sockets, F>(
+    runtime: &R,
+    serve: impl Fn(R::Stream) -> F + Send + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     runtime.run(async {
-        let (mut listener, address) = W::Runtime::listen().await;
-        drop(W::Runtime::spawn(async move {
+        let (mut listener, address) = R::listen().await;
+        drop(R::spawn(async move {
             loop {
-                let stream = W::Runtime::accept(&mut listener).await;
-                drop(W::Runtime::spawn(serve::<W>(stream)));
+                let stream = R::accept(&mut listener).await;
+                drop(R::spawn(serve(stream)));
             }
         }));
         address
@@ -115,13 +121,13 @@ pub(crate) fn start<W: Way>(runtime: &W::Runtime) -> SocketAddr {
 }
 
 /// One connection, until the client closes it.
-async fn serve<W: Way>(stream: <W::Runtime as Sockets>::Stream) {
-    let service = service_fn(handle::<W>);
+pub(crate) async fn says_hello<W: Way>(stream: <W::Runtime as Sockets>::Stream) {
+    let service = service_fn(hello::<W>);
     // An error is a client that went while its handler slept: that is how each round ends.
     let _ = http1::Builder::new().serve_connection(stream, service).await;
 }
 
-async fn handle<W: Way>(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+async fn hello<W: Way>(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
     if request.uri().path() == SLOW {
         W::sleep().await;
     }

@@ -23,7 +23,7 @@ fn words(suite: &str) -> (&'static str, &'static str) {
         "handlers" => (
             "A server whose handler blocks without saying so",
             "A `hyper` server, 64 connections. 1 % of the requests sleep 50 ms in the handler (`sleeps`), \
-             or none does (`never`).",
+             or none does (`never`); `ServeDir` serves files that are in memory (`folder`).",
         ),
         "sockets" => (
             "Echo",
@@ -38,6 +38,11 @@ fn words(suite: &str) -> (&'static str, &'static str) {
             "What programs do",
             "Cached reads beside other programs (`busy`), many calls that end at once (`release`), \
              timers, a package tool's start (`packages`), and compio's comparison of file systems (`files`).",
+        ),
+        "apart" => (
+            "Crates in a workspace of their own",
+            "Coroutines with stacks of their own (`may`); files of `object_store`, unmodified, which reads \
+             in place where no tokio is current (`objects`).",
         ),
         "fio" => (
             "The C functions under fio",

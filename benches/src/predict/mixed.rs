@@ -8,7 +8,8 @@
 //!
 //! In the figure `mixed` each call is followed by a yield, in `unyielding` there is none: there a
 //! worker of tokio that has called `block_in_place` once has no core to give up any more, and the
-//! sixty-four tasks are sixty-four threads that make plain calls.
+//! sixty-four tasks are sixty-four threads that make plain calls. Beside it stand as many threads that
+//! never were anything else.
 
 use std::fs::File;
 use std::future::Future;
@@ -184,7 +185,41 @@ impl Side {
                 (calls, late)
             }
         });
-        let (wall, cpu) = (begin.elapsed(), sys::process_cpu_time() - cpu);
+        self.note(calls, &late, begin.elapsed(), sys::process_cpu_time() - cpu);
+    }
+
+    /// The same by as many plain threads, and one that ticks: the limit.
+    fn measure_threads(&mut self, run: &Run) {
+        let (file, over) = (cached_file(), AtomicBool::new(false));
+        let work = &Work { file, over, mix: run.mix };
+        let (cpu, begin) = (sys::process_cpu_time(), Instant::now());
+        let (calls, late) = std::thread::scope(|scope| {
+            let thread = |task| {
+                scope.spawn(move || {
+                    let (mut draw, mut page, mut calls) = (Draw::new(task), [0; PAGE], 0);
+                    while calls == 0 || !work.over.load(Ordering::Relaxed) {
+                        work.call(&mut draw, &mut page);
+                        calls += 1;
+                    }
+                    calls
+                })
+            };
+            let threads: Vec<_> = (0..TASKS).map(thread).collect();
+            let mut late = Samples::default();
+            // Once at least: so many threads take their time to start.
+            while late.len() == 0 || begin.elapsed() < run.length {
+                let begun = Instant::now();
+                std::thread::sleep(PERIOD);
+                late.push(late_us(begun, PERIOD));
+            }
+            work.over.store(true, Ordering::Relaxed);
+            let calls = threads.into_iter().map(|thread| thread.join().expect("it ends well"));
+            (calls.sum::<u64>(), late)
+        });
+        self.note(calls, &late, begin.elapsed(), sys::process_cpu_time() - cpu);
+    }
+
+    fn note(&mut self, calls: u64, late: &Samples, wall: Duration, cpu: Duration) {
         assert!(calls >= TASKS as u64, "{calls} calls only");
         self.rate.push(calls as f64 / wall.as_secs_f64());
         self.cpu.push(cpu.as_nanos() as f64 / 1000.0 / calls as f64);
@@ -295,18 +330,20 @@ fn yielding(plan: &Plan, mix: Mix) -> [Row; 2] {
 }
 
 pub(crate) fn run_unyielding(plan: &Plan) -> Vec<Row> {
-    Mix::all().into_iter().map(|mix| unyielding(plan, mix)).collect()
+    Mix::all().into_iter().flat_map(|mix| unyielding(plan, mix)).collect()
 }
 
-fn unyielding(plan: &Plan, mix: Mix) -> Row {
+fn unyielding(plan: &Plan, mix: Mix) -> [Row; 2] {
     let run = Run::new(plan, mix, false);
-    let [mut ours, mut in_place] = [(); 2].map(|()| Side::default());
+    let [mut ours, mut in_place, mut threads] = [(); 3].map(|()| Side::default());
     for _ in 0..plan.rounds(5) {
         ours.measure::<Ours>(&plan.runtime(), &run);
         in_place.measure::<BlockInPlace>(&plan.tokio(), &run);
+        threads.measure_threads(&run);
     }
-    let what = format!("{}: calls/s, ours / block_in_place", mix.words());
-    let (mine, theirs) = (ours.rate("ours"), in_place.rate("block_in_place"));
-    let row = Row::quotient(what, Bar::AtLeast(0.95), mine, theirs);
-    with_costs(row, &[("ours", &ours), ("block_in_place", &in_place)])
+    [("block_in_place", in_place), ("64 threads", threads)].map(|(name, side)| {
+        let what = format!("{}: calls/s, ours / {name}", mix.words());
+        let row = Row::quotient(what, Bar::AtLeast(0.95), ours.rate("ours"), side.rate(name));
+        with_costs(row, &[("ours", &ours), (name, &side)])
+    })
 }
