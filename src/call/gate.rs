@@ -43,8 +43,9 @@ pub enum Pass {
     Free,
     /// The caller says that the call will block: hand over first, if that is possible.
     WillBlock,
-    /// The wait is over: hand over first, with the permit that was waited for.
-    Granted(Waiting),
+    /// The wait is over: hand over first, with the permit that was waited for. (In a box, as is what
+    /// the gate keeps: so what passes from hand to hand in the common case are two words.)
+    Granted(Box<Waiting>),
     /// At the cap, and admitted without a permit in sight.
     Unprotected(Admission),
     /// At the cap, and the caller would rather stall its core than wait.
@@ -104,9 +105,6 @@ pub struct Saturated {
 }
 
 impl Saturated {
-    /// The runtime's cap is reached.
-    const CAP: Saturated = Saturated { group: None };
-
     /// The group of that name is full.
     pub(crate) fn of(group: &'static str) -> Self {
         Saturated { group: Some(group) }
@@ -133,6 +131,17 @@ impl fmt::Display for Saturated {
 }
 
 impl std::error::Error for Saturated {}
+
+/// The runtime's cap is reached, and the call was not to wait.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Refused;
+
+impl From<Refused> for Saturated {
+    fn from(_: Refused) -> Self {
+        Saturated { group: None }
+    }
+}
 
 impl From<Saturated> for std::io::Error {
     fn from(saturated: Saturated) -> Self {
@@ -185,7 +194,7 @@ impl Drop for Waiting {
 pub struct Gate {
     site: &'static Site,
     options: Options,
-    waiting: Option<Waiting>,
+    waiting: Option<Box<Waiting>>,
     yielded: bool,
 }
 
@@ -197,7 +206,7 @@ pub fn gate(site: &'static Site, options: Options) -> Gate {
 }
 
 impl Future for Gate {
-    type Output = Result<Pass, Saturated>;
+    type Output = Result<Pass, Refused>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -224,7 +233,7 @@ impl Future for Gate {
 impl Gate {
     /// A poll outside a worker's: the root future, or a foreign executor. The region will be a
     /// plain call; a place in a queue is still waited for. (A root future has a budget, too.)
-    fn elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pass, Saturated>> {
+    fn elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pass, Refused>> {
         match self.waiting.take() {
             None if coop::is_spent() && !self.yielded => {
                 self.yielded = true;
@@ -247,7 +256,7 @@ impl Gate {
         thread: &Thread<'_>,
         spent: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Pass, Saturated>> {
+    ) -> Poll<Result<Pass, Refused>> {
         if must_leave_home(thread) {
             thread.ask_to_leave_home();
             cx.waker().wake_by_ref();
@@ -274,11 +283,7 @@ impl Gate {
         self.at_cap(thread, cx)
     }
 
-    fn at_cap(
-        &mut self,
-        thread: &Thread<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Pass, Saturated>> {
+    fn at_cap(&mut self, thread: &Thread<'_>, cx: &mut Context<'_>) -> Poll<Result<Pass, Refused>> {
         let shared = thread.shared;
         if !self.options.will_block
             && !blocked_recently(shared, self.site)
@@ -288,20 +293,20 @@ impl Gate {
         }
         match self.options.at_cap {
             AtCap::Inline => Poll::Ready(Ok(Pass::Inline)),
-            AtCap::Fail => Poll::Ready(Err(Saturated::CAP)),
+            AtCap::Fail => Poll::Ready(Err(Refused)),
             AtCap::Wait => {
                 let ticket = Some(shared.pool.wait(cx.waker()));
                 let (shared, since) = (shared.clone(), Instant::now());
-                self.poll_waiting(Waiting { shared, since, ticket }, cx)
+                self.poll_waiting(Box::new(Waiting { shared, since, ticket }), cx)
             }
         }
     }
 
     fn poll_waiting(
         &mut self,
-        waiting: Waiting,
+        waiting: Box<Waiting>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Pass, Saturated>> {
+    ) -> Poll<Result<Pass, Refused>> {
         let ticket = waiting.ticket.as_ref().expect("not used yet");
         match waiting.shared.pool.poll_wait(ticket, cx.waker()) {
             Poll::Ready(()) => {
@@ -340,4 +345,16 @@ fn blocked_recently(shared: &Shared, site: &'static Site) -> bool {
     shared.with_events(id, |events| {
         events.calls_at_block > 0 && calls.saturating_sub(events.calls_at_block - 1) <= RECENT
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What goes from hand to hand with each call that does not wait.
+    #[test]
+    fn a_pass_is_two_words() {
+        assert_eq!(size_of::<Poll<Result<Pass, Refused>>>(), 2 * size_of::<usize>());
+        assert_eq!(size_of::<Gate>(), 3 * size_of::<usize>());
+    }
 }

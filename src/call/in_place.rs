@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::gate::{Options, Pass, Saturated, gate};
+use super::gate::{Options, Pass, Refused, gate};
 use super::region::run_at;
 use crate::context;
 use crate::coop;
@@ -22,7 +22,7 @@ pub(crate) async fn in_place<T>(site: &'static Site, f: impl FnOnce() -> T) -> T
 /// What a gate gave to a call that does not ask to be refused. Only a call that asks is.
 #[doc(hidden)]
 #[inline]
-pub fn turn(pass: Result<Pass, Saturated>) -> Pass {
+pub fn turn(pass: Result<Pass, Refused>) -> Pass {
     pass.unwrap_or(Pass::Inline)
 }
 

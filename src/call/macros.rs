@@ -203,7 +203,9 @@ macro_rules! __threadlet {
             ::core::result::Result::Ok(pass) => {
                 ::core::result::Result::Ok($crate::__private::run_at(&$site, pass, || $body))
             }
-            ::core::result::Result::Err(saturated) => ::core::result::Result::Err(saturated),
+            ::core::result::Result::Err(refused) => {
+                ::core::result::Result::Err($crate::Saturated::from(refused))
+            }
         }
     }};
     (@site $body:expr) => {
