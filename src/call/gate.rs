@@ -218,7 +218,7 @@ impl Future for Gate {
             let ordinary = self.waiting.is_none()
                 && !self.options.will_block
                 && !spent
-                && thread.shared.pool.free() > 0
+                && thread.shared.pool.any_free()
                 && !thread.is_coreless()
                 && !thread.is_task_at_home();
             if ordinary {
@@ -276,7 +276,7 @@ impl Gate {
         if thread.is_coreless() || thread.poll.in_region.get() {
             return Poll::Ready(Ok(Pass::Free));
         }
-        if pool.free() > 0 {
+        if pool.any_free() {
             let will_block = self.options.will_block;
             return Poll::Ready(Ok(if will_block { Pass::WillBlock } else { Pass::Free }));
         }

@@ -142,7 +142,7 @@ pub(crate) struct Counters {
     pub(crate) spares_coming: AtomicUsize,
 }
 
-/// One runtime.
+/// One runtime. What is written again and again stands apart from what each poll reads.
 pub(crate) struct Shared {
     me: Weak<Shared>,
     /// The runtime's number.
@@ -151,20 +151,20 @@ pub(crate) struct Shared {
     pub(crate) detection: Detection,
     pub(crate) pool: Pool,
     pub(crate) seats: Box<[Padded<Seat>]>,
-    pub(crate) injector: Injector<Runnable>,
+    pub(crate) injector: Padded<Injector<Runnable>>,
     /// Wakers that are due, for whoever has a core.
-    pub(crate) due: Injector<Waker>,
+    pub(crate) due: Padded<Injector<Waker>>,
     /// At the end: calls that were accepted, and are to run when the other tasks are gone.
     pub(crate) accepted: Mutex<VecDeque<Runnable>>,
-    pub(crate) idle: Idle,
+    pub(crate) idle: Padded<Idle>,
     pub(crate) owned: Owned,
     /// Of a `LocalRuntime`: its thread's tasks, which are all but those that make calls.
     pub(crate) locals: OnceLock<Arc<Locals>>,
-    pub(crate) driver: Mutex<Driver>,
+    pub(crate) driver: Padded<Mutex<Driver>>,
     pub(crate) driver_handle: driver::Handle,
     pub(crate) slots: Slots,
-    pub(crate) events: Mutex<HashMap<u32, SiteEvents>>,
-    pub(crate) counters: Counters,
+    pub(crate) events: Padded<Mutex<HashMap<u32, SiteEvents>>>,
+    pub(crate) counters: Padded<Counters>,
     pub(crate) threads: Threads,
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
@@ -219,17 +219,17 @@ impl Shared {
             id: next_id(),
             pool: Pool::new(config.workers, config.max_async_threads, config.min_spares),
             seats: (0..config.workers).map(|_| Padded(Seat::new())).collect(),
-            injector: Injector::new(),
-            due: Injector::new(),
+            injector: Padded(Injector::new()),
+            due: Padded(Injector::new()),
             accepted: Mutex::default(),
-            idle: Idle::new(config.workers),
+            idle: Padded(Idle::new(config.workers)),
             owned: Owned::new(),
             locals: OnceLock::new(),
-            driver: Mutex::new(driver),
+            driver: Padded(Mutex::new(driver)),
             driver_handle,
             slots: Slots::new(),
-            events: Mutex::new(HashMap::new()),
-            counters: Counters::default(),
+            events: Padded(Mutex::new(HashMap::new())),
+            counters: Padded::default(),
             threads: Threads::default(),
             trace,
             rescues: Padded(Rescues::default()),

@@ -16,6 +16,7 @@
 //! list, and every event that could serve one (a permit released, a spare added, the cap raised)
 //! ends in [`Pool::serve`], stalled cores first, then the gate, first in first out.
 
+mod holdings;
 #[cfg(all(test, not(threadlet_loom)))]
 mod tests;
 mod waiters;
@@ -24,11 +25,12 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
+use self::holdings::Holdings;
 use super::Cause;
 use super::core::{CoreWord, SlotId, Stale, Word};
 use super::queue::{Left, Line, Ticket};
 use crate::primitive::failpoint::fail_point;
-use crate::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::primitive::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded};
 
 /// A core that a detector wants handed over.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,7 @@ struct State {
     min_spares: usize,
     stalled: VecDeque<Claim>,
     gate: Line,
-    holdings: Vec<(SlotId, Holding)>,
+    holdings: Holdings,
     handoffs: [u64; 4],
     stalled_total: u64,
     closed: bool,
@@ -103,12 +105,19 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Pool {
     words: Box<[CoreWord]>,
-    /// Permits free, for the gate's fast path; written under the lock, read as a hint.
-    free: AtomicUsize,
+    hints: Padded<Hints>,
+    state: Padded<Mutex<State>>,
+}
+
+/// Read at each gate, by all cores, and so written only where they change: a hand-off on one core is
+/// not to take them out of the others' caches.
+#[derive(Debug)]
+struct Hints {
+    /// Whether a permit is free; written under the lock, read as a hint.
+    any_free: AtomicBool,
     /// Stalled cores and waiters at the gate; written under the lock, read as a hint.
     behind: AtomicUsize,
     unprotected: AtomicUsize,
-    state: Mutex<State>,
 }
 
 /// Counts for the metrics.
@@ -129,10 +138,12 @@ impl Pool {
     pub(crate) fn new(cores: usize, cap: usize, min_spares: usize) -> Self {
         Pool {
             words: (0..cores).map(|_| CoreWord::new()).collect(),
-            free: AtomicUsize::new(cap),
-            behind: AtomicUsize::new(0),
-            unprotected: AtomicUsize::new(0),
-            state: Mutex::new(State {
+            hints: Padded(Hints {
+                any_free: AtomicBool::new(cap > 0),
+                behind: AtomicUsize::new(0),
+                unprotected: AtomicUsize::new(0),
+            }),
+            state: Padded(Mutex::new(State {
                 cap,
                 rescue_cap: rescue_cap(cap),
                 in_use: 0,
@@ -141,13 +152,13 @@ impl Pool {
                 min_spares,
                 stalled: VecDeque::new(),
                 gate: Line::new(),
-                holdings: Vec::new(),
+                holdings: Holdings::default(),
                 handoffs: [0; 4],
                 stalled_total: 0,
                 closed: false,
                 taken: 0,
                 returned: 0,
-            }),
+            })),
         }
     }
 
@@ -162,21 +173,27 @@ impl Pool {
         self.words.iter().position(|word| word.is_taken_for(slot))
     }
 
-    /// How many permits are free; a hint.
+    /// Whether a permit is free; a hint.
     #[inline]
-    pub(crate) fn free(&self) -> usize {
-        self.free.load(Ordering::Relaxed)
+    pub(crate) fn any_free(&self) -> bool {
+        self.hints.any_free.load(Ordering::Relaxed)
     }
 
     /// Whether a stalled core or a task at the gate waits for a permit; a hint.
     #[inline]
     pub(crate) fn anyone_behind(&self) -> bool {
-        self.behind.load(Ordering::Relaxed) > 0
+        self.hints.behind.load(Ordering::Relaxed) > 0
     }
 
     fn publish(&self, state: &State) {
-        self.free.store(state.free(), Ordering::Relaxed);
-        self.behind.store(state.stalled.len() + state.gate.len(), Ordering::Relaxed);
+        let any_free = state.free() > 0;
+        if self.hints.any_free.load(Ordering::Relaxed) != any_free {
+            self.hints.any_free.store(any_free, Ordering::Relaxed);
+        }
+        let behind = state.stalled.len() + state.gate.len();
+        if self.hints.behind.load(Ordering::Relaxed) != behind {
+            self.hints.behind.store(behind, Ordering::Relaxed);
+        }
         debug_assert_eq!(
             state.taken - state.returned,
             (state.in_use + usize::from(state.emergency())) as u64,
@@ -258,11 +275,7 @@ impl Pool {
         state.stalled.retain(|old| old.seat != claim.seat);
         state.handoffs[claim.cause as usize] += 1;
         let holding = Holding { cause: claim.cause, since: Instant::now(), emergency };
-        debug_assert!(
-            state.holdings.iter().all(|(holder, _)| *holder != claim.observed),
-            "a thread holds one permit at most"
-        );
-        state.holdings.push((claim.observed, holding));
+        state.holdings.insert(claim.observed, holding);
         state.peak = state.peak.max(state.holdings.len());
         todo.want_spare |= state.spares.len() < state.min_spares;
     }
@@ -280,10 +293,7 @@ impl Pool {
 
     /// A coreless thread looks at what it holds (and goes on holding it).
     pub(crate) fn holding(&self, slot: SlotId) -> Holding {
-        let state = self.state.lock();
-        let (_, holding) =
-            state.holdings.iter().find(|(holder, _)| *holder == slot).expect("the thief wrote it");
-        *holding
+        self.state.lock().holdings.get(slot).expect("the thief wrote it")
     }
 
     /// A coreless thread has a core again, or ends: its permit is free.
@@ -415,12 +425,12 @@ impl Pool {
 
     /// Whether a thread goes on without its core.
     pub(crate) fn is_anyone_coreless(&self) -> bool {
-        !self.state.lock().holdings.is_empty()
+        self.state.lock().holdings.len() > 0
     }
 
     /// The threads that hold a permit now.
     pub(crate) fn holders(&self) -> Vec<(SlotId, Holding)> {
-        self.state.lock().holdings.clone()
+        self.state.lock().holdings.list().to_vec()
     }
 
     /// The claims on the stalled list whose threads have not moved on.
@@ -462,20 +472,17 @@ impl State {
 
     /// How many threads hold a permit for a rescue.
     fn rescued(&self) -> usize {
-        self.holdings.iter().filter(|(_, holding)| holding.cause == Cause::Rescued).count()
+        self.holdings.rescued()
     }
 
     /// Whether the emergency permit is taken.
     fn emergency(&self) -> bool {
-        self.holdings.iter().any(|(_, holding)| holding.emergency)
+        self.holdings.emergency()
     }
 
     /// Takes back what the thread in `slot` holds, if it holds a permit.
     fn release(&mut self, slot: SlotId) -> bool {
-        let Some(nth) = self.holdings.iter().position(|(holder, _)| *holder == slot) else {
-            return false;
-        };
-        let (_, holding) = self.holdings.swap_remove(nth);
+        let Some(holding) = self.holdings.remove(slot) else { return false };
         if holding.emergency {
             self.returned += 1;
         } else {

@@ -66,16 +66,16 @@ impl Pool {
             1 => usize::from(!state.emergency()),
             cores => cores - 1,
         };
-        if self.unprotected.load(Ordering::Relaxed) >= limit {
+        if self.hints.unprotected.load(Ordering::Relaxed) >= limit {
             return false;
         }
-        self.unprotected.fetch_add(1, Ordering::Relaxed);
+        self.hints.unprotected.fetch_add(1, Ordering::Relaxed);
         true
     }
 
     /// The unprotected call has returned.
     pub(crate) fn end_unprotected(&self) {
-        let before = self.unprotected.fetch_sub(1, Ordering::Relaxed);
+        let before = self.hints.unprotected.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0);
     }
 }
