@@ -48,10 +48,12 @@ thread_local! {
     static TURN: Turn = const { Turn { left: Cell::new(UNLIMITED), refused: Cell::new(0) } };
 }
 
+#[inline]
 fn left() -> u32 {
     TURN.with(|turn| turn.left.get())
 }
 
+#[inline]
 fn set(units: u32) {
     TURN.with(|turn| {
         turn.left.set(units);
@@ -135,6 +137,9 @@ pub fn take_part(library: Around) {
     AROUND.get_or_init(|| library);
 }
 
+/// Not inlined: where there is no library, `f` need not be in memory.
+#[cold]
+#[inline(never)]
 fn through<R>(around: fn(&mut dyn FnMut()), f: impl FnOnce() -> R) -> R {
     let (mut f, mut result) = (Some(f), None);
     around(&mut || result = f.take().map(|f| f()));

@@ -43,7 +43,8 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
         // Outside a poll (a hook, a plain thread, a child of `fork`) and inside another region a
         // region is a plain call.
         Some(thread) if thread.poll.active.get() && !thread.poll.in_region.get() => {
-            let _exit = enter(thread, site, pass);
+            let mut exit = Exit { thread, site, kind: Kind::Common };
+            exit.enter(pass);
             coop::around_call(f)
         }
         thread => {
@@ -156,23 +157,6 @@ impl Watch {
     }
 }
 
-#[inline(always)]
-fn enter<'t, 'a>(thread: &'t Thread<'a>, site: &'static Site, pass: Pass) -> Exit<'t, 'a> {
-    fail_point!("region-enter");
-    thread.poll.in_region.set(true);
-    thread.slot.site.set(Some(site));
-    let nth = thread.slot.counts.add(site.id());
-    let record = site.record();
-    let common = record.habit() == Habit::Stays
-        && (!record.is_warm() || thread.ring.is_settled())
-        && !nth.is_multiple_of(TIMED)
-        && matches!(pass, Pass::Free)
-        && !thread.is_coreless()
-        && !thread.traced;
-    let kind = if common { Kind::Common } else { enter_slowly(thread, site, pass, nth) };
-    Exit { thread, site, kind }
-}
-
 /// Anything but the common case: the thread has no core, the call is to be watched, or the region
 /// is to hand over first, or to run without a permit in sight.
 #[cold]
@@ -239,6 +223,28 @@ fn hand_over_first(thread: &Thread<'_>, ticket: Option<Ticket>) -> bool {
         thread.shared.empty_lifo(seat);
     }
     done
+}
+
+impl Exit<'_, '_> {
+    /// In place: to hand an exit from one to the other would copy it with each call.
+    #[inline(always)]
+    fn enter(&mut self, pass: Pass) {
+        fail_point!("region-enter");
+        let (thread, site) = (self.thread, self.site);
+        thread.poll.in_region.set(true);
+        thread.slot.site.set(Some(site));
+        let nth = thread.slot.counts.add(site.id());
+        let record = site.record();
+        let common = record.habit() == Habit::Stays
+            && (!record.is_warm() || thread.ring.is_settled())
+            && !nth.is_multiple_of(TIMED)
+            && matches!(pass, Pass::Free)
+            && !thread.is_coreless()
+            && !thread.traced;
+        if !common {
+            self.kind = enter_slowly(thread, site, pass, nth);
+        }
+    }
 }
 
 impl Drop for Exit<'_, '_> {
