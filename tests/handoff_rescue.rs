@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use support::wait_until;
+use support::{os, wait_until};
 use threadlet::runtime::{Builder, Cause, Detector, Runtime};
 use threadlet::{task, threadlet, time};
 
@@ -276,6 +276,33 @@ fn a_poll_that_computes_for_a_while_is_left_alone() {
     wait_until("it ends", || task.is_finished());
     let rescued = runtime.metrics().handoffs_rescued;
     assert!(rescued <= 10, "{rescued} rescues");
+}
+
+/// The story: the monitor looked at a poll that computes every quarter of a millisecond, as if it were
+/// about to fall asleep, and took its CPU from it each time; where workers share a CPU, a tenth of it.
+#[test]
+fn a_poll_that_computes_is_looked_at_seldom() {
+    support::within(LIMIT, || {
+        let runtime = builder(1).thread_name("seldom").build().unwrap();
+        let sleeps = || os::sleeps_of("seldom-monitor");
+        wait_until("the monitor is there", || sleeps().is_some());
+        let (start, before) = (Instant::now(), sleeps().unwrap());
+        // With others in line, which it looks after more often.
+        let computing = [(); 4].map(|()| {
+            runtime.spawn(async {
+                for _ in 0..10 {
+                    compute(Duration::from_millis(8));
+                    task::yield_now().await;
+                }
+            })
+        });
+        computing.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+        let (looks, took) = (sleeps().unwrap() - before, start.elapsed());
+        // A look every four milliseconds, and some when it began.
+        assert!(looks < 40 + took.as_millis() as u64 / 2, "{looks} looks in {took:?}");
+        support::say(&format!("{looks} looks in {took:?}"));
+        assert!(looks > 20, "it was looked at: {looks}");
+    });
 }
 
 /// "Something blocked" helps nobody. The hook hears of every rescue, and the list of the blocked

@@ -129,6 +129,20 @@ pub(crate) fn thread_names() -> Vec<String> {
     tasks.filter_map(name).collect()
 }
 
+/// How often the thread of this name has gone to sleep. `None`: there is none yet.
+pub(crate) fn sleeps_of(name: &str) -> Option<u64> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    let sleeps = |task: io::Result<std::fs::DirEntry>| {
+        let task = task.ok()?.path();
+        let found = std::fs::read_to_string(task.join("comm")).ok()?;
+        let status = std::fs::read_to_string(task.join("status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+        let count = line.split_whitespace().nth(1)?.parse::<u64>().ok()?;
+        (found.trim_end() == name).then_some(count)
+    };
+    tasks.filter_map(sleeps).next()
+}
+
 /// The scheduling policy and the nice value of the thread of this name; 0 is that of ordinary ones.
 pub(crate) fn policy_and_nice(name: &str) -> Option<(i32, i32)> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");

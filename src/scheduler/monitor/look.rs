@@ -48,9 +48,13 @@ const LONG_TRIES: u32 = 4;
 const LONG_AGAIN: Duration = Duration::from_millis(4);
 
 /// What one look led to.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Found {
     Nothing,
+    /// A poll that has not said so computes, or waits for a CPU, for longer than from one look to the
+    /// next: there is time.
+    Computes,
+    /// To be looked at again, and soon.
     Suspect,
     Blocked,
 }
@@ -76,15 +80,8 @@ impl<'a> Watch<'a> {
     /// `paused`: for so long since the last look.
     pub(super) fn look_at_all(&mut self, paused: Duration) -> Found {
         let now = Instant::now();
-        let mut found = Found::Nothing;
-        for seat in 0..self.looks.len() {
-            match self.look(seat, now, paused) {
-                Found::Blocked => found = Found::Blocked,
-                Found::Suspect if found == Found::Nothing => found = Found::Suspect,
-                _ => {}
-            }
-        }
-        found
+        let looks = (0..self.looks.len()).map(|seat| self.look(seat, now, paused));
+        looks.max().unwrap_or(Found::Nothing)
     }
 
     fn look(&mut self, seat: usize, now: Instant, paused: Duration) -> Found {
@@ -111,6 +108,12 @@ impl<'a> Watch<'a> {
                 return self.take_long(seat, word, cause);
             }
         }
+        // A call is to be caught when it has computed for `hog_after`, and not long behind.
+        let goes_on = match poll_known {
+            false => Found::Nothing,
+            true if in_region => Found::Suspect,
+            true => Found::Computes,
+        };
         let looked = &mut self.looks[seat];
         let known = known && looked.in_region == in_region && (call_known || !in_region);
         if !known {
@@ -119,14 +122,14 @@ impl<'a> Watch<'a> {
             looked.since = Some(now);
             looked.claimed = false;
             if paused < LONG {
-                return if poll_known { Found::Suspect } else { Found::Nothing };
+                return goes_on;
             }
             if !in_region {
                 // To be seen asleep once more, and soon: at the next look after such a pause it
                 // would be another poll.
                 let suspect = self.shared.config.rescue
                     && self.states.is_asleep(self.shared, word.slot(), slot);
-                return if suspect || poll_known { Found::Suspect } else { Found::Nothing };
+                return if suspect { Found::Suspect } else { goes_on };
             }
         }
         if looked.claimed {
@@ -138,9 +141,19 @@ impl<'a> Watch<'a> {
         slot.suspicion.settle(Suspect::Monitor);
         match found {
             Some(found) => found,
-            None if known => Found::Suspect,
-            None => Found::Nothing,
+            None if !known => Found::Nothing,
+            None if in_region || self.is_early(slot, since) => Found::Suspect,
+            None => Found::Computes,
         }
+    }
+
+    /// Whether an unmarked poll has not gone on for long enough to be rescued if it sleeps.
+    fn is_early(&self, slot: &Slot, since: Duration) -> bool {
+        let config = &self.shared.config;
+        // The sentinel hears of it at once, if it can; here is who looks when it does not.
+        let armed = slot.armed.load(Ordering::Relaxed);
+        let patience = config.rescue_after + if armed { SENTINEL_FIRST } else { Duration::ZERO };
+        config.rescue && since < patience
     }
 
     /// The core is taken if its thread, under suspicion from here on, sleeps. `None`: it does not.
@@ -174,11 +187,7 @@ impl<'a> Watch<'a> {
         in_region: bool,
         since: Duration,
     ) -> Option<Cause> {
-        let config = &self.shared.config;
-        // The sentinel hears of it at once, if it can; here is who looks when it does not.
-        let armed = slot.armed.load(Ordering::Relaxed);
-        let patience = config.rescue_after + if armed { SENTINEL_FIRST } else { Duration::ZERO };
-        if !in_region && (!config.rescue || since < patience) {
+        if !in_region && (!self.shared.config.rescue || self.is_early(slot, since)) {
             return None;
         }
         let cause = if in_region { Cause::Blocked } else { Cause::Rescued };

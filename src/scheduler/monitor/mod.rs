@@ -50,9 +50,10 @@ const TICK_MAX: Duration = Duration::from_millis(10);
 /// long behind.
 const TICK_SUSPECT: Duration = Duration::from_micros(250);
 
-/// The longest pause while a core is awake and tasks are queued. A look takes a CPU from a worker:
-/// one every millisecond costs tasks that fight for a lock a twentieth of their speed, because now
-/// and then it stops the one that holds it.
+/// The longest pause while a core is awake and tasks are queued, or a poll computes that has not said
+/// so (which is rescued after 10 ms). A look takes a CPU from a worker: one every millisecond costs
+/// tasks that fight for a lock a twentieth of their speed, because now and then it stops the one that
+/// holds it.
 const TICK_BUSY: Duration = Duration::from_millis(4);
 
 /// The longest pause while rescues are frequent and no ring tells of them. Without a bound each would
@@ -218,7 +219,7 @@ impl Monitor<'_> {
         let waiting = self.shared.pool.anyone_behind() || self.spawn_retry.is_some();
         if found == Found::Suspect || waiting {
             pause = pause.min(TICK_SUSPECT);
-        } else if pause > TICK_BUSY && self.shared.any_work() {
+        } else if pause > TICK_BUSY && (found == Found::Computes || self.shared.any_work()) {
             pause = TICK_BUSY;
         }
         let unheard = self.shared.rescues.are_frequent() && !self.shared.detection.perf;
