@@ -14,14 +14,28 @@ use crate::protocol::task::TaskWord;
 /// Those that a task is born with: the right to run, the handle, the list of those alive.
 const REFERENCES: usize = 3;
 
-/// The number of a task: unique among the tasks of all runtimes of the process.
+/// The number of a task: unique among the tasks of all runtimes of the process. Of two that the same
+/// thread has spawned, the later has the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(NonZeroU64);
 
+/// How many numbers a thread takes at a time, so that spawners seldom meet at the counter.
+const BLOCK: u64 = 64;
+
+thread_local! {
+    /// This thread's next number. At the edge of a block it has none.
+    static NEXT_HERE: Cell<u64> = const { Cell::new(0) };
+}
+
 impl Id {
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+        let mut number = NEXT_HERE.get();
+        if number.is_multiple_of(BLOCK) {
+            // None has the number 0.
+            number = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed).max(1);
+        }
+        NEXT_HERE.set(number + 1);
         Id(NonZeroU64::new(number).expect("2^64 tasks are not reached"))
     }
 

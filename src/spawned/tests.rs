@@ -253,3 +253,13 @@ fn whoever_lives_is_woken_once_at_the_end() {
 fn a_header_is_nine_words() {
     assert_eq!(size_of::<header::Header>(), 72);
 }
+
+#[test]
+fn no_two_tasks_have_the_same_number() {
+    let some = || (0..1_000).map(|_| Id::next()).collect::<Vec<_>>();
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(some)).collect();
+    let numbers: Vec<Vec<Id>> = threads.into_iter().map(|one| one.join().unwrap()).collect();
+    assert!(numbers.iter().all(|of_one| of_one.is_sorted()), "a thread counts up");
+    let all: std::collections::HashSet<Id> = numbers.into_iter().flatten().collect();
+    assert_eq!(all.len(), 4_000);
+}
