@@ -114,11 +114,15 @@ fn where_rescues_are_frequent_the_sentinel_makes_them() {
         let ticks = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let (count, end) = (ticks.clone(), stop.clone());
-        runtime.spawn(async move {
+        let slack = os::timer_slack();
+        let runs = runtime.spawn(async move {
+            let mut others = 0;
             while !end.load(Ordering::Relaxed) {
                 count.fetch_add(1, Ordering::Relaxed);
+                others += usize::from(os::timer_slack() != slack);
                 task::yield_now().await;
             }
+            others
         });
         let blocks = runtime.spawn(async {
             for _ in 0..200 {
@@ -128,6 +132,7 @@ fn where_rescues_are_frequent_the_sentinel_makes_them() {
         });
         runtime.block_on(blocks).unwrap();
         stop.store(true, Ordering::Relaxed);
+        assert_eq!(runtime.block_on(runs).unwrap(), 0, "the sentinel's slack is not the tasks'");
         let metrics = runtime.metrics();
         assert!(metrics.handoffs_rescued >= 50, "{metrics:#?}");
         // A core that the monitor retakes goes to a spare, which it wakes; the sentinel is awake.
