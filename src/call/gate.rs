@@ -205,6 +205,23 @@ pub fn gate(site: &'static Site, options: Options) -> Gate {
     Gate { site, options, waiting: None, yielded: false }
 }
 
+/// Whether there is nothing for an ordinary call to wait for but its task's budget.
+#[inline]
+fn is_open(thread: &Thread<'_>) -> bool {
+    thread.shared.pool.any_free() && !thread.is_coreless() && !thread.is_task_at_home()
+}
+
+/// Whether an ordinary call in a poll of this thread may be made without a [`Gate`]: one would be
+/// ready at once. If so the call is counted.
+#[inline]
+pub(crate) fn passes_at_once(thread: &Thread<'_>) -> bool {
+    let passes = thread.poll.active.get() && !coop::is_spent() && is_open(thread);
+    if passes {
+        coop::spend(coop::CALL);
+    }
+    passes
+}
+
 impl Future for Gate {
     type Output = Result<Pass, Refused>;
 
@@ -215,13 +232,7 @@ impl Future for Gate {
                 return self.elsewhere(cx);
             };
             let spent = coop::is_spent() && !self.yielded;
-            let ordinary = self.waiting.is_none()
-                && !self.options.will_block
-                && !spent
-                && thread.shared.pool.any_free()
-                && !thread.is_coreless()
-                && !thread.is_task_at_home();
-            if ordinary {
+            if self.waiting.is_none() && !self.options.will_block && !spent && is_open(thread) {
                 coop::spend(coop::CALL);
                 return Poll::Ready(Ok(Pass::Free));
             }

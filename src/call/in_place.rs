@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::gate::{Options, Pass, Refused, gate};
-use super::region::run_at;
+use super::region::{run_at, run_at_once};
 use crate::context;
 use crate::coop;
 use crate::observe::site::Site;
@@ -15,6 +15,10 @@ use crate::spawned::{JoinHandle, Origin};
 
 /// Runs `f` as a call of `site`, once it is its turn. Dropped before, `f` has not been called.
 pub(crate) async fn in_place<T>(site: &'static Site, f: impl FnOnce() -> T) -> T {
+    let f = match run_at_once(site, f) {
+        Ok(value) => return value,
+        Err(f) => f,
+    };
     let pass = turn(gate(site, Options::DEFAULT).await);
     run_at(site, pass, f)
 }

@@ -9,7 +9,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::call::gate::{Admission, Pass};
+use crate::call::gate::{Admission, Pass, passes_at_once};
 use crate::context::{self, Thread};
 use crate::coop;
 use crate::observe::event;
@@ -54,6 +54,20 @@ pub fn run_at<T>(site: &'static Site, pass: Pass, f: impl FnOnce() -> T) -> T {
             // It may be one in the poll of a root that has no core.
             coop::around_call(f)
         }
+    })
+}
+
+/// Runs `f` as an ordinary region of `site`, if nothing has to be waited for; gives it back otherwise.
+/// What has no more to do than that needs no future.
+#[inline]
+pub(crate) fn run_at_once<T, F: FnOnce() -> T>(site: &'static Site, f: F) -> Result<T, F> {
+    context::with(|thread| match thread {
+        Some(thread) if !thread.poll.in_region.get() && passes_at_once(thread) => {
+            let mut exit = Exit { thread, site, kind: Kind::Common };
+            exit.enter(Pass::Free);
+            Ok(coop::around_call(f))
+        }
+        _ => Err(f),
     })
 }
 
