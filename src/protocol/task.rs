@@ -21,7 +21,9 @@
 //! first, which only one can. [`begin`](TaskWord::begin) clears `SCHEDULED` and sets `RUNNING`;
 //! [`rest`](TaskWord::rest) gives the right up, or, woken meanwhile, keeps it. Between two that
 //! have it stands the Release of `rest` and the Acquire of `begin`: what comes between them in the
-//! word's order are read-modify-writes, which go on with the release sequence.
+//! word's order are read-modify-writes, which go on with the release sequence. (A task that only one
+//! thread may poll and drop is ended by that when its set is closed, also if another has the right
+//! and has not brought it yet. The lock of the set's queue tells that one that its right is void.)
 //!
 //! *No wake is lost.* What a waker has written before its wake is seen by a poll that begins behind
 //! it. If the wake makes the right to run or finds the task running, a poll follows. If it finds
@@ -168,7 +170,14 @@ impl TaskWord {
         seen & ABORTED != 0
     }
 
-    /// By the same: the poll has ended, and the task has not.
+    /// By the one thread that may begin or end the task: whether somebody has the right to run and has not
+    /// begun.
+    pub(crate) fn is_scheduled(&self) -> bool {
+        // Ordering: Relaxed. `begin` acquires.
+        self.0.load(Ordering::Relaxed) & (SCHEDULED | RUNNING | COMPLETE) == SCHEDULED
+    }
+
+    /// By the one that has begun: the poll has ended, and the task has not.
     #[inline]
     pub(crate) fn rest(&self) -> Rest {
         let is_woken = |seen: usize| seen & SCHEDULED != 0;

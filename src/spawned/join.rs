@@ -44,6 +44,12 @@ impl<T> JoinHandle<T> {
         JoinHandle(handle)
     }
 
+    /// One more reference to the task.
+    #[cfg(test)]
+    pub(super) fn task(&self) -> TaskRef {
+        self.0.task()
+    }
+
     /// Stops the task at its next `.await`: it is not polled again, its future is dropped by the
     /// runtime, and the handle returns a [`JoinError`] that [`is_cancelled`] (or that has the
     /// panic, if dropping the future panicked).

@@ -8,7 +8,9 @@
 //! returns.
 //!
 //! A future that is not `Send` is polled and dropped where tasks come off the queue, in [`Locals::run`]
-//! and [`Locals::close`], which ask whether the thread is the set's; and there only.
+//! and [`Locals::close`], which ask whether the thread is the set's; and there only. (And where a task
+//! comes too late for the queue, on that thread. One that another thread has woken, and not appended
+//! when the queue is closed, is dropped by `close`, too.)
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -127,7 +129,7 @@ impl Locals {
         let future = traced::task(future, "local", origin.name, &birth);
         #[allow(unsafe_code, reason = "the one promise of `build`")]
         // SAFETY: this is the set's thread, and a task that is local goes into the queue of its set,
-        // and is taken off it by that thread alone, or is forgotten: `inject`, `run`, `close`.
+        // and is used up by that thread alone: `inject`, `run`, `close`.
         let built = unsafe { raw::build::<_, Locals, Inject>(birth, self.clone(), future) };
         self.alive.fetch_add(1, Ordering::Relaxed);
         start(&self.owned, built)
@@ -227,9 +229,14 @@ impl Locals {
                 queue.closed = queue.tasks.is_empty();
                 queue.tasks.pop_front()
             };
-            let Some(task) = task else { return };
+            let Some(task) = task else { break };
             let id = task.header().id;
             as_task(Some(id), || quietly(|| drop(task)));
+        }
+        // Who is left is being polled, and closes its own set; or some other thread has woken it, and
+        // will find the queue closed.
+        for task in self.owned.left().into_iter().filter(|task| task.is_local()) {
+            as_task(Some(task.id), || quietly(|| task.cancel_for_another()));
         }
     }
 }
@@ -254,9 +261,10 @@ impl Schedule for Inject {
 impl Keeper for Locals {
     fn inject(&self, task: Runnable) {
         match self.push(task) {
-            // It came too late (only a task that ends its own set gets here). On another thread than
-            // its own it stays where it is, for ever: nobody else may touch it.
-            Err(task) if task.header().is_local() && !self.is_here() => std::mem::forget(task),
+            // It came too late. If it is from another thread than its own, `close` drops its future:
+            // nobody else may touch that.
+            Err(task) if task.header().is_local() && !self.is_here() => task.lapse(),
+            // A task that ends its own set; or one of those that any thread may drop.
             Err(task) => drop(task),
             Ok(()) => {}
         }

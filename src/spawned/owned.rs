@@ -155,6 +155,20 @@ impl Owned {
         false
     }
 
+    /// Those that have not ended.
+    pub(super) fn left(&self) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for head in [shard.alive, shard.woken] {
+                let nodes = std::iter::successors(head, |node| header(node).links.behind.get());
+                // SAFETY: the list has a reference, and this is under its lock.
+                tasks.extend(nodes.map(|node| unsafe { TaskRef::new(node) }));
+            }
+        }
+        tasks
+    }
+
     /// How many tasks have not ended.
     pub(crate) fn alive(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().count).sum()

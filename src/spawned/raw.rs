@@ -348,11 +348,27 @@ impl TaskRef {
 
     /// Wakes the task.
     pub(crate) fn wake(self) {
+        if let Some(task) = self.into_runnable() {
+            task.schedule();
+        }
+    }
+
+    /// A wake whose caller has to schedule what it gets.
+    pub(super) fn into_runnable(self) -> Option<Runnable> {
         let task = ManuallyDrop::new(self);
         if task.word.wake_and_go() {
-            Runnable(task.0).schedule();
-        } else {
-            drop(ManuallyDrop::into_inner(task));
+            return Some(Runnable(task.0));
+        }
+        drop(ManuallyDrop::into_inner(task));
+        None
+    }
+
+    /// Of a local task, on its thread, when its queue is closed: if some other thread has the right
+    /// to run it, the future is dropped here, in that one's name. There it is void, and comes to
+    /// [`Runnable::lapse`].
+    pub(super) fn cancel_for_another(self) {
+        if self.word.is_scheduled() {
+            drop(Runnable(ManuallyDrop::new(self).0));
         }
     }
 
@@ -430,6 +446,11 @@ impl Runnable {
         let inject = self.header().table.inject;
         // SAFETY: the table is the task's.
         unsafe { inject(self) };
+    }
+
+    /// Its right to run is used by another ([`TaskRef::cancel_for_another`]): only the reference goes.
+    pub(super) fn lapse(self) {
+        drop(TaskRef(ManuallyDrop::new(self).0));
     }
 
     /// The pointer to the task's memory.

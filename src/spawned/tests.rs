@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -246,6 +247,33 @@ fn whoever_lives_is_woken_once_at_the_end() {
     assert_eq!(hand.owned.alive(), 0);
     #[cfg(debug_assertions)]
     assert!(hand.owned.adds_up());
+}
+
+/// A set is closed in the moment that another thread has woken one of its tasks and not appended it.
+#[test]
+fn a_local_task_on_its_way_ends_with_its_set() {
+    let set = local::Locals::new();
+    let (held, kept) = (Rc::new(()), Arc::new(Mutex::new(None)));
+    let (in_task, keep) = (held.clone(), kept.clone());
+    let mut asleep = set.spawn_local(
+        poll_fn(move |cx| {
+            let _in_task = &in_task;
+            *keep.lock() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        }),
+        Origin::caller(),
+    );
+    assert!(set.run(&mut Context::from_waker(Waker::noop()), |_| None::<()>).is_none());
+    let task = asleep.task().into_runnable().expect("it sleeps");
+    let (go, come) = std::sync::mpsc::channel();
+    let other = std::thread::spawn(move || come.recv().map(Runnable::inject).unwrap());
+    set.close();
+    assert_eq!(Rc::strong_count(&held), 1, "the future");
+    assert!(poll(&mut asleep, Waker::noop()).ready_and(|r| r.unwrap_err().is_cancelled()));
+    go.send(task).unwrap();
+    other.join().unwrap();
+    drop((asleep, kept.lock().take()));
+    assert_eq!((set.alive(), Arc::strong_count(&set)), (0, 1), "the memory");
 }
 
 /// A spawned task costs its future and this much.
