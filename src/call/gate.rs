@@ -9,7 +9,7 @@
 //! | the call | what becomes of it |
 //! |---|---|
 //! | its thread has no core | it passes, for the thread has a permit. But if somebody waits for one, the task goes through the queue first, once: the thread gives its permit back then |
-//! | its site has not blocked within its last 64 calls | it passes *unprotected*: probably it does not block. At most all cores but one at once (of one core: if the emergency thread is to be had), so that not all stand still |
+//! | its site has not blocked within its last 64 calls (those at the cap, behind the block) | it passes *unprotected*: probably it does not block. At most all cores but one at once (of one core: if the emergency thread is to be had), so that not all stand still |
 //! | it says `or_inline` | it passes, and stands still with its core if it blocks |
 //! | it says `or_fail` | it is refused: [`Saturated`] |
 //! | any other | it waits in the line, first in, first out. With its permit in hand it hands its core over *before* it begins |
@@ -352,10 +352,7 @@ fn blocked_recently(shared: &Shared, site: &'static Site) -> bool {
         return true;
     }
     let id = site.id();
-    let calls = shared.calls(id);
-    shared.with_events(id, |events| {
-        events.calls_at_block > 0 && calls.saturating_sub(events.calls_at_block - 1) <= RECENT
-    })
+    shared.with_events(id, |events| events.blocked_within(RECENT, || shared.calls(id)))
 }
 
 #[cfg(test)]

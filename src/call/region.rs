@@ -320,9 +320,7 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
         // The poll blocked before it came to this call; `Thread::lose` has noted it.
         Cause::Rescued => return,
     }
-    let id = site.id();
-    let calls = shared.calls(id);
-    shared.with_events(id, |events| events.handed_over(holding.cause, lasted, calls));
+    shared.with_events(site.id(), |events| events.handed_over(holding.cause, lasted));
     let task = thread.slot.task.load(Ordering::Relaxed);
     event::handed_over((site.file(), site.line(), site.text()), holding.cause, lasted, task);
 }

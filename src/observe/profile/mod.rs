@@ -21,21 +21,44 @@ pub(crate) struct SiteEvents {
     pub(crate) longest_hog: Duration,
     /// Waits for a permit, or for a place in a group.
     pub(crate) waits: Waits,
-    /// The sum of all calls of the site when it last blocked, plus one; 0 if it never did.
-    pub(crate) calls_at_block: u64,
+    last_block: LastBlock,
+}
+
+/// When a site blocked last, by the number of its calls.
+#[derive(Clone, Copy, Debug, Default)]
+enum LastBlock {
+    #[default]
+    Never,
+    /// Nobody has asked since.
+    Unasked,
+    /// When somebody asked first, the site had made so many calls.
+    AskedAt(u64),
 }
 
 impl SiteEvents {
-    /// A call whose core was handed over has returned, after `lasted`; the site had made `calls`
-    /// before it.
-    pub(crate) fn handed_over(&mut self, cause: Cause, lasted: Duration, calls: u64) {
+    /// A call whose core was handed over has returned, after `lasted`.
+    pub(crate) fn handed_over(&mut self, cause: Cause, lasted: Duration) {
         self.handoffs[cause as usize] += 1;
         if cause == Cause::Hog {
             self.longest_hog = self.longest_hog.max(lasted);
             return;
         }
         self.blocks.note(lasted);
-        self.calls_at_block = calls + 1;
+        self.last_block = LastBlock::Unasked;
+    }
+
+    /// Whether the site has blocked within its last calls: `recent` of them, from the first on for
+    /// which this was asked behind a block. `calls` says how many it has made, and is asked here
+    /// and not at each block: it looks at every thread.
+    pub(crate) fn blocked_within(&mut self, recent: u64, calls: impl FnOnce() -> u64) -> bool {
+        match self.last_block {
+            LastBlock::Never => false,
+            LastBlock::Unasked => {
+                self.last_block = LastBlock::AskedAt(calls());
+                true
+            }
+            LastBlock::AskedAt(then) => calls().saturating_sub(then) <= recent,
+        }
     }
 }
 
@@ -84,5 +107,24 @@ impl Waits {
         self.count += 1;
         self.total = self.total.saturating_add(wait);
         self.longest = self.longest.max(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_has_blocked_within_its_calls_since_somebody_asked() {
+        let mut events = SiteEvents::default();
+        assert!(!events.blocked_within(64, || unreachable!("it never blocked")));
+        events.handed_over(Cause::Hog, Duration::from_secs(1));
+        assert!(!events.blocked_within(64, || unreachable!("a hog does not block")));
+        events.handed_over(Cause::Blocked, Duration::from_secs(1));
+        assert!(events.blocked_within(64, || 1_000), "it is counted from here");
+        assert!(events.blocked_within(64, || 1_064));
+        assert!(!events.blocked_within(64, || 1_065));
+        events.handed_over(Cause::Predicted, Duration::from_secs(1));
+        assert!(events.blocked_within(64, || 2_000), "and anew");
     }
 }
