@@ -129,6 +129,8 @@ fn a_result_has_one_owner_and_its_awaiter_is_woken() {
                 break;
             }
             if offered && !task.word.take_awaiter_back() {
+                // The handle takes it behind this.
+                task.result.touch();
                 break;
             }
             task.awaiter.touch();

@@ -232,7 +232,7 @@ impl TaskWord {
         // below: of the result.
         let release = weakened!("task-offer", Ordering::Release);
         let next = |seen| if seen & COMPLETE != 0 { Err(()) } else { Ok(seen | AWAITER) };
-        self.change(release, Ordering::Acquire, next).is_ok()
+        self.change(release, weakened!("task-ended", Ordering::Acquire), next).is_ok()
     }
 
     /// By the handle, which has offered one: the place of the awaiter is its own again. `false`: the
@@ -241,7 +241,8 @@ impl TaskWord {
     pub(crate) fn take_awaiter_back(&self) -> bool {
         // Ordering: Relaxed. What is in the place the handle has written itself.
         let next = |seen| if seen & COMPLETE != 0 { Err(()) } else { Ok(seen & !AWAITER) };
-        self.change(Ordering::Relaxed, Ordering::Acquire, next).is_ok()
+        let acquire = weakened!("task-back", Ordering::Acquire);
+        self.change(Ordering::Relaxed, acquire, next).is_ok()
     }
 
     /// By the handle: it goes.
@@ -252,8 +253,9 @@ impl TaskWord {
             AWAITER => Ok(seen & !AWAITER),
             _ => Err(()),
         };
-        // Ordering: Release, as of any reference that is given up.
-        match self.change(Ordering::Release, Ordering::Acquire, next) {
+        // Ordering: Release, as of any reference that is given up. Acquire, of the result.
+        let release = weakened!("task-detach", Ordering::Release);
+        match self.change(release, weakened!("task-left", Ordering::Acquire), next) {
             Ok(seen) if seen & AWAITER == 0 => Dropped::Detached,
             Ok(_) => Dropped::Awaiter,
             Err(()) => Dropped::Complete,
