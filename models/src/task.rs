@@ -22,7 +22,7 @@ struct Task {
     woken: AtomicBool,
 }
 
-fn task(references: usize) -> Arc<Task> {
+fn task(references: u64) -> Arc<Task> {
     Arc::new(Task {
         word: TaskWord::new(0, references),
         future: Private::new(),
@@ -38,7 +38,7 @@ fn task(references: usize) -> Arc<Task> {
 
 impl Task {
     /// Gives references up, and frees the memory with the last.
-    fn let_go(&self, references: usize) {
+    fn let_go(&self, references: u64) {
         if self.word.let_go(references) {
             self.memory.touch();
             self.future.touch();

@@ -43,21 +43,21 @@
 //! *The memory* is freed by the one that gives up the last reference: everybody's Release, and its
 //! Acquire. The one that completes a task has one until it has woken the awaiter.
 
-use crate::primitive::{AtomicUsize, Ordering, weakened};
+use crate::primitive::{AtomicU64, Ordering, weakened};
 
-const SCHEDULED: usize = 1;
-const RUNNING: usize = 1 << 1;
-const COMPLETE: usize = 1 << 2;
-const HANDLE: usize = 1 << 3;
-const AWAITER: usize = 1 << 4;
-const ABORTED: usize = 1 << 5;
-const CANCELLED: usize = 1 << 6;
+const SCHEDULED: u64 = 1;
+const RUNNING: u64 = 1 << 1;
+const COMPLETE: u64 = 1 << 2;
+const HANDLE: u64 = 1 << 3;
+const AWAITER: u64 = 1 << 4;
+const ABORTED: u64 = 1 << 5;
+const CANCELLED: u64 = 1 << 6;
 const TAG_SHIFT: u32 = 8;
-const REFERENCE: usize = 1 << 16;
+const REFERENCE: u64 = 1 << 16;
 
 /// The word of one task. It begins scheduled, with a handle.
 #[derive(Debug)]
-pub(crate) struct TaskWord(AtomicUsize);
+pub(crate) struct TaskWord(AtomicU64);
 
 /// What whoever has polled a task does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,9 @@ pub(crate) enum Dropped {
 
 impl TaskWord {
     /// The word of a task with so many references: the right to run and a handle are two of them.
-    pub(crate) fn new(tag: u8, references: usize) -> Self {
-        let flags = SCHEDULED | HANDLE | usize::from(tag) << TAG_SHIFT;
-        TaskWord(AtomicUsize::new(flags + references * REFERENCE))
+    pub(crate) fn new(tag: u8, references: u64) -> Self {
+        let flags = SCHEDULED | HANDLE | u64::from(tag) << TAG_SHIFT;
+        TaskWord(AtomicU64::new(flags + references * REFERENCE))
     }
 
     /// What its maker wanted to be remembered.
@@ -113,8 +113,8 @@ impl TaskWord {
         &self,
         success: Ordering,
         failure: Ordering,
-        next: impl Fn(usize) -> Result<usize, E>,
-    ) -> Result<usize, E> {
+        next: impl Fn(u64) -> Result<u64, E>,
+    ) -> Result<u64, E> {
         let mut seen = self.0.load(failure);
         loop {
             let to = next(seen)?;
@@ -145,9 +145,9 @@ impl TaskWord {
     }
 
     #[inline]
-    fn schedule(&self, flags: usize, reference: usize) -> bool {
-        let is_asleep = |seen: usize| seen & (SCHEDULED | RUNNING) == 0;
-        let next = |seen: usize| {
+    fn schedule(&self, flags: u64, reference: u64) -> bool {
+        let is_asleep = |seen: u64| seen & (SCHEDULED | RUNNING) == 0;
+        let next = |seen: u64| {
             if seen & COMPLETE != 0 {
                 return Err(());
             }
@@ -180,8 +180,8 @@ impl TaskWord {
     /// By the one that has begun: the poll has ended, and the task has not.
     #[inline]
     pub(crate) fn rest(&self) -> Rest {
-        let is_woken = |seen: usize| seen & SCHEDULED != 0;
-        let next = |seen: usize| -> Result<usize, ()> {
+        let is_woken = |seen: u64| seen & SCHEDULED != 0;
+        let next = |seen: u64| -> Result<u64, ()> {
             Ok((seen & !RUNNING) - if is_woken(seen) { 0 } else { REFERENCE })
         };
         debug_assert!(
@@ -266,7 +266,7 @@ impl TaskWord {
     #[inline]
     pub(crate) fn keep(&self) {
         // Ordering: Relaxed. Whoever has a reference may make another.
-        if self.0.fetch_add(REFERENCE, Ordering::Relaxed) > usize::MAX / 2 {
+        if self.0.fetch_add(REFERENCE, Ordering::Relaxed) > u64::MAX / 2 {
             // So many wakers were leaked that the count would wrap, and the memory be freed under
             // those that are left.
             std::process::abort();
@@ -276,7 +276,7 @@ impl TaskWord {
     /// Gives so many references up. `true`: they were the last, and the caller frees the memory.
     #[inline]
     #[must_use]
-    pub(crate) fn let_go(&self, references: usize) -> bool {
+    pub(crate) fn let_go(&self, references: u64) -> bool {
         // Ordering: Release of what was done with it, and Acquire of that for the last.
         let both = weakened!("task-free", Ordering::AcqRel);
         let seen = self.0.fetch_sub(references * REFERENCE, both);

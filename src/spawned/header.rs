@@ -12,7 +12,7 @@ use super::raw::{Awaiter, Runnable, Table};
 use crate::protocol::task::TaskWord;
 
 /// Those that a task is born with: the right to run, the handle, the list of those alive.
-const REFERENCES: usize = 3;
+const REFERENCES: u64 = 3;
 
 /// The number of a task: unique among the tasks of all runtimes of the process. Of two that the same
 /// thread has spawned, the later has the larger.

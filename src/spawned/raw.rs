@@ -254,7 +254,7 @@ where
             Completed::Unwanted | Completed::Left => {}
         }
         // The caller's, and that of the list.
-        if header.word.let_go(1 + usize::from(was_listed)) {
+        if header.word.let_go(1 + u64::from(was_listed)) {
             // SAFETY: they were the last.
             unsafe { Self::free(task) };
         }
