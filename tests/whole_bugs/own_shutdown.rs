@@ -202,26 +202,26 @@ fn a_thread_local_of_a_spare_may_drop_its_runtime() {
     });
 }
 
-/// Each task wakes the next when it is dropped: as deep a stack as there were tasks, where no
-/// thread of the runtime was left (or had come) to do it.
+/// Each task wakes another when it is dropped: as deep a stack as there were tasks, where no thread
+/// of the runtime was left (or had come) to do it. It is far away, so that it still sleeps then,
+/// whichever end they are dropped from.
 #[test]
 fn a_chain_of_tasks_is_dropped_one_after_the_other() {
     if !alone(LIMIT) {
         return;
     }
-    const TASKS: usize = 20_000;
+    const TASKS: usize = 100_000;
     os::become_nobody();
     let runtime = Builder::new_current_thread().detector(Detector::Off).build().unwrap();
     let limit = os::set_thread_limit(0);
     runtime.block_on(async {
-        let (first, mut last) = futures::channel::oneshot::channel::<()>();
-        std::mem::forget(first);
-        for _ in 0..TASKS {
-            let (tell, told) = futures::channel::oneshot::channel::<()>();
-            let before = std::mem::replace(&mut last, told);
+        let (mut tell, told): (Vec<_>, Vec<_>) =
+            (0..TASKS).map(|_| futures::channel::oneshot::channel::<()>()).unzip();
+        tell.rotate_left(TASKS / 2);
+        for (tell, told) in tell.into_iter().zip(told) {
             threadlet::spawn(async move {
                 let _tell = tell;
-                let _ = before.await;
+                let _ = told.await;
             });
         }
         for _ in 0..TASKS {
