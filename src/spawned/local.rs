@@ -236,7 +236,10 @@ impl Locals {
         // Who is left is being polled, and closes its own set; or some other thread has woken it, and
         // will find the queue closed.
         for task in self.owned.left().into_iter().filter(|task| task.is_local()) {
-            as_task(Some(task.id), || quietly(|| task.cancel_for_another()));
+            #[allow(unsafe_code, reason = "the one promise of `cancel_for_another`")]
+            // SAFETY: it is local, this is the set's thread, and the queue was closed above.
+            let cancel = |task: TaskRef| unsafe { task.cancel_for_another() };
+            as_task(Some(task.id), || quietly(|| cancel(task)));
         }
     }
 }

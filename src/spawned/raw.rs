@@ -366,7 +366,12 @@ impl TaskRef {
     /// Of a local task, on its thread, when its queue is closed: if some other thread has the right
     /// to run it, the future is dropped here, in that one's name. There it is void, and comes to
     /// [`Runnable::lapse`].
-    pub(super) fn cancel_for_another(self) {
+    ///
+    /// # Safety
+    ///
+    /// The task is local, this is its thread, and its queue is closed: so a right to run that
+    /// another thread has cannot be used any more, but by `lapse`.
+    pub(super) unsafe fn cancel_for_another(self) {
         if self.word.is_scheduled() {
             drop(Runnable(ManuallyDrop::new(self).0));
         }
@@ -459,7 +464,11 @@ impl Runnable {
     }
 
     /// The task will be in no list: the reference that it was born with for one goes.
-    pub(super) fn stays_out(&self) {
+    ///
+    /// # Safety
+    ///
+    /// It is in no list, and this is said once.
+    pub(super) unsafe fn stays_out(&self) {
         let was_last = self.header().word.let_go(1);
         debug_assert!(!was_last, "this one has its own");
     }
