@@ -7,8 +7,9 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use super::handle::Awaiter;
 use super::owned::{Links, Owned, SHARDS};
-use super::raw::{Awaiter, Runnable, Table};
+use super::raw::{Runnable, Table};
 use crate::protocol::task::TaskWord;
 
 /// Those that a task is born with: the right to run, the handle, the list of those alive.

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use super::handle::RawHandle;
 use super::header::Id;
-use super::raw::{Payload, RawHandle, TaskRef};
+use super::raw::{Payload, TaskRef};
 use crate::coop;
 
 /// The handle of a spawned task: a future of its result.

@@ -1,5 +1,7 @@
 //! Spawned tasks: a future on the heap with its header and its handles.
 
+#[allow(unsafe_code, reason = "the memory of a task, by its handle")]
+mod handle;
 mod header;
 mod join;
 pub(crate) mod local;
