@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Cause;
-use crate::observe::profile::{BlockTimes, SiteEvents};
+use crate::observe::polls::Polls;
+use crate::observe::profile::{Counts, Histogram, SiteEvents};
 use crate::observe::site::Site;
 use crate::shared::{Seat, Shared};
 use crate::spawned::Id;
@@ -142,6 +143,31 @@ impl Metrics {
         self.seat(worker).naps.load(Ordering::Relaxed)
     }
 
+    /// How long polls took, of tasks that are not bound to one thread: from the start of a poll to
+    /// its end on whichever thread, calls that block in it included. `None` if
+    /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram)
+    /// was not called.
+    pub fn poll_times(&self) -> Option<Histogram> {
+        self.shared.config.poll_times.then(|| self.sum(|polls| &polls.times))
+    }
+
+    /// How long tasks waited from when they were woken (or spawned) to their poll; of many at once a
+    /// sample. `None` if
+    /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram)
+    /// was not called.
+    pub fn schedule_latencies(&self) -> Option<Histogram> {
+        self.shared.config.schedule_latencies.then(|| self.sum(|polls| &polls.waits))
+    }
+
+    fn sum(&self, of: impl Fn(&Polls) -> &Counts) -> Histogram {
+        let mut sum = Histogram::default();
+        let threads = self.shared.slots.iter();
+        threads
+            .filter_map(|(_, slot)| slot.polls.get())
+            .for_each(|polls| of(polls).add_to(&mut sum));
+        sum
+    }
+
     #[track_caller]
     fn seat(&self, worker: usize) -> &Seat {
         let seats = &self.shared.seats;
@@ -223,8 +249,13 @@ pub struct SiteStats {
     pub waited: Duration,
     /// The longest of them.
     pub longest_wait: Duration,
-    /// For how long the calls blocked. Hogs are in none of it.
-    pub block_times: BlockTimes,
+    /// For how long the calls blocked. Hogs are in none of it, nor are calls that kept their core,
+    /// those that blocked too briefly to be noticed included.
+    ///
+    /// A time counts from the hand-off to the return of the call: what the detector needed to notice
+    /// is not in it. (That of a call handed over first is the whole call, whether or not it blocks;
+    /// so is that of one on a thread without a core.)
+    pub block_times: Histogram,
     /// The longest time from a hand-off to the return of the call, hogs included.
     pub longest_block: Duration,
 }
@@ -234,7 +265,7 @@ impl SiteStats {
         site: &'static Site,
         calls: u64,
         events: &SiteEvents,
-        coreless: Option<&BlockTimes>,
+        coreless: Option<&Histogram>,
     ) -> Self {
         let [blocked, hogged, predicted, rescued] =
             Cause::ALL.map(|cause| events.handoffs[cause as usize]);
@@ -255,7 +286,7 @@ impl SiteStats {
             hogged,
             predicted,
             rescued,
-            coreless: coreless.map_or(0, BlockTimes::count),
+            coreless: coreless.map_or(0, Histogram::count),
             waits: events.waits.count,
             waited: events.waits.total,
             longest_wait: events.waits.longest,

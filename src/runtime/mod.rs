@@ -38,7 +38,7 @@ pub use report::{Report, report};
 
 use crate::call::in_place::spawn_call;
 use crate::context;
-pub use crate::observe::profile::BlockTimes;
+pub use crate::observe::profile::Histogram;
 pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};

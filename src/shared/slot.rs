@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::detect::ring::Ring;
+use crate::observe::polls::Polls;
 use crate::observe::profile::Coreless;
 use crate::observe::site::{CallCounts, Site};
 use crate::primitive::park::Parker;
@@ -44,6 +45,8 @@ pub(crate) struct Slot {
     pub(crate) counts: CallCounts,
     /// And for how long they blocked while the thread had no core.
     pub(crate) coreless: Coreless,
+    /// Its polls, if they are timed.
+    pub(crate) polls: OnceLock<Box<Polls>>,
     /// The thread's ring, once it has opened one. It belongs to the slot until the
     /// thread closes it, and whoever looks holds it while it looks.
     pub(crate) ring: Mutex<Option<Arc<Ring>>>,
@@ -66,6 +69,7 @@ impl Slot {
             slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
             coreless: Coreless::new(),
+            polls: OnceLock::new(),
             ring: Mutex::new(None),
             armed: AtomicBool::new(false),
             generation: AtomicU64::new(0),

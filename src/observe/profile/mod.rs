@@ -1,11 +1,12 @@
 //! What is known of each site beside the number of its calls: the rare things, kept under a lock.
 
-mod block_times;
+mod histogram;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub use block_times::BlockTimes;
+pub(crate) use histogram::Counts;
+pub use histogram::Histogram;
 
 use crate::primitive::Mutex;
 use crate::protocol::Cause;
@@ -16,7 +17,7 @@ pub(crate) struct SiteEvents {
     /// Hand-offs, by [`Cause`].
     pub(crate) handoffs: [u64; 4],
     /// For how long calls blocked that lost a core by it.
-    pub(crate) blocks: BlockTimes,
+    pub(crate) blocks: Histogram,
     /// The longest time from the hand-off of a hog to its return.
     pub(crate) longest_hog: Duration,
     /// Waits for a permit, or for a place in a group.
@@ -65,7 +66,7 @@ impl SiteEvents {
 /// For how long calls blocked on one thread while it had no core to lose. Under a load that blocks
 /// often these are nearly all, so each thread keeps its own.
 #[derive(Debug)]
-pub(crate) struct Coreless(Mutex<Vec<(u32, BlockTimes)>>);
+pub(crate) struct Coreless(Mutex<Vec<(u32, Histogram)>>);
 
 impl Coreless {
     pub(crate) const fn new() -> Self {
@@ -79,7 +80,7 @@ impl Coreless {
         match sites.iter_mut().find(|(other, _)| *other == id) {
             Some((_, blocks)) => blocks.note(lasted),
             None => {
-                let mut blocks = BlockTimes::default();
+                let mut blocks = Histogram::default();
                 blocks.note(lasted);
                 sites.push((id, blocks));
             }
@@ -87,7 +88,7 @@ impl Coreless {
     }
 
     /// Adds what is known to `sum`, by site.
-    pub(crate) fn add_to(&self, sum: &mut HashMap<u32, BlockTimes>) {
+    pub(crate) fn add_to(&self, sum: &mut HashMap<u32, Histogram>) {
         for (id, blocks) in self.0.lock().iter() {
             sum.entry(*id).or_default().add(blocks);
         }
