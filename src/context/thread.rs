@@ -265,7 +265,13 @@ impl<'a> Thread<'a> {
     fn note_rescue(&self, since: Instant) {
         let Some(place) = self.slot.spawned_at.get() else { return };
         let (lasted, id) = (since.elapsed(), Site::at(place, UNMARKED).id());
-        self.shared.with_events(id, |events| events.handed_over(Cause::Rescued, lasted));
+        // Ordering: Relaxed. Whoever took the core has said so before.
+        let computed = self.slot.computes.load(Ordering::Relaxed);
+        self.slot.computes.store(false, Ordering::Relaxed);
+        self.shared.with_events(id, |events| match computed {
+            true => events.computed(lasted),
+            false => events.handed_over(Cause::Rescued, lasted),
+        });
         let task = self.slot.task.load(Ordering::Relaxed);
         event::handed_over((place.file(), place.line(), UNMARKED), Cause::Rescued, lasted, task);
     }

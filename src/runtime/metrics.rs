@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Cause;
+use super::verdict::{self, Verdict};
 use crate::observe::polls::Polls;
-use crate::observe::profile::{Counts, Histogram, SiteEvents};
+use crate::observe::profile::{Blocks, Counts, Histogram, SiteEvents};
 use crate::observe::site::Site;
 use crate::shared::{Seat, Shared};
 use crate::spawned::Id;
@@ -223,6 +224,8 @@ pub struct SiteStats {
     pub line: u32,
     /// The expression, or the name of the function called there.
     pub text: &'static str,
+    /// The text of its group's expression, if its calls wait for a place in one.
+    pub group: Option<&'static str>,
     /// Calls so far, in tasks (and in the root of a current-thread runtime).
     pub calls: u64,
     /// Of those, the ones whose thread kept its core, or had none to lose (see `coreless`).
@@ -240,6 +243,8 @@ pub struct SiteStats {
     pub predicted: u64,
     /// Hand-offs of unmarked polls.
     pub rescued: u64,
+    /// Of those, of polls that computed; the others blocked.
+    pub computed: u64,
     /// Calls that blocked on a thread that had no core to lose: noted at sites whose calls nearly
     /// always block.
     pub coreless: u64,
@@ -258,6 +263,10 @@ pub struct SiteStats {
     pub block_times: Histogram,
     /// The longest time from a hand-off to the return of the call, hogs included.
     pub longest_block: Duration,
+    /// For how long those that computed, marked or not, did so after they had lost their core.
+    pub computing: Duration,
+    /// When the first that blocked lost its core, and when the last returned.
+    pub(super) blocked_within: Option<(Instant, Instant)>,
 }
 
 impl SiteStats {
@@ -265,19 +274,25 @@ impl SiteStats {
         site: &'static Site,
         calls: u64,
         events: &SiteEvents,
-        coreless: Option<&Histogram>,
+        coreless: Option<&Blocks>,
     ) -> Self {
         let [blocked, hogged, predicted, rescued] =
             Cause::ALL.map(|cause| events.handoffs[cause as usize]);
         let handed_over = blocked + hogged + predicted + rescued;
         let mut block_times = events.blocks.clone();
         if let Some(coreless) = coreless {
-            block_times.add(coreless);
+            block_times.add(&coreless.times);
         }
+        // The first to block have a core.
+        let last = coreless.and_then(|coreless| coreless.last);
+        let blocked_within = events
+            .blocked_within
+            .map(|(first, returned)| (first, last.map_or(returned, |last| returned.max(last))));
         SiteStats {
             file: site.file(),
             line: site.line(),
             text: site.text(),
+            group: site.group(),
             calls,
             inline: calls.saturating_sub(handed_over),
             asked: site.asked(),
@@ -286,12 +301,15 @@ impl SiteStats {
             hogged,
             predicted,
             rescued,
-            coreless: coreless.map_or(0, Histogram::count),
+            computed: events.computed,
+            coreless: coreless.map_or(0, |coreless| coreless.times.count()),
             waits: events.waits.count,
             waited: events.waits.total,
             longest_wait: events.waits.longest,
-            longest_block: block_times.longest().max(events.longest_hog),
+            longest_block: block_times.longest().max(events.hogs.longest),
             block_times,
+            computing: events.hogs.total,
+            blocked_within,
         }
     }
 
@@ -306,12 +324,45 @@ impl SiteStats {
         self.hogged += other.hogged;
         self.predicted += other.predicted;
         self.rescued += other.rescued;
+        self.computed += other.computed;
         self.coreless += other.coreless;
         self.waits += other.waits;
         self.waited = self.waited.saturating_add(other.waited);
         self.longest_wait = self.longest_wait.max(other.longest_wait);
         self.block_times.add(&other.block_times);
         self.longest_block = self.longest_block.max(other.longest_block);
+        self.computing = self.computing.saturating_add(other.computing);
+        self.blocked_within = match (self.blocked_within, other.blocked_within) {
+            (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// What it has cost so far: for how long its calls blocked or computed on threads that had no
+    /// core, and waited for their turn.
+    pub fn cost(&self) -> Duration {
+        [self.block_times.total(), self.computing, self.waited]
+            .into_iter()
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// Of its calls, the ones that blocked: 0 to 1. 0 if there were none.
+    pub fn blocking_share(&self) -> f64 {
+        let blocked = self.blocked + self.predicted + self.coreless;
+        if self.calls == 0 { 0.0 } else { (blocked as f64 / self.calls as f64).min(1.0) }
+    }
+
+    /// How many of its calls were blocked at once, on average, from the first that blocked to the
+    /// last. 0 if none has.
+    pub fn blocked_at_once(&self) -> f64 {
+        let Some((first, last)) = self.blocked_within else { return 0.0 };
+        let within = last.saturating_duration_since(first).as_secs_f64();
+        if within > 0.0 { self.block_times.total().as_secs_f64() / within } else { 0.0 }
+    }
+
+    /// What may be done about it, in words: see [`Verdict`].
+    pub fn verdict(&self) -> Verdict {
+        verdict::of(self)
     }
 }
 

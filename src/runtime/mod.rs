@@ -22,6 +22,7 @@ mod options;
 mod report;
 #[cfg(feature = "test-util")]
 mod start_paused;
+mod verdict;
 
 use std::future::Future;
 use std::io;
@@ -35,6 +36,7 @@ pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
+pub use verdict::{Cure, Verdict};
 
 use crate::call::in_place::spawn_call;
 use crate::context;

@@ -39,6 +39,8 @@ pub(crate) struct Slot {
     pub(crate) spawned_at: StaticRef<Location<'static>>,
     /// That task's number.
     pub(crate) task: AtomicU64,
+    /// The poll that it is in has not said so and computes: it is about to lose its core.
+    pub(crate) computes: AtomicBool,
     /// The thread was given long slices, as a hog.
     slowed: AtomicBool,
     /// Calls per site, by this slot's threads.
@@ -66,6 +68,7 @@ impl Slot {
             site: StaticRef::new(),
             spawned_at: StaticRef::new(),
             task: AtomicU64::new(0),
+            computes: AtomicBool::new(false),
             slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
             coreless: Coreless::new(),
