@@ -80,7 +80,7 @@ pub struct Metrics {
     pub injector_depth: usize,
     /// Tasks that a worker took from another's queue.
     pub steals: u64,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Metrics {

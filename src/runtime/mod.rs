@@ -14,6 +14,7 @@
 mod block_on;
 mod builder;
 pub(crate) mod entry;
+mod export;
 mod handle;
 mod id;
 mod local;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{Builder, Detector};
+pub use export::{MetricFamily, MetricKind, MetricSeries, MetricValue, write_prometheus};
 pub use handle::{EnterGuard, Handle, RuntimeFlavor, TryCurrentError};
 pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};
