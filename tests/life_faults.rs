@@ -230,7 +230,8 @@ fn without_a_spare_the_core_waits_for_its_call() {
 }
 
 /// Tasks stand still for want of a thread: that is said, though a line has a thread of its own as a
-/// rule. So is why, and where.
+/// rule. So is why, and where. And nobody computes meanwhile: once the monitor rang itself each time it
+/// found that a spare was missing, and so had no pause until there was one.
 #[test]
 fn a_thread_that_cannot_be_had_is_told() {
     if is_child() {
@@ -259,7 +260,10 @@ fn stand_still() {
         calls.push(runtime.spawn(async move { threadlet!(mine.block()) }));
         wait_until("it blocks, and is seen to", || blocked().len() == calls.len());
     }
+    let before = os::process_cpu_time();
     std::thread::sleep(Duration::from_millis(1500));
+    let used = os::process_cpu_time() - before;
+    assert!(used < Duration::from_millis(300), "{used:?} of CPU while all stand still");
     os::set_thread_limit(limit);
     barrier.let_go(calls.len());
     calls.into_iter().for_each(|call| runtime.block_on(call).unwrap());

@@ -179,7 +179,12 @@ impl Monitor<'_> {
             self.behind = None;
             return;
         }
-        self.shared.ask_pool(|pool, todo| pool.look_again(todo));
+        self.shared.ask_pool(|pool, todo| {
+            pool.look_again(todo);
+            // The next round makes it, as soon as there is a thread to be had. To be rung for it would
+            // be to have no pause until then.
+            todo.want_spare = false;
+        });
         let counts = self.shared.pool.counts();
         let progress = counts.releases;
         match self.behind {
