@@ -28,7 +28,7 @@ pub(crate) struct Sigevent {
 /// `struct aiocb`, and `struct aiocb64`, which is the same.
 ///
 /// Of the fields that the C library uses for itself the two results are used as it does (old
-/// headers and curious programs read these directly), and one more while a request is under way.
+/// headers and curious programs read these directly), and one more while a request is under way, for two notes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Aiocb {
@@ -40,7 +40,8 @@ pub(crate) struct Aiocb {
     pub(crate) sigevent: Sigevent,
     next_prio: *mut c_void,
     pub(crate) generation: AtomicU32,
-    policy: c_int,
+    /// 1: the kernel's own queue has the request.
+    pub(crate) queued: AtomicI32,
     pub(crate) error_code: AtomicI32,
     pub(crate) return_value: AtomicIsize,
     pub(crate) offset: i64,

@@ -15,13 +15,14 @@ use crate::abi::{
 use crate::duplicates;
 use crate::engine::{self, Engine};
 use crate::generation;
+use crate::keep;
 use crate::list::{Interrupted, List};
 use crate::notify::tell_list;
 use crate::process::Process;
 use crate::request::Action;
 use crate::submit::submit;
 use crate::suspend;
-use crate::sys::{self, ControlBlock, Event, Outcome, Waited};
+use crate::sys::{self, ControlBlock, Event, Outcome, Quiet, Waited};
 use crate::withdraw::{self, Withdrawn};
 
 fn fail(error: c_int) -> c_int {
@@ -108,6 +109,10 @@ fn error_of(cb: ControlBlock) -> c_int {
     match cb.error() {
         // In a child of a fork: a request of the parent's.
         libc::EINPROGRESS if cb.generation() != generation::current() => libc::EINVAL,
+        libc::EINPROGRESS => {
+            keep::look_at(cb);
+            cb.error()
+        }
         error => error,
     }
 }
@@ -167,7 +172,8 @@ unsafe extern "C-unwind" fn aio_suspend(
     }
     let bits = blocks().fold(0, |bits, cb| bits | suspend::bit(cb.address()));
     let until = timeout.map(|timeout| sys::later(sys::now(), *timeout));
-    match suspend::wait(bits, until.as_ref(), || blocks().any(|cb| !is_pending(cb))) {
+    let all_queued = || blocks().all(ControlBlock::is_queued);
+    match keep::wait(bits, until.as_ref(), || blocks().any(|cb| !is_pending(cb)), all_queued) {
         Waited::Woken => 0,
         Waited::Signal => fail(libc::EINTR),
         Waited::Late => fail(libc::EAGAIN),
@@ -190,6 +196,8 @@ unsafe extern "C" fn aio_cancel(fd: c_int, cb: *mut Aiocb) -> c_int {
         return fail(libc::EINVAL);
     }
     let Some(process) = Process::existing() else { return AIO_ALLDONE };
+    let _quiet = Quiet::new();
+    keep::settle(process, true);
     match withdraw::cancel(process, fd, cb) {
         Withdrawn { some_run: true, .. } => AIO_NOTCANCELED,
         Withdrawn { some: true, .. } => AIO_CANCELED,

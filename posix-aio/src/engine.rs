@@ -30,11 +30,8 @@ pub(crate) struct Engine {
     pump: Pump,
 }
 
-const THREADS: Threads = Threads {
-    start,
-    linger: || Duration::from_secs(IDLE_S.load(Ordering::Relaxed) as u64),
-    yield_now: sys::yield_now,
-};
+const THREADS: Threads =
+    Threads { start, linger: || Duration::from_secs(idle_s() as u64), yield_now: sys::yield_now };
 
 fn start(runner: Runner) {
     if let Err(runner) = sys::start_own(runner, Runner::run) {
@@ -50,6 +47,15 @@ thread_local! {
 /// True in a signal handler that has interrupted such a call.
 pub(crate) fn is_submitting() -> bool {
     SUBMITTING.get()
+}
+
+fn idle_s() -> usize {
+    IDLE_S.load(Ordering::Relaxed)
+}
+
+/// For how long a thread waits for the next request.
+pub(crate) fn idle_time() -> libc::timespec {
+    libc::timespec { tv_sec: idle_s() as i64, tv_nsec: 0 }
 }
 
 /// For how long a thread waits for the next request, in seconds.

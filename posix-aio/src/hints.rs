@@ -31,6 +31,9 @@ const LONG: u64 = 200_000;
 #[derive(Debug)]
 pub(crate) struct Hints([AtomicU8; COUNT]);
 
+/// Of those with `O_DIRECT`: whether the kernel's own queue takes their requests.
+pub(crate) static DIRECT_READS: Hints = Hints([const { AtomicU8::new(UNKNOWN) }; COUNT]);
+pub(crate) static DIRECT_WRITES: Hints = Hints([const { AtomicU8::new(UNKNOWN) }; COUNT]);
 pub(crate) static READS: Hints = Hints([const { AtomicU8::new(UNKNOWN) }; COUNT]);
 pub(crate) static WRITES: Hints = Hints([const { AtomicU8::new(UNKNOWN) }; COUNT]);
 

@@ -21,10 +21,12 @@
 //! | `list` | one call of `lio_listio`: how many of its requests are left |
 //! | `request` | one request: plain data |
 //! | `table` | the requests that are not finished: lanes, syncs, cancelling |
+//! | `queue` | requests that the kernel's own queue has |
 //! | `process` | what there is one of per process; what a fork does to it |
 //! | `notify` | tells the program that a request, or a list, is finished |
 //! | `ask` | what can be done in the call that makes a request, without waiting |
 //! | `run` | runs the requests whose turn has come, and has those told that were cancelled |
+//! | `keep` | that queue, from a request to its leave; its keeper; waiting in `aio_suspend` |
 //! | `submit` | from the call that makes a request to its answer, or to the table |
 //! | `withdraw` | takes requests back: `aio_cancel`, and before a descriptor is closed |
 //! | `calls` | the C functions |
@@ -36,10 +38,12 @@ mod duplicates;
 mod engine;
 mod generation;
 mod hints;
+mod keep;
 mod list;
 mod notify;
 mod primitive;
 mod process;
+mod queue;
 mod request;
 mod run;
 mod submit;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::duplicates;
 use crate::engine::Engine;
 use crate::generation;
+use crate::queue::Queue;
 use crate::suspend;
 use crate::sys::{self, Leaked};
 use crate::table::Table;
@@ -15,6 +16,7 @@ use crate::table::Table;
 pub(crate) struct Process {
     pub(crate) table: Table,
     pub(crate) engine: Engine,
+    pub(crate) queue: Queue,
     pid: u32,
 }
 
@@ -43,7 +45,8 @@ impl Process {
             sys::on_fork_in_child(forget);
         }
         let pid = if sys::behind_filter() { 0 } else { std::process::id() };
-        PROCESS.get_or_leak(Box::new(Process { table: Table::new(), engine: Engine::new(), pid }))
+        let (table, engine, queue) = (Table::new(), Engine::new(), Queue::new());
+        PROCESS.get_or_leak(Box::new(Process { table, engine, queue, pid }))
     }
 }
 

@@ -4,8 +4,8 @@
 use std::ffi::c_int;
 
 use crate::list::List;
-use crate::primitive::{Arc, AtomicU8, Ordering};
-use crate::sys::{Buffer, ControlBlock, Event, Target};
+use crate::primitive::{Arc, AtomicU8, AtomicUsize, Ordering};
+use crate::sys::{Buffer, ControlBlock, Event, Link, Linked, Target};
 
 /// What a request is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(crate) struct Submission {
     pub(crate) at: Option<i64>,
     /// How many bytes asking has brought.
     pub(crate) done: usize,
+    /// Whether it is worth while to give it to the kernel's own queue.
+    pub(crate) queueable: bool,
     pub(crate) event: Event,
     pub(crate) list: Option<Arc<List>>,
 }
@@ -60,6 +62,18 @@ pub(crate) struct Request {
     /// When it came, among those of its descriptor.
     pub(crate) turn: u64,
     pub(crate) stage: Stage,
+    /// How many bytes more the kernel's own queue has brought.
+    ///
+    /// Ordering: Relaxed everywhere, without a partner, as for the stage.
+    pub(crate) more: AtomicUsize,
+    /// Those whom that queue has finished stand one below the other.
+    pub(crate) link: Link<Request>,
+}
+
+impl Linked for Request {
+    fn link(&self) -> &Link<Request> {
+        &self.link
+    }
 }
 
 impl Request {
@@ -76,9 +90,14 @@ impl Request {
         self.submission.action == Action::Write
     }
 
-    /// Whether it has changed the file already: asking has written some.
+    /// How many bytes are done.
+    pub(crate) fn done(&self) -> usize {
+        self.submission.done + self.more.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has changed the file already: asking, or the kernel's queue, has written some.
     pub(crate) fn is_partly_written(&self) -> bool {
-        self.is_write() && self.submission.done > 0
+        self.is_write() && self.done() > 0
     }
 }
 
@@ -90,6 +109,9 @@ impl Request {
 ///     └────────── cancelled ────┴───────────────────────▲
 /// ```
 ///
+/// A request that the kernel's own queue has is one that runs. From there it comes back as ready,
+/// with what is left of it; or as done: its result is written, and it is about to leave the table.
+///
 /// Ordering: Relaxed everywhere, without a partner. This word only decides who has the request;
 /// whoever gets it has it from the pump or under the lock of the table, and what it holds came that
 /// way as well.
@@ -100,6 +122,7 @@ const WAITS: u8 = 0;
 const READY: u8 = 1;
 /// Or was cancelled: nobody else has it begin.
 const RUNS: u8 = 2;
+const DONE: u8 = 3;
 
 impl Stage {
     fn change(&self, from: u8, to: u8) -> bool {
@@ -127,5 +150,20 @@ impl Stage {
     #[must_use = "one that runs cannot be cancelled"]
     pub(crate) fn cancel(&self) -> bool {
         self.change(WAITS, RUNS) || self.change(READY, RUNS)
+    }
+
+    /// The kernel's queue has finished it.
+    pub(crate) fn end(&self) {
+        self.0.store(DONE, Ordering::Relaxed);
+    }
+
+    /// Whether nothing but its leave is left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == DONE
+    }
+
+    /// It does not run any more, and may be begun again. Under the table's lock.
+    pub(crate) fn return_to_ready(&self) {
+        self.0.store(READY, Ordering::Relaxed);
     }
 }

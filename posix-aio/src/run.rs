@@ -54,7 +54,8 @@ pub(crate) fn tell_cancelled(process: &'static Process, cancelled: Cancelled) {
 
 fn execute(request: &Request) -> Outcome {
     let fd = request.fd;
-    let Submission { buffer, done, at, .. } = request.submission;
+    let Submission { buffer, at, .. } = request.submission;
+    let done = request.done();
     type Transfer = fn(c_int, Buffer, usize, Option<i64>) -> Outcome;
     let transfer = |call: Transfer| match call(fd, buffer, done, at) {
         // It was a file when it was last looked at, and was closed unseen.

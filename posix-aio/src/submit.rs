@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use crate::abi::AIO_PRIO_DELTA_MAX;
 use crate::ask::{Asked, ask};
+use crate::keep;
 use crate::list::List;
 use crate::notify::tell;
 use crate::process::Process;
 use crate::request::{Action, Submission};
-use crate::run::{run_soon, tell_cancelled};
-use crate::sys::{ControlBlock, Params};
+use crate::run::tell_cancelled;
+use crate::sys::{self, ControlBlock, Params, Quiet};
+use crate::table::Refused;
 
 /// Makes a request.
 ///
@@ -28,26 +30,51 @@ pub(crate) fn submit(
         cb.finish(Err(libc::EINVAL));
         return Err(libc::EINVAL);
     }
-    match ask(action, &params) {
+    // A handler that waits for a request must not have interrupted whoever has a lock.
+    let mut quiet = None;
+    match ask(action, &params, &mut quiet) {
         Asked::Finished(outcome) => {
             cb.finish(outcome);
             tell(&params.event, list.map(|list| &**list), outcome, true);
             Ok(())
         }
-        Asked::Left { target, order, at, done } => {
+        Asked::Left { target, order, at, done, queueable } => {
             let Params { fd: number, buffer, event, .. } = params;
             let list = list.cloned();
-            enter(Submission { cb, action, number, target, order, buffer, at, done, event, list })
+            let _quiet = quiet.unwrap_or_else(Quiet::new);
+            enter(Submission {
+                cb,
+                action,
+                number,
+                target,
+                order,
+                buffer,
+                at,
+                done,
+                queueable,
+                event,
+                list,
+            })
         }
     }
 }
 
 fn enter(submission: Submission) -> Result<(), c_int> {
     let process = Process::get();
+    keep::settle(process, true);
+    let mut entered = process.table.enter(submission);
+    while let Err(Refused::Soon(submission)) = entered {
+        // Another thread has the one before in its hands, and signals blocked.
+        sys::yield_now();
+        keep::settle(process, true);
+        entered = process.table.enter(*submission);
+    }
     // The control block of one that is not taken in is another request's, and says what that has
     // come to.
-    let entered = process.table.enter(submission).map_err(|()| libc::EINVAL)?;
+    let entered = entered.map_err(|_| libc::EINVAL)?;
     tell_cancelled(process, entered.cancelled);
-    run_soon(process, entered.ready);
+    if let Some(request) = entered.ready {
+        keep::start(process, request);
+    }
     Ok(())
 }

@@ -43,12 +43,29 @@ struct Bell {
     posts: Semaphore,
     /// Which requests it is for.
     bits: AtomicU64,
+    /// Whether the waiter would lead (see `queue.rs`).
+    would_lead: AtomicBool,
+    /// Whether it is among [`HURRIED`].
+    hurries: AtomicBool,
+}
+
+/// What there is to know of a waiter for the kernel's queue, which stands above here.
+pub(crate) trait Leader {
+    /// Whether who leads finishes what this one waits for.
+    fn can_lead(&self) -> bool;
+    /// Leads, until `done` or until it is to look again; `None`: somebody else does.
+    fn lead(&self, until: Option<&libc::timespec>, done: &dyn Fn() -> bool) -> Option<Waited>;
+    /// It has registered, and is about to sleep. `false`: it could lead by now.
+    fn follows(&self, could_lead: bool) -> bool;
 }
 
 static BELLS: [Bell; COUNT] = [const { Bell::new() }; COUNT];
 
 /// How many bells are taken. Zero is what a request that nobody waits for has to look at.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// How many wait who cannot lead.
+static HURRIED: AtomicUsize = AtomicUsize::new(0);
 
 /// No bell from here on was ever taken.
 static EVER_TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -81,10 +98,40 @@ pub(crate) fn finished(address: usize) {
     }
 }
 
+/// Whether somebody waits who cannot lead.
+pub(crate) fn anyone_hurries() -> bool {
+    // Ordering: Relaxed; the fences of whoever asks decide.
+    HURRIED.load(Ordering::Relaxed) > 0
+}
+
+/// Nobody leads any more. Wakes one who would; `false`: there is none. Behind a fence whose partner
+/// is fence W.
+pub(crate) fn pass_on() -> bool {
+    // Ordering: Relaxed everywhere, behind that fence, as in `finished`.
+    if TAKEN.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
+    let bells = &BELLS[..EVER_TAKEN.load(Ordering::Relaxed)];
+    let Some(bell) = bells.iter().find(|bell| bell.would_lead.load(Ordering::Relaxed)) else {
+        return false;
+    };
+    // Ordering: AcqRel, as in `finished`.
+    if bell.word.swap(1, Ordering::AcqRel) == 0 {
+        bell.posts.post();
+    }
+    true
+}
+
 impl Bell {
     const fn new() -> Bell {
-        let (taken, word) = (AtomicBool::new(false), AtomicU32::new(0));
-        Bell { taken, word, posts: Semaphore::new(), bits: AtomicU64::new(0) }
+        Bell {
+            taken: AtomicBool::new(false),
+            word: AtomicU32::new(0),
+            posts: Semaphore::new(),
+            bits: AtomicU64::new(0),
+            would_lead: AtomicBool::new(false),
+            hurries: AtomicBool::new(false),
+        }
     }
 
     /// One that is free, for whoever calls [`release`](Self::release) later. `None`: all are taken.
@@ -104,49 +151,81 @@ impl Bell {
     fn release(&'static self) {
         // Ordering: Relaxed, both; who sees the old values looks or wakes for nothing.
         self.bits.store(0, Ordering::Relaxed);
+        self.would_lead.store(false, Ordering::Relaxed);
+        if self.hurries.swap(false, Ordering::Relaxed) {
+            HURRIED.fetch_sub(1, Ordering::Relaxed);
+        }
         TAKEN.fetch_sub(1, Ordering::Relaxed);
         // Ordering: Release. Partner: `take`, of the next who has it.
         self.taken.store(false, Ordering::Release);
     }
 
     /// For whoever has it: until it rings, or one is finished already.
-    fn wait(&self, bits: u64, until: Option<&libc::timespec>, done: impl Fn() -> bool) -> Waited {
+    fn wait(
+        &'static self,
+        bits: u64,
+        until: Option<&libc::timespec>,
+        done: impl Fn() -> bool,
+        leader: &impl Leader,
+        can_lead: bool,
+    ) -> Waited {
         self.posts.drain();
-        // Ordering: Relaxed, both; fence W follows. Partner: the accesses in `finished`.
+        // Ordering: Relaxed, all of them; fence W follows. Partner: the accesses in `finished` and
+        // in `pass_on`, and the keeper's look at `HURRIED`.
         self.word.store(0, Ordering::Relaxed);
+        self.would_lead.store(can_lead, Ordering::Relaxed);
+        if !can_lead && !self.hurries.swap(true, Ordering::Relaxed) {
+            HURRIED.fetch_add(1, Ordering::Relaxed);
+        }
         self.bits.store(bits, Ordering::Relaxed);
-        // Fence W. Partner: fence F, in `finished`.
+        // Fence W. Partner: fence F, in `finished`, and the one in front of `pass_on`.
         fence(Ordering::SeqCst);
-        if done() { Waited::Woken } else { self.posts.wait(until) }
+        if done() || !leader.follows(can_lead) { Waited::Woken } else { self.posts.wait(until) }
     }
 }
 
 /// Waits until `done` says so; it is asked again when a request with one of the bits was finished.
 /// The thread may be cancelled here.
-pub(crate) fn wait(bits: u64, until: Option<&libc::timespec>, done: impl Fn() -> bool) -> Waited {
-    if done() {
-        return Waited::Woken;
-    }
-    match Bell::take() {
-        Some(bell) => sys::with_cleanup(bell, Bell::release, || {
-            wait_by(&done, || bell.wait(bits, until, &done))
-        }),
-        None => wait_by(&done, || {
-            sys::may_be_cancelled();
-            poll(until)
-        }),
-    }
-}
-
-/// Waits again and again.
-fn wait_by(done: impl Fn() -> bool, once: impl Fn() -> Waited) -> Waited {
+pub(crate) fn wait(
+    bits: u64,
+    until: Option<&libc::timespec>,
+    done: impl Fn() -> bool,
+    leader: &impl Leader,
+) -> Waited {
     loop {
-        let waited = once();
+        if done() {
+            return Waited::Woken;
+        }
+        let waited = wait_once(bits, until, &done, leader);
         if done() {
             return Waited::Woken;
         }
         if waited != Waited::Woken {
             return waited;
+        }
+    }
+}
+
+fn wait_once(
+    bits: u64,
+    until: Option<&libc::timespec>,
+    done: &dyn Fn() -> bool,
+    leader: &impl Leader,
+) -> Waited {
+    let can_lead = leader.can_lead();
+    if can_lead {
+        sys::may_be_cancelled();
+        if let Some(waited) = leader.lead(until, done) {
+            return waited;
+        }
+    }
+    match Bell::take() {
+        Some(bell) => sys::with_cleanup(bell, Bell::release, || {
+            bell.wait(bits, until, done, leader, can_lead)
+        }),
+        None => {
+            sys::may_be_cancelled();
+            poll(until)
         }
     }
 }
@@ -173,7 +252,10 @@ pub(crate) fn forget() {
     // Ordering: Relaxed everywhere, without a partner; there is one thread.
     for bell in &BELLS {
         bell.bits.store(0, Ordering::Relaxed);
+        bell.would_lead.store(false, Ordering::Relaxed);
+        bell.hurries.store(false, Ordering::Relaxed);
         bell.taken.store(false, Ordering::Relaxed);
     }
     TAKEN.store(0, Ordering::Relaxed);
+    HURRIED.store(0, Ordering::Relaxed);
 }

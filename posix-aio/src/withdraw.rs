@@ -43,10 +43,14 @@ pub(crate) fn before_close(fd: c_int) {
     let target = (!sys::behind_filter()).then(|| sys::target(fd).ok());
     let Some((cancelled, until)) = process.table.close(fd, target) else { return };
     tell_cancelled(process, cancelled);
+    // What the kernel's queue has done leaves without our doing.
+    process.queue.hurry();
+    process.queue.call_keeper();
     while let Some(request) = process.table.next_before_close(fd, until) {
         let next = sys::without_signals(|| run_begun(process, &request, true));
         run_soon(process, next);
     }
+    process.queue.calm();
 }
 
 /// The same for all descriptors from the first to the last.

@@ -118,7 +118,7 @@ macro_rules! programs {
 
 programs! {
     layout arguments basics order cancel notify list suspend many threads full close nproc cached
-    fork filter parallel numbers stuck interrupted words
+    fork filter numbers stuck interrupted words
 }
 
 /// The first request of a process is made by a thread that is to be cancelled, and nothing that it
@@ -131,6 +131,22 @@ fn a_first_request_is_no_cancellation_point() {
 #[test]
 fn a_first_request_needs_little_stack() {
     beside("first", &["stack"]);
+}
+
+/// Files with `O_DIRECT`: by the kernel's own queue, and by threads.
+#[test]
+fn direct() {
+    let program = compile("direct", &[]);
+    run(Command::new(&program).arg("queue").env("LD_PRELOAD", library()));
+    run(Command::new(&program).env("THREADLET_AIO", "threads").env("LD_PRELOAD", library()));
+}
+
+/// The kernel's queue waits in the call for a page of the buffer that is not there, and threads do
+/// not.
+#[test]
+fn parallel() {
+    let program = compile("parallel", &[]);
+    run(Command::new(program).env("THREADLET_AIO", "threads").env("LD_PRELOAD", library()));
 }
 
 #[test]

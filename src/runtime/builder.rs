@@ -129,8 +129,6 @@ impl Builder {
                 keep_alive: Duration::from_secs(10),
                 start_paused: false,
                 without: Without::default(),
-                poll_times: false,
-                schedule_latencies: false,
                 rescue: true,
                 rescue_after: Duration::from_micros(50),
                 hog_after: Duration::from_millis(1),

@@ -46,10 +46,11 @@ fn enter(
         buffer,
         at,
         done,
+        queueable: false,
         event: Event,
         list: None,
     };
-    let entered = process.table.enter(submission)?;
+    let entered = process.table.enter(submission).map_err(drop)?;
     tell_cancelled(process, entered.cancelled);
     run_soon(process, entered.ready);
     Ok(())

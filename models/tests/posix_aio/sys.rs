@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::c_int;
+use std::marker::PhantomData;
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -72,6 +73,20 @@ pub(crate) fn sync(_fd: c_int, _data: bool) -> Outcome {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event;
+
+/// No stack is modelled.
+#[derive(Debug)]
+pub(crate) struct Link<T>(PhantomData<fn(T)>);
+
+impl<T> Default for Link<T> {
+    fn default() -> Self {
+        Link(PhantomData)
+    }
+}
+
+pub(crate) trait Linked: Sized {
+    fn link(&self) -> &Link<Self>;
+}
 
 const IDLE: u32 = u32::MAX;
 

@@ -74,6 +74,17 @@ pub(crate) mod process {
     pub(crate) struct Process {
         pub(crate) table: Table,
         pub(crate) engine: Engine,
+        pub(crate) queue: Queue,
+    }
+
+    /// The kernel's queue, which is in no hurry.
+    #[derive(Debug)]
+    pub(crate) struct Queue;
+
+    impl Queue {
+        pub(crate) fn hurry(&self) {}
+        pub(crate) fn calm(&self) {}
+        pub(crate) fn call_keeper(&self) {}
     }
 
     thread_local! {
@@ -83,7 +94,8 @@ pub(crate) mod process {
     impl Process {
         /// In each run anew. (It is little, and never freed.)
         pub(crate) fn begin() -> &'static Process {
-            let process = Box::leak(Box::new(Process { table: Table::new(), engine: Engine }));
+            let process =
+                Box::leak(Box::new(Process { table: Table::new(), engine: Engine, queue: Queue }));
             PROCESS.set(Some(process));
             process
         }

@@ -25,6 +25,15 @@ pub(crate) fn later(a: libc::timespec, b: libc::timespec) -> libc::timespec {
     libc::timespec { tv_sec, tv_nsec: ns - carry * NS_PER_S }
 }
 
+/// From one time to another; `None`: that is over.
+pub(crate) fn between(a: libc::timespec, b: libc::timespec) -> Option<libc::timespec> {
+    let ns = b.tv_nsec - a.tv_nsec;
+    let borrow = i64::from(ns < 0);
+    let tv_sec = b.tv_sec.saturating_sub(a.tv_sec).saturating_sub(borrow);
+    let tv_nsec = ns + borrow * NS_PER_S;
+    (tv_sec >= 0 && (tv_sec, tv_nsec) != (0, 0)).then_some(libc::timespec { tv_sec, tv_nsec })
+}
+
 /// Lets others have the CPU, unless that is a system call too many.
 pub(crate) fn yield_now() {
     if behind_filter() {

@@ -99,6 +99,19 @@ impl ControlBlock {
         self.get().generation.load(Ordering::Relaxed)
     }
 
+    /// Whether the kernel's own queue has the request, if it is under way.
+    pub(crate) fn is_queued(self) -> bool {
+        // Ordering: Relaxed, as above; one that comes back from there is looked at anew by whoever
+        // has taken it out.
+        self.get().queued.load(Ordering::Relaxed) == 1
+    }
+
+    /// It gets the request, or has given it back.
+    pub(crate) fn set_queued(self, queued: bool) {
+        // Ordering: Relaxed, see `is_queued`.
+        self.get().queued.store(queued.into(), Ordering::Relaxed);
+    }
+
     pub(crate) fn result(self) -> isize {
         // Ordering: Relaxed, behind the load in `error`: whoever saw the error number sees this.
         self.get().return_value.load(Ordering::Relaxed)
@@ -107,8 +120,9 @@ impl ControlBlock {
     /// The request is under way, in a process of that generation.
     pub(crate) fn begin(self, generation: u32) {
         let cb = self.get();
-        // Ordering: Relaxed, twice; the store below brings both.
+        // Ordering: Relaxed, three times; the store below brings them.
         cb.generation.store(generation, Ordering::Relaxed);
+        cb.queued.store(0, Ordering::Relaxed);
         cb.return_value.store(0, Ordering::Relaxed);
         // Ordering: Release. Partner: `error`; the generation is there.
         cb.error_code.store(libc::EINPROGRESS, Ordering::Release);

@@ -18,6 +18,8 @@
 //! | `cancellable` | waiting where a thread may be cancelled |
 //! | `signals` | what interrupts a thread; signals to the program |
 //! | `threads` | threads of our own, and for the program's functions |
+//! | `stack` | a stack that signal handlers may push to |
+//! | `kernel_queue` | the kernel's own queue of requests |
 //! | `leaked` | a pointer to what is never freed |
 
 mod cancellable;
@@ -26,13 +28,15 @@ mod control_block;
 mod descriptor;
 mod filter;
 mod kernel;
+mod kernel_queue;
 mod leaked;
 mod signals;
+mod stack;
 mod threads;
 mod transfer;
 
 pub(crate) use self::cancellable::{Semaphore, may_be_cancelled, with_cleanup};
-pub(crate) use self::clock::{Waited, later, now, ticks, wait, wake, yield_now};
+pub(crate) use self::clock::{Waited, between, later, now, ticks, wait, wake, yield_now};
 pub(crate) use self::control_block::{Buffer, ControlBlock, Event, Params};
 pub(crate) use self::descriptor::{
     Kind, Target, close, close_directly, close_range, close_stream, descriptor_of, duplicate_from,
@@ -41,12 +45,14 @@ pub(crate) use self::descriptor::{
 };
 pub(crate) use self::filter::{behind_filter, puts_filter_on, putting_filter_on};
 pub(crate) use self::kernel::call;
+pub(crate) use self::kernel_queue::{KernelQueue, Transfer};
 pub(crate) use self::leaked::Leaked;
-pub(crate) use self::signals::{send_signal, without_signals};
+pub(crate) use self::signals::{Quiet, send_signal, without_signals};
+pub(crate) use self::stack::{Link, Linked, Stack};
 pub(crate) use self::threads::{Callback, start_own};
 pub(crate) use self::transfer::{is_end, read, read_nowait, sync, write, write_nowait};
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::io;
 
 /// What a request has come to: bytes, or an error number.
@@ -73,4 +79,13 @@ pub(crate) fn on_fork_in_child(f: extern "C" fn()) {
     // SAFETY: a function of this library, which is never unloaded. Without memory for it a child
     // that uses requests is on its own.
     unsafe { libc::pthread_atfork(None, None, Some(f)) };
+}
+
+/// Whether the program's user wants no queue of the kernel's (`THREADLET_AIO=threads`).
+pub(crate) fn wants_threads() -> bool {
+    // SAFETY: the name ends with a zero. Whoever changes the environment beside other threads races
+    // with all of the C library.
+    let value = unsafe { libc::getenv(c"THREADLET_AIO".as_ptr()) };
+    // SAFETY: it ends with a zero, if it is there.
+    !value.is_null() && unsafe { CStr::from_ptr(value) } == c"threads"
 }

@@ -1,6 +1,7 @@
 //! What interrupts a thread: signals, and being cancelled. And signals that tell the program.
 
 use std::ffi::c_int;
+use std::fmt;
 use std::mem;
 use std::ptr;
 
@@ -44,6 +45,28 @@ fn block_signals() -> libc::sigset_t {
 fn set_signals(mask: &libc::sigset_t) {
     // SAFETY: the set outlives the call; the one before is not asked for.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
+}
+
+/// All signals are blocked on this thread until this is dropped: so no handler, which may wait for a
+/// request, has interrupted whoever holds a lock that the end of the request takes.
+pub(crate) struct Quiet(libc::sigset_t);
+
+impl Quiet {
+    pub(crate) fn new() -> Quiet {
+        Quiet(block_signals())
+    }
+}
+
+impl fmt::Debug for Quiet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quiet").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        set_signals(&self.0);
+    }
 }
 
 /// The two signals that a call raises on the thread that makes it.

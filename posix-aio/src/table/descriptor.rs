@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::map::Map;
 use crate::duplicates::Duplicate;
-use crate::primitive::Arc;
+use crate::primitive::{Arc, AtomicUsize};
 use crate::request::{Order, Request, Stage, Submission};
-use crate::sys::{Kind, Outcome, Target};
+use crate::sys::{Kind, Link, Outcome, Target};
 
 /// The lane of an order, if it has one.
 fn lane_of(order: Order) -> Option<usize> {
@@ -133,6 +133,8 @@ impl Descriptor {
             fd: self.duplicate.as_ref().map_or(submission.number, Duplicate::number),
             turn: self.next_turn,
             stage: Stage::default(),
+            more: AtomicUsize::new(0),
+            link: Link::default(),
             submission,
         });
         self.next_turn += 1;
@@ -156,21 +158,21 @@ impl Descriptor {
         for request in self.requests.values().filter(|request| wanted(request)) {
             if !request.is_partly_written() && request.stage.cancel() {
                 cancelled.requests.push(request.clone());
-            } else {
+            } else if !request.stage.is_done() {
                 cancelled.some_run = true;
             }
         }
         // Told in the order in which they came.
         cancelled.requests.sort_unstable_by_key(|request| request.turn);
         for request in &cancelled.requests {
-            let followers = self.leave(request, Err(libc::ECANCELED));
+            let followers = self.leave(request, Some(Err(libc::ECANCELED)));
             cancelled.ready.extend(followers.next.into_iter().chain(followers.syncs));
         }
         cancelled
     }
 
-    /// Writes the result.
-    pub(super) fn leave(&mut self, request: &Arc<Request>, outcome: Outcome) -> Followers {
+    /// Writes the result, if that is not done yet.
+    pub(super) fn leave(&mut self, request: &Arc<Request>, outcome: Option<Outcome>) -> Followers {
         let mut followers = Followers::default();
         let order = request.submission.order;
         self.requests.remove(&request.address());
@@ -190,7 +192,9 @@ impl Descriptor {
             // then closes sees that at once.
             self.duplicate = None;
         }
-        request.submission.cb.finish(outcome);
+        if let Some(outcome) = outcome {
+            request.submission.cb.finish(outcome);
+        }
         followers
     }
 

@@ -11,7 +11,9 @@
 //! A request *waits* for its turn, or is *ready*: with the pump, which has it begun when there is a
 //! thread. Until then it can be cancelled, and whoever closes its descriptor may begin it as well;
 //! from then on it *runs*. Its result is written under the lock, in the same breath in which it
-//! leaves the table: so nobody finds it in neither of the two states.
+//! leaves the table: so nobody finds it in neither of the two states. (But one that the kernel's
+//! own queue has finished has its result first, written by a signal handler perhaps, and is *done*
+//! until it leaves; `keep` sees to that before the next request is made.)
 //!
 //! A descriptor belongs to an open file, not to its number. When the number is closed, or is seen
 //! to mean something else, it is *detached*: what runs on it goes on, and the number starts anew.
@@ -65,6 +67,15 @@ pub(crate) struct Entered {
     pub(crate) cancelled: Cancelled,
 }
 
+/// A request was not taken in.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// One with its control block is unfinished.
+    Unfinished,
+    /// One with its control block is done, and on its way out.
+    Soon(Box<Submission>),
+}
+
 impl Table {
     pub(crate) fn new() -> Table {
         Table((0..SHARDS).map(|_| Shard::default()).collect())
@@ -91,8 +102,8 @@ impl Table {
         descriptor.is_none_or(|descriptor| descriptor.is_free(order))
     }
 
-    /// Takes a request in. `Err`: one with this control block is unfinished.
-    pub(crate) fn enter(&self, submission: Submission) -> Result<Entered, ()> {
+    /// Takes a request in.
+    pub(crate) fn enter(&self, submission: Submission) -> Result<Entered, Refused> {
         let Submission { cb, number, target, .. } = submission;
         let mut all = self.lock(number);
         let mut cancelled = Cancelled::default();
@@ -104,8 +115,11 @@ impl Table {
             *last_id += 1;
             Descriptor::new(*last_id, &submission)
         });
-        if descriptor.requests.contains_key(&cb.address()) {
-            return Err(());
+        if let Some(before) = descriptor.requests.get(&cb.address()) {
+            return Err(match before.stage.is_done() {
+                true => Refused::Soon(Box::new(submission)),
+                false => Refused::Unfinished,
+            });
         }
         cb.begin(generation::current());
         let ready = descriptor.enter(submission);
@@ -117,6 +131,25 @@ impl Table {
 
     /// The request that ran is finished.
     pub(crate) fn finish(&self, request: &Arc<Request>, outcome: Outcome) -> Followers {
+        self.leave(request, Some(outcome))
+    }
+
+    /// The same for one that the kernel's queue has finished, and whose result is written.
+    pub(crate) fn finish_done(&self, request: &Arc<Request>) -> Followers {
+        self.leave(request, None)
+    }
+
+    /// The kernel's queue had the request, and has not done all of it: it is ready again.
+    pub(crate) fn take_back(&self, request: &Arc<Request>) {
+        let number = request.submission.number;
+        let mut all = self.lock(number);
+        request.stage.return_to_ready();
+        if all.find(request).is_some_and(|descriptor| descriptor.closers > 0) {
+            self.shard(number).gone.notify_all();
+        }
+    }
+
+    fn leave(&self, request: &Arc<Request>, outcome: Option<Outcome>) -> Followers {
         let number = request.submission.number;
         let mut all = self.lock(number);
         let Some(descriptor) = all.find(request) else { return Followers::default() };

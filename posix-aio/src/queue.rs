@@ -1,0 +1,397 @@
+//! Requests that the kernel's own queue has, and who takes out what it has finished.
+//!
+//! It is for reads and writes of files with `O_DIRECT`: those neither fit into memory nor need a
+//! thread, which is two switches a request. Whoever *leads* waits in the kernel and takes out: a
+//! thread in `aio_suspend` whose requests are all in the queue, without any other thread; or the
+//! *keeper* (`keep.rs`), on behalf of those who cannot. And `aio_error` takes out what is there.
+//!
+//! # Taking out
+//!
+//! is done in signal handlers too, so it neither locks nor allocates: it writes the result, rings
+//! the bells, and puts the request on a stack. From there it leaves the table before the next
+//! request is made, or when the keeper looks; whoever wants to be told is told then. What the
+//! queue has not done whole (it would have had to wait, or the file ends there) is for a thread.
+//!
+//! # Nobody sleeps on what is finished
+//!
+//! * *A leader* waits for requests that only a leader can finish, and there is one at a time. It
+//!   looks at them whenever it has taken something out.
+//! * *A follower* has its bell rung as ever, by whoever finishes its request. That the leader goes
+//!   meanwhile, it cannot miss: it registers, and then looks whether somebody leads; the leader
+//!   gives up the lead, and then looks who has registered, and has one of them lead; if none can,
+//!   it calls the keeper if there is a hurry. Between the two steps of either stands a fence.
+//! * *Nobody waits* (they look again and again, or not at all): the keeper takes out what stands
+//!   there, a millisecond late at most. In a hurry (somebody wants to be told, closes, or waits for
+//!   something that is not in the queue as well) it leads.
+//! * *A leader is held up*, in a signal handler that does not return, or leaves it by a jump: what
+//!   stands there for ten looks of the keeper's, the keeper takes out. No leader has an event in its
+//!   hands that it has not finished, as signals are blocked meanwhile. One that comes back later
+//!   sleeps for ten milliseconds at most before it looks.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+
+use crate::hints::{DIRECT_READS, DIRECT_WRITES};
+use crate::primitive::Arc;
+use crate::request::{Request, Submission};
+use crate::suspend;
+use crate::sys::{self, KernelQueue, Quiet, Stack, Transfer, Waited};
+
+/// How many requests it holds.
+const SIZE: u32 = 256;
+
+/// So many events are always worth to be taken out.
+const MANY: u32 = 8;
+/// And fewer at each so-manieth look of those who look often.
+const LOOKS_FOR_ONE: u32 = 64;
+
+/// There is no keeper.
+const NONE: u32 = 0;
+/// It looks each millisecond.
+const LOOKS: u32 = 1;
+/// It sleeps, as nothing is in the queue.
+const SLEEPS: u32 = 2;
+/// It was called, and looks at once.
+const CALLED: u32 = 3;
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    kernel: OnceLock<Option<KernelQueue<Request>>>,
+    /// How many requests the kernel has.
+    in_flight: AtomicUsize,
+    /// Whether somebody leads.
+    led: AtomicBool,
+    /// Those that were taken out, and are in the table yet.
+    taken: Stack<Request>,
+    /// How many there are who cannot take out what they wait for.
+    hurried: AtomicUsize,
+    /// What the keeper does.
+    keeper: AtomicU32,
+    /// How often somebody has looked who looks often.
+    looks: AtomicU32,
+}
+
+/// What [`Queue::submit`] did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submitted {
+    /// The kernel has it.
+    Taken,
+    Refused,
+}
+
+impl Queue {
+    pub(crate) const fn new() -> Queue {
+        Queue {
+            kernel: OnceLock::new(),
+            in_flight: AtomicUsize::new(0),
+            led: AtomicBool::new(false),
+            taken: Stack::new(),
+            hurried: AtomicUsize::new(0),
+            keeper: AtomicU32::new(NONE),
+            looks: AtomicU32::new(0),
+        }
+    }
+
+    /// It is made by the first request for it.
+    fn make(&self) -> Option<&KernelQueue<Request>> {
+        let make = || if sys::wants_threads() { None } else { KernelQueue::new(SIZE) };
+        self.kernel.get_or_init(make).as_ref()
+    }
+
+    fn kernel(&self) -> Option<&KernelQueue<Request>> {
+        self.kernel.get()?.as_ref()
+    }
+
+    /// Gives the kernel a request that was begun. `start` starts a keeper, and says whether it
+    /// could.
+    pub(crate) fn submit(&self, request: &Arc<Request>, start: impl FnOnce() -> bool) -> Submitted {
+        let Submission { cb, buffer, done, at: Some(at), .. } = request.submission else {
+            return Submitted::Refused;
+        };
+        let Some(kernel) = self.make() else { return Submitted::Refused };
+        // Ordering: Relaxed, in front of the fence. Partner: `may_end`.
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let transfer = Transfer { fd: request.fd, writes: request.is_write(), buffer, done, at };
+        cb.set_queued(true);
+        let submitted = self.is_kept(start) && self.try_submit(kernel, transfer, request);
+        if submitted {
+            return Submitted::Taken;
+        }
+        // Until now only we know of it.
+        cb.set_queued(false);
+        self.one_less();
+        Submitted::Refused
+    }
+
+    fn try_submit(
+        &self,
+        kernel: &KernelQueue<Request>,
+        transfer: Transfer,
+        request: &Arc<Request>,
+    ) -> bool {
+        match kernel.submit(transfer, request.clone()) {
+            Ok(()) => true,
+            // It is full, and will not stay so.
+            Err(libc::EAGAIN) => false,
+            Err(_) => {
+                refused(request);
+                false
+            }
+        }
+    }
+
+    fn one_less(&self) {
+        // Ordering: Release. Partner: the load in `is_at_rest`; what was taken is on the stack.
+        self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Whether the kernel has requests.
+    pub(crate) fn any_in_flight(&self) -> bool {
+        // Ordering: Relaxed, a hint; behind a fence where it matters.
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Those that were taken out since the last call.
+    pub(crate) fn taken(&self) -> Vec<Arc<Request>> {
+        self.taken.take()
+    }
+
+    /// Becomes the leader, if there is none.
+    pub(crate) fn lead(&self) -> Option<Lead<'_>> {
+        let kernel = self.kernel()?;
+        // Ordering: Relaxed, a hint. Then Acquire. Partner: the store in `drop`, so that one leads
+        // after the other.
+        let taken = self.led.load(Ordering::Relaxed) || self.led.swap(true, Ordering::Acquire);
+        (!taken).then_some(Lead { queue: self, kernel, is_keepers: false })
+    }
+
+    /// The same for the keeper, which leads again and again: it is to [pass on](Self::pass_on) the
+    /// lead when it does not any more.
+    pub(crate) fn lead_as_keeper(&self) -> Option<Lead<'_>> {
+        let mut lead = self.lead()?;
+        lead.is_keepers = true;
+        Some(lead)
+    }
+
+    /// For a follower, behind the fence at which it has registered.
+    pub(crate) fn is_led(&self) -> bool {
+        // Ordering: Relaxed, behind that fence. Partner: the store in front of the fence in `drop`.
+        self.led.load(Ordering::Relaxed)
+    }
+
+    /// Takes out what is there, if nobody leads.
+    pub(crate) fn look(&self) {
+        if self.kernel().is_some_and(KernelQueue::any) {
+            if let Some(lead) = self.lead() {
+                lead.take_out();
+            }
+        }
+    }
+
+    /// The same for one that looks often: to block the signals for each single event would be dear.
+    pub(crate) fn look_often(&self) {
+        let count = self.kernel().map_or(0, KernelQueue::count);
+        // Ordering: Relaxed, without a partner: a count of looks, of which some may be lost.
+        let looks = self.looks.load(Ordering::Relaxed);
+        if count >= MANY || (count > 0 && looks.is_multiple_of(LOOKS_FOR_ONE)) {
+            self.look();
+        }
+        if count > 0 {
+            self.looks.store(looks.wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    fn take_out(&self, kernel: &KernelQueue<Request>) {
+        if kernel.any() {
+            self.take_out_quietly(kernel, &Quiet::new());
+        }
+    }
+
+    fn take_out_quietly(&self, kernel: &KernelQueue<Request>, quiet: &Quiet) {
+        let mut calls = false;
+        kernel.take(quiet, |request, result| calls |= self.is_left(request, result));
+        if calls || self.is_hurried() {
+            self.call_keeper();
+        }
+    }
+
+    /// What the kernel has made of a request. Whether something is left to be done. (It is called
+    /// with signals blocked, and in signal handlers.)
+    fn is_left(&self, request: Arc<Request>, result: i64) -> bool {
+        let Submission { cb, buffer, done, .. } = request.submission;
+        let brought = usize::try_from(result).ok().filter(|brought| *brought <= buffer.len - done);
+        let whole = brought.is_some_and(|brought| done + brought == buffer.len);
+        if whole {
+            // First: whoever sees the result may make another request of the control block.
+            request.stage.end();
+            cb.finish(Ok(buffer.len));
+        } else {
+            request.more.store(brought.unwrap_or(0), Ordering::Relaxed);
+            cb.set_queued(false);
+            if brought.is_none() {
+                refused(&request);
+            }
+        }
+        let address = request.address();
+        self.taken.push(request);
+        self.one_less();
+        if whole {
+            suspend::finished(address);
+        }
+        !whole
+    }
+
+    /// Nobody leads any more: one who follows is to, or the keeper if there is a hurry.
+    pub(crate) fn pass_on(&self) {
+        // Partner: fence W, in `suspend.rs`: either the follower sees that nobody leads, or it is
+        // seen to follow.
+        fence(Ordering::SeqCst);
+        if !suspend::pass_on() && self.is_hurried() && self.any_in_flight() {
+            self.call_keeper();
+        }
+    }
+
+    /// From now on the keeper leads while something is in the queue, until [`calm`](Self::calm).
+    /// It has to be [called](Self::call_keeper) when something is.
+    pub(crate) fn hurry(&self) {
+        // Ordering: Relaxed, in front of the fence in `call_keeper`. Partner: `is_hurried`.
+        self.hurried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn calm(&self) {
+        // Ordering: Relaxed, without a partner; the keeper leads once too often.
+        self.hurried.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether there is somebody who cannot lead.
+    pub(crate) fn is_hurried(&self) -> bool {
+        // Ordering: Relaxed, behind the fence in `keeper_looks`; elsewhere a hint.
+        self.hurried.load(Ordering::Relaxed) > 0 || suspend::anyone_hurries()
+    }
+
+    /// Has the keeper look at once, if something is in the queue, or was a moment ago.
+    pub(crate) fn call_keeper(&self) {
+        // Partner: the fence in `keeper_looks`: either the keeper sees what it is called for, or it
+        // is seen here not to have looked yet.
+        fence(Ordering::SeqCst);
+        // Ordering: Relaxed everywhere, as the fence has it.
+        let mut before = self.keeper.load(Ordering::Relaxed);
+        while before == LOOKS || before == SLEEPS {
+            let (relaxed, after) = (Ordering::Relaxed, CALLED);
+            match self.keeper.compare_exchange_weak(before, after, relaxed, relaxed) {
+                Ok(_) => return sys::wake(&self.keeper),
+                Err(other) => before = other,
+            }
+        }
+    }
+
+    /// Whether a keeper looks, for whoever has just counted a request.
+    fn is_kept(&self, start: impl FnOnce() -> bool) -> bool {
+        let relaxed = Ordering::Relaxed;
+        // Ordering: Relaxed everywhere, behind the fence in `submit`.
+        match self.keeper.load(relaxed) {
+            NONE => match self.keeper.compare_exchange(NONE, CALLED, relaxed, relaxed) {
+                Ok(_) if !start() => {
+                    self.keeper.store(NONE, relaxed);
+                    false
+                }
+                _ => true,
+            },
+            SLEEPS => {
+                self.call_keeper();
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// The keeper is about to look: it hears of what comes from now on.
+    pub(crate) fn keeper_looks(&self) {
+        // Ordering: Relaxed, in front of the fence. Partner: the fence in `call_keeper`.
+        self.keeper.store(LOOKS, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The keeper waits until it is called or the time has come.
+    pub(crate) fn keeper_waits(&self, until: &libc::timespec) {
+        let _waited = sys::wait(&self.keeper, LOOKS, Some(until));
+    }
+
+    /// The keeper has nothing to do, and waits longer. Returns whether it is to go on.
+    pub(crate) fn keeper_sleeps(&self, until: &libc::timespec) -> bool {
+        if !self.keeper_changes(LOOKS, SLEEPS) || !self.is_at_rest() {
+            return true;
+        }
+        if sys::wait(&self.keeper, SLEEPS, Some(until)) != Waited::Late {
+            return true;
+        }
+        // One that has come meanwhile and has found nobody to be called may have started another.
+        !self.keeper_changes(SLEEPS, NONE)
+            || (!self.is_at_rest() && self.keeper_changes(NONE, CALLED))
+    }
+
+    fn keeper_changes(&self, before: u32, after: u32) -> bool {
+        let relaxed = Ordering::Relaxed;
+        // Ordering: Relaxed, in front of the fence. Partner: the fence in `submit`: either the
+        // request is seen by `is_at_rest`, or the keeper is seen there to sleep.
+        let changed = self.keeper.compare_exchange(before, after, relaxed, relaxed).is_ok();
+        fence(Ordering::SeqCst);
+        changed
+    }
+
+    fn is_at_rest(&self) -> bool {
+        // Ordering: Acquire. Partner: the subtraction in `one_less`.
+        self.in_flight.load(Ordering::Acquire) == 0
+    }
+
+    /// What stands there and nobody takes out: the first of it, by its place.
+    pub(crate) fn standing(&self) -> Option<u32> {
+        self.kernel().filter(|kernel| kernel.any()).map(KernelQueue::first)
+    }
+
+    /// Takes out what is there although somebody leads, who is held up.
+    pub(crate) fn take_out_for_another(&self) {
+        if let Some(kernel) = self.kernel() {
+            self.take_out(kernel);
+        }
+    }
+}
+
+/// The queue does not take what there is of its kind.
+fn refused(request: &Request) {
+    let hints = if request.is_write() { &DIRECT_WRITES } else { &DIRECT_READS };
+    hints.refused(request.submission.number);
+}
+
+/// The lead, of one at a time.
+#[derive(Debug)]
+pub(crate) struct Lead<'a> {
+    queue: &'a Queue,
+    kernel: &'a KernelQueue<Request>,
+    is_keepers: bool,
+}
+
+impl Lead<'_> {
+    /// Takes out what is there.
+    pub(crate) fn take_out(&self) {
+        self.queue.take_out(self.kernel);
+    }
+
+    /// Waits until something is there, and takes it out.
+    pub(crate) fn wait(&self, timeout: libc::timespec) -> Waited {
+        let waited = self.kernel.wait(timeout);
+        self.take_out();
+        waited
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        // Ordering: Release. Partner: the swap in `lead`.
+        self.queue.led.store(false, Ordering::Release);
+        if !self.is_keepers {
+            self.queue.pass_on();
+        }
+    }
+}
