@@ -99,7 +99,8 @@
 //!   `tokio1` and `hyper1` bring it.
 //! * `test-util`: a test can stop the clock of a current-thread runtime: `time::pause`,
 //!   `time::advance`, `time::resume`, `Builder::start_paused`, and `start_paused = true` in the
-//!   attributes. Timers then take no time.
+//!   attributes. Timers then take no time. And tests that replay: `Builder::deterministic`, and `seed = 7`
+//!   in the attribute of a test.
 //! * `tracing`: the crate `tracing` is told of each task, by the spans and events that tokio-console
 //!   reads; of each hand-off, by an event of the target `threadlet::block`; and, once for its place
 //!   in the source, of a [`threadlet!`] that is a plain call because its thread is in no runtime.
@@ -122,6 +123,9 @@ mod primitive;
 mod protocol;
 
 mod coop;
+
+#[cfg_attr(not(feature = "test-util"), path = "replay/off.rs")]
+mod replay;
 
 mod detect;
 
@@ -202,6 +206,8 @@ pub mod __private {
     pub use crate::coop::{Around, take_part};
     pub use crate::observe::site::Site;
     pub use crate::runtime::entry::Entry;
+    #[cfg(feature = "test-util")]
+    pub use crate::runtime::seeds::{Seeds, Verdict};
 }
 
 // What the README and the guide show is compiled, and run where it ends.

@@ -81,6 +81,9 @@ fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
         Kind::Main => quote!(main),
         Kind::Test => quote!(test),
     };
+    // What is run several times is made several times.
+    let seed = options.seed.map(|seed| quote!(.seed(#seed)));
+    let again = options.seed.map(|_| quote!(||));
     // The words `async fn` carry the span of the macro. With the user's, lints such as
     // `clippy::unused_async` would advise to remove a word that the attribute demands.
     let async_fn = quote_spanned!(Span::mixed_site()=> async fn);
@@ -96,7 +99,7 @@ fn assemble(options: &Options, function: &Function, kind: Kind) -> TokenStream {
         #test
         #vis fn #name #generics(#taken) #output #clause {
             #inside
-            #krate::__private::Entry::#flavor #workers #cap #paused.#run(#future)
+            #krate::__private::Entry::#flavor #workers #cap #paused #seed.#run(#again #future)
         }
     }
 }

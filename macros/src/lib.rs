@@ -114,6 +114,16 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Those of [`macro@main`]. The default flavor of a test is `"current_thread"`, so
 /// `worker_threads` asks for `flavor = "multi_thread"` beside it.
 ///
+/// And one of its own, which needs the feature `test-util` of `threadlet`:
+///
+/// | option | meaning |
+/// |---|---|
+/// | `seed = N` | the runtime is a `deterministic` one: the order of polls, and which calls block and for how long, are decided by the number `N`, and a run can be repeated |
+///
+/// The environment variable `THREADLET_SEED=N` has all such tests take another seed, and
+/// `THREADLET_SEEDS=10000` runs each under so many, from its own on, up to the first that fails. That one
+/// is printed, with what it decided last; `THREADLET_SEED_LOG=FILE` keeps all that it decided.
+///
 /// In that flavor the test shares its thread with the tasks that it spawns, until the first of them
 /// makes a call in place: then all tasks go to another thread before that call is made. A task that
 /// blocks without saying so holds up the test once.

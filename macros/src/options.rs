@@ -11,7 +11,8 @@ use syn::{Error, Expr, ExprLit, ExprPath, Lit, LitStr, Path, Result, Token};
 
 use crate::entry::{Kind, add};
 
-const VALID: &str = "`worker_threads`, `max_async_threads`, `flavor`, `start_paused`, `crate`";
+const VALID: &str = "`worker_threads`, `max_async_threads`, `flavor`, `start_paused`, `seed`, \
+                     `crate`";
 const FLAVORS: &str = "`\"multi_thread\"` and `\"current_thread\"`";
 
 /// Which runtime to build.
@@ -27,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) worker_threads: Option<usize>,
     pub(crate) max_async_threads: Option<usize>,
     pub(crate) start_paused: Option<bool>,
+    pub(crate) seed: Option<u64>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -64,6 +66,7 @@ impl Options {
             worker_threads: None,
             max_async_threads: None,
             start_paused: None,
+            seed: None,
             krate: None,
         }
     }
@@ -88,13 +91,13 @@ impl Options {
                 found = Some(workers_without_threads(workers, kind));
             }
         }
-        if found.is_none()
-            && options.flavor == Flavor::MultiThread
-            && options.start_paused == Some(true)
-        {
-            if let Some(paused) = written.iter().find(|option| option.name == "start_paused") {
-                let text = "`start_paused` needs one core: add `flavor = \"current_thread\"`";
-                found = Some(Error::new(paused.name.span(), text));
+        let stands = options.start_paused == Some(true);
+        for (set, name) in [(stands, "start_paused"), (options.seed.is_some(), "seed")] {
+            let of_several = set && options.flavor == Flavor::MultiThread && found.is_none();
+            let option = written.iter().find(|option| of_several && option.name == name);
+            if let Some(option) = option {
+                let text = format!("`{name}` needs one core: add `flavor = \"current_thread\"`");
+                found = Some(Error::new(option.name.span(), text));
             }
         }
         found.map_or(Ok(options), Err)
@@ -105,6 +108,12 @@ impl Options {
             "worker_threads" => self.worker_threads = Some(positive(option)?),
             "max_async_threads" => self.max_async_threads = Some(positive(option)?),
             "start_paused" => self.start_paused = Some(yes_or_no(option)?),
+            "seed" if kind == Kind::Test => self.seed = Some(seed(option)?),
+            "seed" => {
+                let text = "`seed` is for tests: write `#[threadlet::test(seed = 7)]`, or build the \
+                            runtime by hand with `Builder::deterministic`";
+                return Err(Error::new(option.name.span(), text));
+            }
             "flavor" => self.flavor = flavor(option)?,
             "crate" => self.krate = Some(path(option)?),
             flavor @ ("multi_thread" | "current_thread") => {
@@ -163,6 +172,21 @@ fn positive(option: &Written) -> Result<usize> {
         Ok(0) => wrong("must be 1 or more"),
         Ok(n) => Ok(n),
         Err(_) => wrong("does not fit a `usize`: write a smaller number"),
+    }
+}
+
+fn seed(option: &Written) -> Result<u64> {
+    let value = value(option, "7")?;
+    let wrong = |text: &str| Err(Error::new_spanned(value, format!("`seed` {text}")));
+    let Expr::Lit(ExprLit { lit: Lit::Int(lit), .. }) = value else {
+        return wrong("takes a whole number, written out, as in `7`");
+    };
+    if !matches!(lit.suffix(), "" | "u64") {
+        return wrong("is a `u64`: leave the suffix out");
+    }
+    match lit.base10_parse::<u64>() {
+        Ok(seed) => Ok(seed),
+        Err(_) => wrong("does not fit a `u64`: write a smaller number"),
     }
 }
 

@@ -330,8 +330,7 @@ fn a_second_test_attribute() {
 
 #[test]
 fn unknown_option() {
-    let valid =
-        "the options are `worker_threads`, `max_async_threads`, `flavor`, `start_paused`, `crate`";
+    let valid = "the options are `worker_threads`, `max_async_threads`, `flavor`, `start_paused`, `seed`, `crate`";
     let text = format!("unknown option `workers`; {valid}");
     assert_eq!(main_args(quote!(workers = 4)), [text.as_str()]);
     assert_eq!(main_args(quote!(workers(4))), [text.as_str()]);
@@ -376,6 +375,54 @@ fn a_clock_that_stands() {
     assert_eq!(main_args(quote!(start_paused = 1)), [text]);
     let text = "`start_paused` needs a value: write `start_paused = true`";
     assert_eq!(main_args(quote!(start_paused)), [text]);
+}
+
+#[test]
+fn a_seed() {
+    good(
+        quote!(seed = 7, max_async_threads = 4),
+        quote!(
+            async fn it() {}
+        ),
+        Kind::Test,
+        quote! {
+            #[::core::prelude::v1::test]
+            fn it() {
+                async fn it() {}
+                ::threadlet::__private::Entry::current_thread()
+                    .max_async_threads(4usize)
+                    .seed(7u64)
+                    .test(|| it())
+            }
+        },
+    );
+    let test_args = |args| {
+        bad(
+            args,
+            quote!(
+                async fn it() {}
+            ),
+            Kind::Test,
+        )
+    };
+    let text = "`seed` needs one core: add `flavor = \"current_thread\"`";
+    assert_eq!(test_args(quote!(seed = 7, flavor = "multi_thread")), [text]);
+    let cases = [
+        (quote!(seed = "7"), "`seed` takes a whole number, written out, as in `7`"),
+        (quote!(seed = -7), "`seed` takes a whole number, written out, as in `7`"),
+        (quote!(seed = 7i32), "`seed` is a `u64`: leave the suffix out"),
+        (
+            quote!(seed = 18446744073709551616),
+            "`seed` does not fit a `u64`: write a smaller number",
+        ),
+        (quote!(seed), "`seed` needs a value: write `seed = 7`"),
+    ];
+    for (args, text) in cases {
+        assert_eq!(test_args(args), [text]);
+    }
+    let text = "`seed` is for tests: write `#[threadlet::test(seed = 7)]`, or build the runtime by \
+                hand with `Builder::deterministic`";
+    assert_eq!(main_args(quote!(seed = 7)), [text]);
 }
 
 #[test]

@@ -18,6 +18,9 @@
 //! before it begins.) The gate also counts the calls of a poll: a task that has spent its budget
 //! goes through the queue once, so that others have their turn.
 
+#[cfg_attr(not(feature = "test-util"), path = "gate/replayed_off.rs")]
+mod replayed;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -168,6 +171,9 @@ pub struct Waiting {
     since: Instant,
     // `None` once it has been used.
     ticket: Option<Ticket>,
+    /// Where a test replays: it waits for no permit, but for a time.
+    #[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "there is none"))]
+    nap: Option<replayed::Nap>,
 }
 
 impl Waiting {
@@ -179,7 +185,8 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
+        let ticket = self.ticket.take();
+        if let Some(ticket) = ticket.and_then(|ticket| replayed::give_back(&self.shared, ticket)) {
             self.shared.ask_pool(|pool, todo| pool.give_back(ticket, todo));
         }
     }
@@ -268,6 +275,9 @@ impl Gate {
         spent: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Pass, Refused>> {
+        if thread.shared.turns.is_some() {
+            return replayed::poll(self, thread, cx);
+        }
         if must_leave_home(thread) {
             thread.ask_to_leave_home();
             cx.waker().wake_by_ref();
@@ -308,7 +318,7 @@ impl Gate {
             AtCap::Wait => {
                 let ticket = Some(shared.pool.wait(cx.waker()));
                 let (shared, since) = (shared.clone(), Instant::now());
-                self.poll_waiting(Box::new(Waiting { shared, since, ticket }), cx)
+                self.poll_waiting(Box::new(Waiting { shared, since, ticket, nap: None }), cx)
             }
         }
     }

@@ -6,6 +6,7 @@
 //! | `group` | how many calls one resource takes at once |
 //! | `gate` | whether there is a permit to be had, and who waits for one |
 //! | `region` | the call itself: its site, and what becomes of the core |
+//! | `replayed` | whether the call blocks, where a test replays |
 //! | `in_place` | gate and region in one, for functions and for tasks whose body is one call |
 //! | `outside` | what is said of a call outside any runtime (feature `tracing`) |
 
@@ -19,3 +20,5 @@ mod outside;
 #[path = "outside_off.rs"]
 mod outside;
 pub(crate) mod region;
+#[cfg_attr(not(feature = "test-util"), path = "replayed_off.rs")]
+mod replayed;

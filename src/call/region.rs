@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::call::gate::{Admission, Pass, passes_at_once};
+use crate::call::replayed;
 use crate::context::{self, Thread};
 use crate::coop;
 use crate::observe::event;
@@ -179,6 +180,10 @@ fn enter_slowly(thread: &Thread<'_>, site: &'static Site, pass: Pass, nth: u64) 
     let begun = thread.traced.then(Instant::now);
     let special = |how, watch, _admission| Kind::Special(Special { how, watch, begun, _admission });
     let habit = site.habit();
+    if thread.shared.turns.is_some() {
+        replayed::before(thread, site, pass);
+        return Kind::Plain;
+    }
     if thread.is_coreless() {
         thread.poll.called_coreless.set(true);
         if habit < Habit::Suspect && !thread.traced {
@@ -278,6 +283,10 @@ impl Drop for Exit<'_, '_> {
 #[inline(never)]
 fn leave_slowly(thread: &Thread<'_>, site: &'static Site, kind: Kind) {
     if matches!(kind, Kind::Plain) || thread.is_forgotten() {
+        // (A call with a core is none of those.)
+        if thread.shared.turns.is_some() {
+            replayed::after(thread, site);
+        }
         return;
     }
     if let Kind::Special(special) = &kind {

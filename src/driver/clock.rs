@@ -178,6 +178,17 @@ impl Handle {
         Ok(())
     }
 
+    /// Nobody but a timer, or `other`, has anything to do: it stands, and jumps to the earlier of them.
+    /// `false`: there is neither. What is due then is appended to `ready`.
+    pub(crate) fn jump_ahead(&self, other: Option<Instant>, ready: &mut Vec<Waker>) -> bool {
+        let next = self.shared.timers.earliest().into_iter().chain(other).min();
+        if let Some(to) = next {
+            self.shared.clock.jump(to);
+            self.expire(Instant::now(), ready);
+        }
+        next.is_some()
+    }
+
     /// A task yields. `false`: the clock goes, and it yields in the ordinary way.
     pub(crate) fn yield_at(&self, waker: &Waker) -> bool {
         if !self.shared.clock.stands() {

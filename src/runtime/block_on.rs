@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use super::EnterGuard;
+use super::{EnterGuard, replayed};
 use crate::call::in_place::run_here;
 use crate::context::{self, Thread};
 use crate::coop;
@@ -34,7 +34,12 @@ fn block_on_entered<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     // On a worker, of this runtime or another, the wait is a call that blocks like any other.
     let wait = || {
         let mut future = pin!(future);
-        if !shared.config.current_thread {
+        if shared.turns.is_some() {
+            if let Some(output) = replayed::block_on(shared, future.as_mut()) {
+                return output;
+            }
+        }
+        if !shared.config.current_thread || shared.turns.is_some() {
             return poll_here(future, &mut Parked::new(shared), || false)
                 .expect("polled to its end");
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Cause, Runtime, start};
 use crate::primitive::quietly;
+use crate::replay::Plan;
 use crate::shared::{Config, Without};
 
 /// How blocked threads are found.
@@ -128,6 +129,7 @@ impl Builder {
                 stack_size: None,
                 keep_alive: Duration::from_secs(10),
                 start_paused: false,
+                replay: Plan::default(),
                 without: Without::default(),
                 rescue: true,
                 rescue_after: Duration::from_micros(50),
@@ -307,7 +309,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a count is zero or too large, or if
-    /// `THREADLET_DETECTOR` is none of its words, or a clock is to stand in a multi-thread runtime;
+    /// `THREADLET_DETECTOR` is none of its words, or a clock is to stand, or a seed to decide, in a
+    /// multi-thread runtime;
     /// otherwise what the operating system says of the
     /// threads or the file of the timeline. Nothing is left running then. What sockets need is made
     /// for the first of them, and if it cannot be had that socket says so.
@@ -326,9 +329,14 @@ impl Builder {
             let text = format!("thread_name is {:?}: it must not contain NUL", config.thread_name);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        if config.start_paused && !config.current_thread {
-            let text = "start_paused needs one core: begin with `Builder::new_current_thread`";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        for (set, what) in
+            [(config.start_paused, "start_paused"), (config.replay.is_set(), "deterministic")]
+        {
+            if set && !config.current_thread {
+                let text =
+                    format!("{what} needs one core: begin with `Builder::new_current_thread`");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
         }
         let min_spares = self.min_spares.unwrap_or(config.workers.max(2));
         config.min_spares = bounded("min_spare_threads", min_spares, MAX_WORKERS)?;

@@ -39,6 +39,12 @@ impl Entry {
         self
     }
 
+    /// See [`Builder::deterministic`].
+    #[cfg(feature = "test-util")]
+    pub fn seed(self, seed: u64) -> super::seeds::Seeds {
+        super::seeds::Seeds::new(self.0, seed)
+    }
+
     fn build(&mut self) -> Runtime {
         match self.0.build() {
             Ok(runtime) => runtime,

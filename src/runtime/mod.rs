@@ -19,7 +19,11 @@ mod id;
 mod local;
 mod metrics;
 mod options;
+#[cfg_attr(not(feature = "test-util"), path = "replayed_off.rs")]
+mod replayed;
 mod report;
+#[cfg(feature = "test-util")]
+pub(crate) mod seeds;
 #[cfg(feature = "test-util")]
 mod start_paused;
 
@@ -43,7 +47,7 @@ pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};
 pub use crate::protocol::Cause;
-use crate::scheduler::{monitor, shutdown, spare, spawn};
+use crate::scheduler::{monitor, replayed as replay, shutdown, spare, spawn};
 use crate::shared::threads;
 use crate::shared::{Config, Detection, Shared};
 use crate::spawned::{JoinHandle, Origin};
@@ -216,6 +220,7 @@ impl Runtime {
     pub fn set_max_async_threads(&self, count: usize) {
         assert!(count > 0, "max_async_threads is 0: it must be at least 1");
         self.handle.shared.ask_pool(|pool, todo| pool.set_cap(count, todo));
+        replay::set_cap(&self.handle.shared, count);
     }
 
     /// Shuts down, and waits for the threads for at most `limit` (on a thread of a runtime, not at
@@ -254,7 +259,14 @@ impl Drop for Runtime {
             return;
         }
         shutdown::begin(&self.handle.shared);
+        let is_replayed = self.handle.shared.turns.is_some();
+        if is_replayed && on_a_runtime_thread() {
+            replay::abandon(&self.handle.shared);
+        }
         if !on_a_runtime_thread() {
+            if is_replayed {
+                replay::finish(&self.handle.shared);
+            }
             shutdown::wait(&self.handle.shared, self.patience);
         }
         report::ended(&self.handle.shared);
@@ -395,10 +407,12 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
     count_forks();
     let trace = trace.map(Trace::create).transpose()?;
     let (driver, driver_handle) = driver::new();
-    if config.start_paused {
+    let is_replayed = config.replay.is_set();
+    if config.start_paused || is_replayed {
         driver_handle.begin_stopped();
     }
-    let detection = choose(detector);
+    // There is nothing to be found: who blocks is decided, and says so.
+    let detection = choose(if is_replayed { Detector::Off } else { detector });
     let shared = Arc::new_cyclic(|me| {
         Shared::new(me.clone(), config, detection, driver, driver_handle, trace)
     });
@@ -416,6 +430,11 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
             spare::start(shared, slot, false)
                 .map_err(|error| not_created("a worker thread", &error))?;
         }
+    }
+    if is_replayed {
+        replay::start(shared).map_err(|error| not_created("the thread", &error))?;
+        report::began(shared);
+        return Ok(runtime);
     }
     // It makes the spares.
     monitor::start(shared).map_err(|error| not_created("the monitor's thread", &error))?;

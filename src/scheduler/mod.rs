@@ -8,10 +8,13 @@
 //! | `spare` | waits for a core, on a thread without |
 //! | `sentinel` | hears from the kernel *when* a core is to change hands |
 //! | `monitor` | looks for it, and does what needs doing once in a while |
+//! | `replayed` | all of it, in a runtime that a test replays |
 //! | `shutdown` | ends a runtime |
 
 mod held_up;
 pub(crate) mod monitor;
+#[cfg_attr(not(feature = "test-util"), path = "replayed_off.rs")]
+pub(crate) mod replayed;
 pub(crate) mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod spare;

@@ -47,7 +47,7 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
         edges.stop();
     }
     // The threads may all have been out before the tasks were woken, or there were none.
-    if shared.threads.runners() == 0 {
+    if shared.threads.runners() == 0 && !shared.turns.is_some() {
         drop_tasks(shared, Accepted::Dropped);
     }
 }

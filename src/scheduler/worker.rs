@@ -167,7 +167,7 @@ impl<'t, 'a> Worker<'t, 'a> {
                 self.end_search();
                 self.before_root = self.before_root.saturating_sub(1);
                 self.thread.ring.before_poll();
-                run_task(self.thread, core, task)
+                run_task(self.thread, Some(core), task)
             }
             None if self.thread.shared.due.len() > 0 => self.wake_all(Some(core), Vec::new()),
             None => {
@@ -436,14 +436,19 @@ fn injected(thread: &Thread<'_>, core: &HeldCore<'_>) -> Option<Runnable> {
     task
 }
 
-fn run_task<'a>(thread: &Thread<'a>, core: HeldCore<'a>, task: Runnable) -> Option<HeldCore<'a>> {
+/// Polls a task, with the core if the thread has one.
+pub(crate) fn run_task<'a>(
+    thread: &Thread<'a>,
+    core: Option<HeldCore<'a>>,
+    task: Runnable,
+) -> Option<HeldCore<'a>> {
     let header = task.header();
     thread.slot.task.store(header.id.number(), Ordering::Relaxed);
     thread.slot.spawned_at.set(Some(header.spawned_at));
     thread.poll.of_task.set(true);
     thread.poll.losses.set(0);
     thread.budget.begin();
-    let (mut core, ()) = poll(thread, Some(core), || run_quietly(task));
+    let (mut core, ()) = poll(thread, core, || run_quietly(task));
     while let Some(task) = thread.take_again() {
         coop::spend(coop::CALL);
         (core, ()) = poll(thread, core, || run_quietly(task));

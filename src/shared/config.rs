@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::primitive::quietly;
 use crate::protocol::Cause;
+use crate::replay::Plan;
 
 /// A function that the user wants called.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) keep_alive: Duration,
     /// The clock stands at first, for a test.
     pub(crate) start_paused: bool,
+    /// A seed decides all that is open, for a test.
+    pub(crate) replay: Plan,
     /// What is not there for whoever asks for it.
     pub(crate) without: Without,
     pub(crate) rescue: bool,

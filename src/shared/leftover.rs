@@ -55,7 +55,7 @@ pub(crate) fn collect(task: Runnable) -> Option<Runnable> {
 
 /// Gets some more of those that sleep into the queue, in one step. `false`: all of them were. They
 /// do not wait with this thread: one may wait in its drop for another's.
-fn wake_some(shared: &Shared) -> bool {
+pub(crate) fn wake_some(shared: &Shared) -> bool {
     shared.owned.wake_some(|tasks| {
         WOKEN.set(Some(ManuallyDrop::new(Vec::with_capacity(tasks.len()))));
         tasks.into_iter().for_each(TaskRef::wake);

@@ -7,6 +7,7 @@
 //! | `threads` | how many threads there are, and waiting until there are none |
 //! | `entered` | which runtimes have been entered on a thread |
 //! | `handoff_hook` | who calls the hook that wants to know of each hand-off |
+//! | `turns` | whose turn it is, where a test replays |
 //! | `leftover` | what becomes of tasks that are queued when the runtime ends |
 //! | `told` | what the runtime says on the standard error stream |
 //! | this one | the data of one runtime |
@@ -19,6 +20,8 @@ mod rescues;
 pub(crate) mod slot;
 pub(crate) mod threads;
 mod told;
+#[cfg_attr(not(feature = "test-util"), path = "turns_off.rs")]
+pub(crate) mod turns;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -35,6 +38,7 @@ use self::handoff_hook::Untold;
 use self::rescues::Rescues;
 use self::slot::{Slot, Slots};
 use self::threads::Threads;
+use self::turns::MaybeTurns;
 use crate::detect::edges::Edges;
 use crate::driver::{self, Driver};
 use crate::observe::profile::SiteEvents;
@@ -183,6 +187,8 @@ pub(crate) struct Shared {
     /// Why a spare could not be started, the last time.
     pub(crate) spawn_failure: Mutex<Option<String>>,
     pub(crate) monitor_sleep: MonitorSleep,
+    /// Where a test replays: whose turn it is.
+    pub(crate) turns: MaybeTurns,
     /// In a current-thread runtime: that core waits for a thread to come into `block_on`.
     pub(crate) at_home: AtomicBool,
     /// Threads in `block_on` beside the one that has that core: to be told when it has gone home.
@@ -226,7 +232,6 @@ impl Shared {
             owned: Owned::new(),
             locals: OnceLock::new(),
             driver: Padded(Mutex::new(driver)),
-            driver_handle,
             slots: Slots::new(),
             events: Padded(Mutex::new(HashMap::new())),
             counters: Padded::default(),
@@ -240,7 +245,9 @@ impl Shared {
             untold: Untold::default(),
             spawn_failure: Mutex::new(None),
             monitor_sleep: MonitorSleep::new(),
-            at_home: AtomicBool::new(config.current_thread),
+            at_home: AtomicBool::new(config.current_thread && !config.replay.is_set()),
+            turns: MaybeTurns::new(&config.replay, config.max_async_threads, driver_handle.now()),
+            driver_handle,
             beside: Mutex::new(Vec::new()),
             timer_slack: crate::sys::thread::timer_slack(),
             forks: crate::sys::fork::forks(),

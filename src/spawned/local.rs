@@ -31,6 +31,7 @@ use super::raw::{self, Runnable, Schedule, TaskRef};
 use super::{start, traced};
 use crate::coop;
 use crate::primitive::{Mutex, quietly};
+use crate::replay;
 
 /// How many tasks one poll of a set runs before the others of that thread have their turn. A prime,
 /// as in the worker.
@@ -212,7 +213,9 @@ impl Locals {
     }
 
     fn pop(&self) -> Option<Runnable> {
-        self.queue.lock().tasks.pop_front()
+        let mut queue = self.queue.lock();
+        let next = replay::next_local(queue.tasks.len());
+        queue.tasks.remove(next)
     }
 
     /// Drops all tasks, on the set's thread. One that is spawned from here on is cancelled at once.

@@ -52,9 +52,13 @@ pub fn pause() {
 ///
 /// # Panics
 ///
-/// Outside a runtime, in a multi-thread runtime, and if the clock does not stand.
+/// Outside a runtime, in a multi-thread runtime, if the clock does not stand, and in a
+/// [`deterministic`](crate::runtime::Builder::deterministic) runtime, in which it always does.
 #[track_caller]
 pub fn resume() {
+    let is_replayed =
+        context::with_shared(|shared| shared.is_some_and(|shared| shared.turns.is_some()));
+    assert!(!is_replayed, "the clock of a deterministic runtime stands for as long as that lives");
     done(driver().start_clock());
 }
 

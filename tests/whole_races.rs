@@ -1,0 +1,335 @@
+//! Ten races, planted in small programs: a seed finds each, and is the same run each time; where the race
+//! is mended, no seed finds anything (feature `test-util`).
+//!
+//! `THREADLET_SEEDS=10000 cargo test --features test-util --test whole_races -- --nocapture` is the long run.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use threadlet::runtime::{Builder, Handle};
+use threadlet::threadlet;
+use threadlet::time::{Duration, sleep, timeout};
+
+/// What a run comes to: what went wrong.
+type Outcome = Result<(), String>;
+
+type Program = fn(bool) -> Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// A race: its name, the cap on blocked calls, and the program, with the race or mended.
+struct Race {
+    name: &'static str,
+    cap: usize,
+    program: Program,
+}
+
+macro_rules! race {
+    ($name:ident, $cap:literal) => {
+        Race { name: stringify!($name), cap: $cap, program: |mended| Box::pin($name(mended)) }
+    };
+}
+
+const RACES: [Race; 10] = [
+    race!(check_then_act, 512),
+    race!(lost_update, 512),
+    race!(cancelled_in_the_middle, 512),
+    race!(timeout_versus_result, 512),
+    race!(two_locks, 512),
+    race!(message_partly_read, 512),
+    race!(order_of_spawns, 512),
+    race!(deadlock_at_the_cap, 1),
+    race!(notified_before_the_wait, 512),
+    race!(shutdown_versus_late_completion, 512),
+];
+
+/// One run: what it came to, and what was decided.
+fn run(race: &Race, mended: bool, seed: u64) -> (Outcome, String) {
+    let runtime = Builder::new_current_thread()
+        .deterministic(seed)
+        .max_async_threads(race.cap)
+        .build()
+        .expect("the runtime can be built");
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on((race.program)(mended))));
+    let outcome = ended.unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        Err(text.unwrap_or_else(|| "a panic".to_owned()))
+    });
+    let decisions = runtime.decisions().expect("the runtime replays");
+    drop(runtime);
+    (outcome, decisions)
+}
+
+fn seeds() -> u64 {
+    let text = std::env::var("THREADLET_SEEDS").unwrap_or_default();
+    text.parse().unwrap_or(500)
+}
+
+#[test]
+fn each_race_is_found_and_replays_and_none_is_left_where_it_is_mended() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let (seeds, mut found) = (seeds(), 0);
+    for race in &RACES {
+        let bad = (0..seeds).find_map(|seed| match run(race, false, seed) {
+            (Ok(()), _) => None,
+            (Err(what), decisions) => Some((seed, what, decisions)),
+        });
+        let Some((seed, what, decisions)) = bad else {
+            eprintln!("{}: not found in {seeds} seeds", race.name);
+            continue;
+        };
+        found += 1;
+        let again = run(race, false, seed);
+        assert_eq!(again, (Err(what.clone()), decisions), "{}: {seed} is another run", race.name);
+        let start = Instant::now();
+        for seed in 0..seeds {
+            let (outcome, decisions) = run(race, true, seed);
+            assert_eq!(outcome, Ok(()), "{}, mended: seed {seed}\n{decisions}", race.name);
+        }
+        let took = start.elapsed();
+        eprintln!("{}: {what} (seed {seed}); mended, {seeds} seeds in {took:.1?}", race.name);
+    }
+    assert_eq!(found, RACES.len());
+}
+
+fn demand(holds: bool, what: &str) -> Outcome {
+    if holds { Ok(()) } else { Err(what.to_owned()) }
+}
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Two customers see that there is enough, and both take it.
+async fn check_then_act(mended: bool) -> Outcome {
+    let balance = Arc::new(Mutex::new(100));
+    let take = |balance: Arc<Mutex<i64>>| async move {
+        if mended {
+            threadlet!({
+                let mut balance = balance.lock().unwrap();
+                if *balance >= 80 {
+                    *balance -= 80;
+                }
+            });
+        } else if threadlet!(*balance.lock().unwrap() >= 80) {
+            threadlet!(*balance.lock().unwrap() -= 80);
+        }
+    };
+    let both = [(); 2].map(|()| threadlet::spawn(take(balance.clone())));
+    for one in both {
+        one.await.unwrap();
+    }
+    demand(*balance.lock().unwrap() >= 0, "the balance is below zero")
+}
+
+/// What another has written meanwhile is overwritten.
+async fn lost_update(mended: bool) -> Outcome {
+    let counter = Arc::new(AtomicI64::new(0));
+    let add = |counter: Arc<AtomicI64>| async move {
+        if mended {
+            threadlet!(counter.fetch_add(1, SeqCst));
+        } else {
+            let before = threadlet!(counter.load(SeqCst));
+            counter.store(before + 1, SeqCst);
+        }
+    };
+    let tasks = [(); 3].map(|()| threadlet::spawn(add(counter.clone())));
+    for task in tasks {
+        task.await.unwrap();
+    }
+    demand(counter.load(SeqCst) == 3, "one of three is lost")
+}
+
+/// A limit ends a transfer between its two halves.
+async fn cancelled_in_the_middle(mended: bool) -> Outcome {
+    let accounts = Arc::new([AtomicI64::new(100), AtomicI64::new(0)]);
+    let transfer = {
+        let accounts = accounts.clone();
+        async move {
+            threadlet!(accounts[0].fetch_sub(10, SeqCst));
+            threadlet!(accounts[1].fetch_add(10, SeqCst));
+        }
+    };
+    let limit = ms(1);
+    if mended {
+        // The wait may be cancelled, and the transfer not.
+        let transfer = threadlet::spawn(transfer);
+        let mut transfer = std::pin::pin!(transfer);
+        if timeout(limit, transfer.as_mut()).await.is_err() {
+            transfer.await.unwrap();
+        }
+    } else {
+        let _in_time = timeout(limit, transfer).await;
+    }
+    let sum = accounts.iter().map(|account| account.load(SeqCst)).sum::<i64>();
+    demand(sum == 100, "money is lost")
+}
+
+/// A limit passes while the result is on its way, and the order is placed again.
+async fn timeout_versus_result(mended: bool) -> Outcome {
+    let orders = Arc::new(Mutex::new(BTreeMap::<u32, u32>::new()));
+    let place = || {
+        let orders = orders.clone();
+        threadlet::task::spawn_blocking(move || {
+            let mut orders = orders.lock().unwrap();
+            let placed = orders.entry(7).or_default();
+            *placed = if mended { 1 } else { *placed + 1 };
+        })
+    };
+    if timeout(ms(5), place()).await.is_err() {
+        place().await.unwrap();
+    }
+    sleep(ms(60_000)).await;
+    let placed = orders.lock().unwrap().get(&7).copied();
+    demand(placed == Some(1), "the order was placed twice")
+}
+
+/// Each has one lock and does without what it wanted, because the other has it.
+async fn two_locks(mended: bool) -> Outcome {
+    let locks = Arc::new([futures::lock::Mutex::new(0), futures::lock::Mutex::new(0)]);
+    let move_one = |locks: Arc<[futures::lock::Mutex<i64>; 2]>, from: usize| async move {
+        if mended {
+            let (mut first, mut second) = (locks[0].lock().await, locks[1].lock().await);
+            threadlet!(());
+            *first += 1;
+            *second += 1;
+            return;
+        }
+        let mut first = locks[from].lock().await;
+        *first += 1;
+        threadlet!(());
+        if let Some(mut second) = locks[1 - from].try_lock() {
+            *second += 1;
+        }
+    };
+    let tasks = [0, 1].map(|from| threadlet::spawn(move_one(locks.clone(), from)));
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let sum = *locks[0].lock().await + *locks[1].lock().await;
+    demand(sum == 4, "one of them has done half of its work")
+}
+
+/// A reader that is dropped in the middle of a message has taken the first half with it.
+async fn message_partly_read(mended: bool) -> Outcome {
+    use futures::StreamExt;
+    use futures::future::{Either, select};
+    let (to, mut from) = futures::channel::mpsc::unbounded();
+    let writer = threadlet::spawn(async move {
+        for message in 0..3_u8 {
+            for half in [message, message + 100] {
+                threadlet!(to.unbounded_send(half).unwrap());
+            }
+        }
+    });
+    let (mut half, mut seen) = (None, Vec::new());
+    let ticks = Arc::new(AtomicI64::new(0));
+    while seen.len() < 3 {
+        let read = std::pin::pin!(async {
+            let mut taken = half.take();
+            let first = match taken.take() {
+                Some(first) => first,
+                None => from.next().await,
+            };
+            if mended {
+                // It outlives this future.
+                half = Some(first);
+            }
+            let second = from.next().await;
+            half = None;
+            (first, second)
+        });
+        match select(read, std::pin::pin!(sleep(ms(500)))).await {
+            Either::Left(((Some(first), Some(second)), _)) => seen.push((first, second)),
+            Either::Left(_) => break,
+            Either::Right(_) => _ = ticks.fetch_add(1, SeqCst),
+        }
+    }
+    writer.await.unwrap();
+    demand(seen == [(0, 100), (1, 101), (2, 102)], "messages are torn")
+}
+
+/// The task that was spawned first is not the first to run.
+async fn order_of_spawns(mended: bool) -> Outcome {
+    let config = Arc::new(OnceLock::new());
+    let load = {
+        let config = config.clone();
+        threadlet::spawn(async move { config.set(threadlet!(7)).unwrap() })
+    };
+    if mended {
+        load.await.unwrap();
+        let user = threadlet::spawn(async move { config.get().copied() });
+        return demand(user.await.unwrap() == Some(7), "there is no configuration");
+    }
+    let user = threadlet::spawn(async move { config.get().copied() });
+    let seen = user.await.unwrap();
+    load.await.unwrap();
+    demand(seen == Some(7), "there is no configuration")
+}
+
+/// A call waits, with the last permit, for one that waits for a permit.
+async fn deadlock_at_the_cap(mended: bool) -> Outcome {
+    let child = async { threadlet!(will_block; 7) };
+    let parent = threadlet::spawn(async move {
+        let child = threadlet::spawn(child);
+        if mended {
+            return child.await.unwrap();
+        }
+        let handle = Handle::current();
+        threadlet!(will_block; handle.block_on(child).unwrap())
+    });
+    demand(parent.await.unwrap() == 7, "another value")
+}
+
+/// Who is told before it waits, waits for ever.
+async fn notified_before_the_wait(mended: bool) -> Outcome {
+    let (ready, notify) = (Arc::new(AtomicBool::new(false)), Arc::new(tokio::sync::Notify::new()));
+    let setter = {
+        let (ready, notify) = (ready.clone(), notify.clone());
+        threadlet::spawn(async move {
+            threadlet!(ready.store(true, SeqCst));
+            notify.notify_waiters();
+        })
+    };
+    if mended {
+        let notified = notify.notified();
+        if !threadlet!(ready.load(SeqCst)) {
+            notified.await;
+        }
+    } else if !threadlet!(ready.load(SeqCst)) {
+        notify.notified().await;
+    }
+    setter.await.unwrap();
+    Ok(())
+}
+
+/// What comes in when the journal has been saved is in no journal.
+async fn shutdown_versus_late_completion(mended: bool) -> Outcome {
+    let journal = Arc::new(Mutex::new(Vec::new()));
+    let done = Arc::new(AtomicI64::new(0));
+    let workers: Vec<_> = (0..3)
+        .map(|nth| {
+            let (journal, done) = (journal.clone(), done.clone());
+            threadlet::spawn(async move {
+                let entry = threadlet!(nth * 2);
+                journal.lock().unwrap().push(entry);
+                done.fetch_add(1, SeqCst);
+            })
+        })
+        .collect();
+    if mended {
+        for worker in workers {
+            worker.await.unwrap();
+        }
+    } else {
+        sleep(ms(100)).await;
+        workers.iter().for_each(threadlet::task::JoinHandle::abort);
+    }
+    let saved = std::mem::take(&mut *journal.lock().unwrap());
+    // The process goes on for a while.
+    sleep(ms(60_000)).await;
+    demand(saved.len() as i64 == done.load(SeqCst), "an entry came when all was saved")
+}
