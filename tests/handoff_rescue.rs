@@ -175,8 +175,8 @@ fn where_rescues_are_frequent_they_are_soon() {
             };
             let soon = |held_up: &Duration| *held_up < Duration::from_micros(1500);
             let found = || held_up_by_blocks(detector).iter().filter(|it| soon(it)).count();
-            // A busy machine has pauses of its own.
-            let tries: Vec<_> = (0..3).map(|_| found()).take_while(|found| *found < 20).collect();
+            // Most of them; with the monitor backed off 2 to 8. A busy machine has pauses of its own.
+            let tries: Vec<_> = (0..3).map(|_| found()).take_while(|found| *found < 13).collect();
             assert!(tries.len() < 3, "{detector:?}: found soon, of 32: {tries:?}");
         }
     });

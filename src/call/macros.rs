@@ -172,7 +172,8 @@ macro_rules! __threadlet {
     }};
     // A place in the group first, kept until the call has returned.
     (@call [$will:ident $cap:ident plain ($group:expr)] $body:expr $(,)?) => {{
-        static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        static __THREADLET_SITE: $crate::__private::Site =
+            $crate::__threadlet!(@site $body).in_group(::core::stringify!($group));
         let options = $crate::__threadlet!(@packed $will $cap);
         // Only a call that asked for it is refused.
         let place = $crate::__private::enter(&__THREADLET_SITE, $group, options);
@@ -180,7 +181,8 @@ macro_rules! __threadlet {
         $crate::__threadlet!(@run plain __THREADLET_SITE options $body)
     }};
     (@call [$will:ident $cap:ident result ($group:expr)] $body:expr $(,)?) => {{
-        static __THREADLET_SITE: $crate::__private::Site = $crate::__threadlet!(@site $body);
+        static __THREADLET_SITE: $crate::__private::Site =
+            $crate::__threadlet!(@site $body).in_group(::core::stringify!($group));
         let options = $crate::__threadlet!(@packed $will $cap);
         let place = $crate::__private::enter(&__THREADLET_SITE, $group, options);
         match $crate::in_code_that_is_not_async_use_threadlet_run!(place) {

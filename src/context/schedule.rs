@@ -25,6 +25,7 @@ pub(crate) fn schedule(task: Runnable, yielded: bool) {
 #[inline]
 fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runnable> {
     if let Some(core) = thread.core_in_hand() {
+        thread.shared.is_queued(&task);
         push(thread, &core, task, yielded);
         return None;
     }

@@ -55,6 +55,8 @@ pub(crate) struct Thread<'a> {
     pub(crate) ring: ThreadRing<'a>,
     /// There is a timeline: no call is so common that it goes unseen. Never changes.
     pub(crate) traced: bool,
+    /// Each poll of a task is to be seen. Never changes.
+    pub(crate) watches: bool,
     /// What a fork has to undo. Changed when the thread is installed, and in the child.
     family: Family,
 }
@@ -111,6 +113,7 @@ impl<'a> Thread<'a> {
             home: Cell::new(Home::No),
             ring: ThreadRing::new(shared, id),
             traced: shared.trace.is_some(),
+            watches: shared.config.poll_times || shared.queued.is_some(),
             family: Family { forgotten: Cell::new(false), outer: Cell::new(ptr::null()) },
         }
     }
@@ -262,7 +265,13 @@ impl<'a> Thread<'a> {
     fn note_rescue(&self, since: Instant) {
         let Some(place) = self.slot.spawned_at.get() else { return };
         let (lasted, id) = (since.elapsed(), Site::at(place, UNMARKED).id());
-        self.shared.with_events(id, |events| events.handed_over(Cause::Rescued, lasted));
+        // Ordering: Relaxed. Whoever took the core has said so before.
+        let computed = self.slot.computes.load(Ordering::Relaxed);
+        self.slot.computes.store(false, Ordering::Relaxed);
+        self.shared.with_events(id, |events| match computed {
+            true => events.computed(lasted),
+            false => events.handed_over(Cause::Rescued, lasted),
+        });
         let task = self.slot.task.load(Ordering::Relaxed);
         event::handed_over((place.file(), place.line(), UNMARKED), Cause::Rescued, lasted, task);
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `site` | a place in the source, how often it was called, and whether its calls nearly always block |
 //! | `profile` | what else is known of it: hand-offs, times, waits |
+//! | `polls` | how long polls take, and how long tasks wait for theirs |
 //! | `trace` | the timeline |
 //! | `event` | what `tracing` is told of a hand-off (feature `tracing`) |
 
@@ -12,6 +13,7 @@ pub(crate) mod event;
 #[cfg(not(feature = "tracing"))]
 #[path = "event_off.rs"]
 pub(crate) mod event;
+pub(crate) mod polls;
 pub(crate) mod profile;
 pub(crate) mod site;
 pub(crate) mod trace;

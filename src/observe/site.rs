@@ -23,6 +23,8 @@ pub struct Site {
     line: u32,
     column: u32,
     text: &'static str,
+    /// The text of the group's expression, if it has one.
+    group: Option<&'static str>,
     /// The number in the table of sites; 0 until the first call inside a runtime.
     id: AtomicU32,
     /// What the last calls did; see [`Record`].
@@ -86,7 +88,15 @@ impl Site {
     pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
         let (id, record) = (AtomicU32::new(0), AtomicU16::new(0));
         let asked = AtomicU64::new(0);
-        Site { file, line, column, text, id, record, asked, spoken_of: AtomicBool::new(false) }
+        let (group, spoken_of) = (None, AtomicBool::new(false));
+        Site { file, line, column, text, group, id, record, asked, spoken_of }
+    }
+
+    /// The same, of calls in a group.
+    #[doc(hidden)]
+    pub const fn in_group(self, group: &'static str) -> Self {
+        let Site { file, line, column, text, .. } = self;
+        Site { group: Some(group), ..Site::new(file, line, column, text) }
     }
 
     /// The file it stands in, as the compiler names it.
@@ -107,6 +117,11 @@ impl Site {
     /// The text of the expression, or the name of the function that was called.
     pub fn text(&self) -> &'static str {
         self.text
+    }
+
+    /// The text of the group's expression, if its calls wait for a place in one.
+    pub fn group(&self) -> Option<&'static str> {
+        self.group
     }
 
     /// The site of a function called at `place`, made at its first call and kept for ever.

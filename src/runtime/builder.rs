@@ -131,6 +131,8 @@ impl Builder {
                 start_paused: false,
                 replay: Plan::default(),
                 without: Without::default(),
+                poll_times: false,
+                schedule_latencies: false,
                 rescue: true,
                 rescue_after: Duration::from_micros(50),
                 hog_after: Duration::from_millis(1),

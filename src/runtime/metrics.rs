@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Cause;
-use crate::observe::profile::{BlockTimes, SiteEvents};
+use super::verdict::{self, Verdict};
+use crate::observe::polls::Polls;
+use crate::observe::profile::{Blocks, Counts, Histogram, SiteEvents};
 use crate::observe::site::Site;
 use crate::shared::{Seat, Shared};
 use crate::spawned::Id;
@@ -78,7 +80,7 @@ pub struct Metrics {
     pub injector_depth: usize,
     /// Tasks that a worker took from another's queue.
     pub steals: u64,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Metrics {
@@ -142,6 +144,31 @@ impl Metrics {
         self.seat(worker).naps.load(Ordering::Relaxed)
     }
 
+    /// How long polls took, of tasks that are not bound to one thread: from the start of a poll to
+    /// its end on whichever thread, calls that block in it included. `None` if
+    /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram)
+    /// was not called.
+    pub fn poll_times(&self) -> Option<Histogram> {
+        self.shared.config.poll_times.then(|| self.sum(|polls| &polls.times))
+    }
+
+    /// How long tasks waited from when they were woken (or spawned) to their poll; of many at once a
+    /// sample. `None` if
+    /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram)
+    /// was not called.
+    pub fn schedule_latencies(&self) -> Option<Histogram> {
+        self.shared.config.schedule_latencies.then(|| self.sum(|polls| &polls.waits))
+    }
+
+    fn sum(&self, of: impl Fn(&Polls) -> &Counts) -> Histogram {
+        let mut sum = Histogram::default();
+        let threads = self.shared.slots.iter();
+        threads
+            .filter_map(|(_, slot)| slot.polls.get())
+            .for_each(|polls| of(polls).add_to(&mut sum));
+        sum
+    }
+
     #[track_caller]
     fn seat(&self, worker: usize) -> &Seat {
         let seats = &self.shared.seats;
@@ -197,6 +224,8 @@ pub struct SiteStats {
     pub line: u32,
     /// The expression, or the name of the function called there.
     pub text: &'static str,
+    /// The text of its group's expression, if its calls wait for a place in one.
+    pub group: Option<&'static str>,
     /// Calls so far, in tasks (and in the root of a current-thread runtime).
     pub calls: u64,
     /// Of those, the ones whose thread kept its core, or had none to lose (see `coreless`).
@@ -214,6 +243,8 @@ pub struct SiteStats {
     pub predicted: u64,
     /// Hand-offs of unmarked polls.
     pub rescued: u64,
+    /// Of those, of polls that computed; the others blocked.
+    pub computed: u64,
     /// Calls that blocked on a thread that had no core to lose: noted at sites whose calls nearly
     /// always block.
     pub coreless: u64,
@@ -223,10 +254,19 @@ pub struct SiteStats {
     pub waited: Duration,
     /// The longest of them.
     pub longest_wait: Duration,
-    /// For how long the calls blocked. Hogs are in none of it.
-    pub block_times: BlockTimes,
+    /// For how long the calls blocked. Hogs are in none of it, nor are calls that kept their core,
+    /// those that blocked too briefly to be noticed included.
+    ///
+    /// A time counts from the hand-off to the return of the call: what the detector needed to notice
+    /// is not in it. (That of a call handed over first is the whole call, whether or not it blocks;
+    /// so is that of one on a thread without a core.)
+    pub block_times: Histogram,
     /// The longest time from a hand-off to the return of the call, hogs included.
     pub longest_block: Duration,
+    /// For how long those that computed, marked or not, did so after they had lost their core.
+    pub computing: Duration,
+    /// When the first that blocked lost its core, and when the last returned.
+    pub(super) blocked_within: Option<(Instant, Instant)>,
 }
 
 impl SiteStats {
@@ -234,19 +274,25 @@ impl SiteStats {
         site: &'static Site,
         calls: u64,
         events: &SiteEvents,
-        coreless: Option<&BlockTimes>,
+        coreless: Option<&Blocks>,
     ) -> Self {
         let [blocked, hogged, predicted, rescued] =
             Cause::ALL.map(|cause| events.handoffs[cause as usize]);
         let handed_over = blocked + hogged + predicted + rescued;
         let mut block_times = events.blocks.clone();
         if let Some(coreless) = coreless {
-            block_times.add(coreless);
+            block_times.add(&coreless.times);
         }
+        // The first to block have a core.
+        let last = coreless.and_then(|coreless| coreless.last);
+        let blocked_within = events
+            .blocked_within
+            .map(|(first, returned)| (first, last.map_or(returned, |last| returned.max(last))));
         SiteStats {
             file: site.file(),
             line: site.line(),
             text: site.text(),
+            group: site.group(),
             calls,
             inline: calls.saturating_sub(handed_over),
             asked: site.asked(),
@@ -255,12 +301,15 @@ impl SiteStats {
             hogged,
             predicted,
             rescued,
-            coreless: coreless.map_or(0, BlockTimes::count),
+            computed: events.computed,
+            coreless: coreless.map_or(0, |coreless| coreless.times.count()),
             waits: events.waits.count,
             waited: events.waits.total,
             longest_wait: events.waits.longest,
-            longest_block: block_times.longest().max(events.longest_hog),
+            longest_block: block_times.longest().max(events.hogs.longest),
             block_times,
+            computing: events.hogs.total,
+            blocked_within,
         }
     }
 
@@ -275,12 +324,45 @@ impl SiteStats {
         self.hogged += other.hogged;
         self.predicted += other.predicted;
         self.rescued += other.rescued;
+        self.computed += other.computed;
         self.coreless += other.coreless;
         self.waits += other.waits;
         self.waited = self.waited.saturating_add(other.waited);
         self.longest_wait = self.longest_wait.max(other.longest_wait);
         self.block_times.add(&other.block_times);
         self.longest_block = self.longest_block.max(other.longest_block);
+        self.computing = self.computing.saturating_add(other.computing);
+        self.blocked_within = match (self.blocked_within, other.blocked_within) {
+            (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// What it has cost so far: for how long its calls blocked or computed on threads that had no
+    /// core, and waited for their turn.
+    pub fn cost(&self) -> Duration {
+        [self.block_times.total(), self.computing, self.waited]
+            .into_iter()
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// Of its calls, the ones that blocked: 0 to 1. 0 if there were none.
+    pub fn blocking_share(&self) -> f64 {
+        let blocked = self.blocked + self.predicted + self.coreless;
+        if self.calls == 0 { 0.0 } else { (blocked as f64 / self.calls as f64).min(1.0) }
+    }
+
+    /// How many of its calls were blocked at once, on average, from the first that blocked to the
+    /// last. 0 if none has.
+    pub fn blocked_at_once(&self) -> f64 {
+        let Some((first, last)) = self.blocked_within else { return 0.0 };
+        let within = last.saturating_duration_since(first).as_secs_f64();
+        if within > 0.0 { self.block_times.total().as_secs_f64() / within } else { 0.0 }
+    }
+
+    /// What may be done about it, in words: see [`Verdict`].
+    pub fn verdict(&self) -> Verdict {
+        verdict::of(self)
     }
 }
 

@@ -14,6 +14,7 @@
 mod block_on;
 mod builder;
 pub(crate) mod entry;
+mod export;
 mod handle;
 mod id;
 mod local;
@@ -26,6 +27,7 @@ mod report;
 pub(crate) mod seeds;
 #[cfg(feature = "test-util")]
 mod start_paused;
+mod verdict;
 
 use std::future::Future;
 use std::io;
@@ -34,15 +36,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{Builder, Detector};
+pub use export::{MetricFamily, MetricKind, MetricSeries, MetricValue, write_prometheus};
 pub use handle::{EnterGuard, Handle, RuntimeFlavor, TryCurrentError};
 pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
+pub use verdict::{Cure, Verdict};
 
 use crate::call::in_place::spawn_call;
 use crate::context;
-pub use crate::observe::profile::BlockTimes;
+pub use crate::observe::profile::Histogram;
 pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};

@@ -67,6 +67,47 @@ impl Builder {
         self
     }
 
+    /// Times each poll of a task, for [`Metrics::poll_times`](super::Metrics::poll_times): two looks
+    /// at the clock, some 50 ns. Default: no, and then a poll pays nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Builder;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Builder::new_multi_thread().enable_metrics_poll_time_histogram().build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// println!("{:?}", runtime.metrics().poll_times());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enable_metrics_poll_time_histogram(&mut self) -> &mut Self {
+        self.config.poll_times = true;
+        self
+    }
+
+    /// Times tasks from when they are woken or spawned to their poll, for
+    /// [`Metrics::schedule_latencies`](super::Metrics::schedule_latencies): two looks at the clock
+    /// for each of those that are timed, which are at most 1,024 at once. Default: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Builder;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Builder::new_multi_thread().enable_metrics_schedule_latency_histogram().build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// println!("{:?}", runtime.metrics().schedule_latencies());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Self {
+        self.config.schedule_latencies = true;
+        self
+    }
+
     /// The name of the runtime, for [`Handle::name`](super::Handle::name). Its threads have
     /// [another](Self::thread_name). Default: none.
     ///

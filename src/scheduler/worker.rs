@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::{HeldCore, Thread};
 use crate::coop;
+use crate::observe::polls::Polls;
 use crate::primitive::failpoint::fail_point;
 use crate::primitive::quietly;
 use crate::protocol::core::NO_SLOT;
@@ -448,16 +449,37 @@ pub(crate) fn run_task<'a>(
     thread.poll.of_task.set(true);
     thread.poll.losses.set(0);
     thread.budget.begin();
-    let (mut core, ()) = poll(thread, core, || run_quietly(task));
+    let (mut core, ()) = poll(thread, core, || run_one(thread, task));
     while let Some(task) = thread.take_again() {
         coop::spend(coop::CALL);
-        (core, ()) = poll(thread, core, || run_quietly(task));
+        (core, ()) = poll(thread, core, || run_one(thread, task));
     }
     thread.budget.end();
     thread.poll.of_task.set(false);
     thread.slot.spawned_at.set(None);
     thread.slot.task.store(0, Ordering::Relaxed);
     core
+}
+
+/// One poll of a task, by whichever thread, with a core or without.
+#[inline]
+fn run_one(thread: &Thread<'_>, task: Runnable) {
+    if thread.watches { run_watched(thread, task) } else { run_quietly(task) }
+}
+
+/// The same where somebody wants to know of each: the one place for what is to be seen of polls.
+#[cold]
+fn run_watched(thread: &Thread<'_>, task: Runnable) {
+    let polls = thread.slot.polls.get_or_init(Polls::new);
+    let queued = thread.shared.queued.as_ref();
+    if let Some(waited) = queued.and_then(|queued| queued.leaves(task.header().id.number())) {
+        polls.waits.note(waited);
+    }
+    let begun = thread.shared.config.poll_times.then(Instant::now);
+    run_quietly(task);
+    if let Some(begun) = begun {
+        polls.times.note(begun.elapsed());
+    }
 }
 
 /// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is

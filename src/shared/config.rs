@@ -44,6 +44,10 @@ pub(crate) struct Config {
     pub(crate) replay: Plan,
     /// What is not there for whoever asks for it.
     pub(crate) without: Without,
+    /// Polls are timed.
+    pub(crate) poll_times: bool,
+    /// Tasks are timed from a queue to their poll.
+    pub(crate) schedule_latencies: bool,
     pub(crate) rescue: bool,
     pub(crate) rescue_after: Duration,
     pub(crate) hog_after: Duration,

@@ -41,6 +41,7 @@ use self::threads::Threads;
 use self::turns::MaybeTurns;
 use crate::detect::edges::Edges;
 use crate::driver::{self, Driver};
+use crate::observe::polls::Queued;
 use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
 use crate::primitive::park::Unparked;
@@ -170,6 +171,8 @@ pub(crate) struct Shared {
     pub(crate) events: Padded<Mutex<HashMap<u32, SiteEvents>>>,
     pub(crate) counters: Padded<Counters>,
     pub(crate) threads: Threads,
+    /// When tasks were queued, if that is to be known.
+    pub(crate) queued: Option<Queued>,
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
     /// Polls that were found asleep.
@@ -236,6 +239,7 @@ impl Shared {
             events: Padded(Mutex::new(HashMap::new())),
             counters: Padded::default(),
             threads: Threads::default(),
+            queued: config.schedule_latencies.then(Queued::new),
             trace,
             rescues: Padded(Rescues::default()),
             edges: OnceLock::new(),
@@ -263,8 +267,17 @@ impl Shared {
             // Nobody runs it here, and a lock may be held by a thread that is not there.
             return std::mem::forget(task);
         }
+        self.is_queued(&task);
         self.injector.push(task);
         self.announce_work();
+    }
+
+    /// A task goes into a queue. Those of one thread's own tasks are not counted.
+    #[inline]
+    pub(crate) fn is_queued(&self, task: &Runnable) {
+        if let Some(queued) = &self.queued {
+            queued.enters(task.header().id.number());
+        }
     }
 
     /// After a push into what all seats share: somebody looks after it.

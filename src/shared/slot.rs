@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::detect::ring::Ring;
+use crate::observe::polls::Polls;
 use crate::observe::profile::Coreless;
 use crate::observe::site::{CallCounts, Site};
 use crate::primitive::park::Parker;
@@ -38,12 +39,16 @@ pub(crate) struct Slot {
     pub(crate) spawned_at: StaticRef<Location<'static>>,
     /// That task's number.
     pub(crate) task: AtomicU64,
+    /// The poll that it is in has not said so and computes: it is about to lose its core.
+    pub(crate) computes: AtomicBool,
     /// The thread was given long slices, as a hog.
     slowed: AtomicBool,
     /// Calls per site, by this slot's threads.
     pub(crate) counts: CallCounts,
     /// And for how long they blocked while the thread had no core.
     pub(crate) coreless: Coreless,
+    /// Its polls, if they are timed.
+    pub(crate) polls: OnceLock<Box<Polls>>,
     /// The thread's ring, once it has opened one. It belongs to the slot until the
     /// thread closes it, and whoever looks holds it while it looks.
     pub(crate) ring: Mutex<Option<Arc<Ring>>>,
@@ -63,9 +68,11 @@ impl Slot {
             site: StaticRef::new(),
             spawned_at: StaticRef::new(),
             task: AtomicU64::new(0),
+            computes: AtomicBool::new(false),
             slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
             coreless: Coreless::new(),
+            polls: OnceLock::new(),
             ring: Mutex::new(None),
             armed: AtomicBool::new(false),
             generation: AtomicU64::new(0),

@@ -1,11 +1,12 @@
 //! What is known of each site beside the number of its calls: the rare things, kept under a lock.
 
-mod block_times;
+mod histogram;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-pub use block_times::BlockTimes;
+pub(crate) use histogram::Counts;
+pub use histogram::Histogram;
 
 use crate::primitive::Mutex;
 use crate::protocol::Cause;
@@ -16,11 +17,15 @@ pub(crate) struct SiteEvents {
     /// Hand-offs, by [`Cause`].
     pub(crate) handoffs: [u64; 4],
     /// For how long calls blocked that lost a core by it.
-    pub(crate) blocks: BlockTimes,
-    /// The longest time from the hand-off of a hog to its return.
-    pub(crate) longest_hog: Duration,
+    pub(crate) blocks: Histogram,
+    /// Of the hand-offs that are rescues, those of polls that computed.
+    pub(crate) computed: u64,
+    /// From the hand-off of a hog, or of a poll that computed, to its return.
+    pub(crate) hogs: Times,
+    /// When the first of the calls that blocked lost its core, and when the last returned.
+    pub(crate) blocked_within: Option<(Instant, Instant)>,
     /// Waits for a permit, or for a place in a group.
-    pub(crate) waits: Waits,
+    pub(crate) waits: Times,
     last_block: LastBlock,
 }
 
@@ -40,11 +45,20 @@ impl SiteEvents {
     pub(crate) fn handed_over(&mut self, cause: Cause, lasted: Duration) {
         self.handoffs[cause as usize] += 1;
         if cause == Cause::Hog {
-            self.longest_hog = self.longest_hog.max(lasted);
-            return;
+            return self.hogs.note(lasted);
         }
         self.blocks.note(lasted);
+        let now = Instant::now();
+        let first = self.blocked_within.map_or(now - lasted, |(first, _)| first.min(now - lasted));
+        self.blocked_within = Some((first, now));
         self.last_block = LastBlock::Unasked;
+    }
+
+    /// An unmarked poll whose core was handed over because it computed has returned, after `lasted`.
+    pub(crate) fn computed(&mut self, lasted: Duration) {
+        self.handoffs[Cause::Rescued as usize] += 1;
+        self.computed += 1;
+        self.hogs.note(lasted);
     }
 
     /// Whether the site has blocked within its last calls: `recent` of them, from the first on for
@@ -65,7 +79,21 @@ impl SiteEvents {
 /// For how long calls blocked on one thread while it had no core to lose. Under a load that blocks
 /// often these are nearly all, so each thread keeps its own.
 #[derive(Debug)]
-pub(crate) struct Coreless(Mutex<Vec<(u32, BlockTimes)>>);
+pub(crate) struct Coreless(Mutex<Vec<(u32, Blocks)>>);
+
+/// For how long calls of a site blocked, and when the last of them returned.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocks {
+    pub(crate) times: Histogram,
+    pub(crate) last: Option<Instant>,
+}
+
+impl Blocks {
+    fn note(&mut self, lasted: Duration) {
+        self.times.note(lasted);
+        self.last = Some(Instant::now());
+    }
+}
 
 impl Coreless {
     pub(crate) const fn new() -> Self {
@@ -79,7 +107,7 @@ impl Coreless {
         match sites.iter_mut().find(|(other, _)| *other == id) {
             Some((_, blocks)) => blocks.note(lasted),
             None => {
-                let mut blocks = BlockTimes::default();
+                let mut blocks = Blocks::default();
                 blocks.note(lasted);
                 sites.push((id, blocks));
             }
@@ -87,26 +115,28 @@ impl Coreless {
     }
 
     /// Adds what is known to `sum`, by site.
-    pub(crate) fn add_to(&self, sum: &mut HashMap<u32, BlockTimes>) {
+    pub(crate) fn add_to(&self, sum: &mut HashMap<u32, Blocks>) {
         for (id, blocks) in self.0.lock().iter() {
-            sum.entry(*id).or_default().add(blocks);
+            let sum = sum.entry(*id).or_default();
+            sum.times.add(&blocks.times);
+            sum.last = sum.last.max(blocks.last);
         }
     }
 }
 
-/// Waits in front of a call.
+/// A few figures of some times: of waits in front of a call, or of calls that compute.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Waits {
+pub(crate) struct Times {
     pub(crate) count: u64,
     pub(crate) total: Duration,
     pub(crate) longest: Duration,
 }
 
-impl Waits {
-    pub(crate) fn note(&mut self, wait: Duration) {
+impl Times {
+    pub(crate) fn note(&mut self, time: Duration) {
         self.count += 1;
-        self.total = self.total.saturating_add(wait);
-        self.longest = self.longest.max(wait);
+        self.total = self.total.saturating_add(time);
+        self.longest = self.longest.max(time);
     }
 }
 

@@ -173,6 +173,7 @@ impl<'a> Watch<'a> {
         }
         let cause = self.blocked(slot, word.slot(), call.is_some(), since)?;
         if cause == Cause::Rescued {
+            slot.computes.store(false, Ordering::Relaxed);
             self.shared.rescues.note(Instant::now());
         }
         Some(self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause }))
@@ -220,6 +221,8 @@ impl<'a> Watch<'a> {
         let hog = cause == Cause::Hog;
         let mut found = Found::Suspect;
         slot.suspicion.raise(Suspect::Monitor);
+        // Ordering: Relaxed. The thread reads it when its swap of the word has failed, behind ours.
+        slot.computes.store(!hog, Ordering::Relaxed);
         for attempt in 0..LONG_TRIES {
             if hog && call_of(word.slot(), slot) != call {
                 // It has left that call, before it could know of the suspicion.
@@ -248,6 +251,9 @@ impl<'a> Watch<'a> {
         } else if found == Found::Blocked {
             // The claim stands until the poll changes its word. Then there is to be another.
             self.looks[seat].long_again = Some(Instant::now() + LONG_AGAIN);
+        }
+        if found == Found::Suspect {
+            slot.computes.store(false, Ordering::Relaxed);
         }
         if hog && taken {
             slot.slow_down();

@@ -1,13 +1,25 @@
-//! The blocking profiler's table: which line of the program blocks, how often and for how long.
+//! The blocking profiler's report: which line of the program blocks, how often and for how long, and
+//! what may be done about it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `text` | the table for a terminal |
+//! | `html` | the page for a browser |
+//! | this one | what is reported, and when |
+
+mod html;
+mod text;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use super::metrics::{self, SiteStats};
+use super::verdict::Cure;
 use crate::primitive::Mutex;
 use crate::shared::Shared;
 use crate::sys::fork::PerFork;
@@ -31,7 +43,7 @@ fn with_known<R>(f: impl FnOnce(&mut Known) -> R) -> R {
 pub(super) fn began(shared: &Arc<Shared>) {
     static ASKED: AtomicBool = AtomicBool::new(false);
     // Ordering: Relaxed; whoever comes second has nothing to do with what the first does.
-    if !ASKED.swap(true, Ordering::Relaxed) && wanted() {
+    if !ASKED.swap(true, Ordering::Relaxed) && wanted().is_some() {
         // Without room for it there is no report.
         let _registered = sys::exit::at_exit(at_exit);
     }
@@ -50,26 +62,43 @@ pub(super) fn ended(shared: &Arc<Shared>) {
     });
 }
 
-/// Whether the environment asks for a report at the end: `THREADLET_REPORT`, neither empty nor `0`.
-fn wanted() -> bool {
-    std::env::var_os("THREADLET_REPORT").is_some_and(|word| !word.is_empty() && word != "0")
+/// What the environment asks for at the end: `THREADLET_REPORT`, neither empty nor `0`.
+fn wanted() -> Option<OsString> {
+    std::env::var_os("THREADLET_REPORT").filter(|word| !word.is_empty() && word != "0")
 }
 
 extern "C" fn at_exit() {
     // What a child of `fork` has is a copy of what its parent reports.
-    if context::forks() == 0 {
-        report();
+    if context::forks() > 0 {
+        return;
+    }
+    let word = wanted().unwrap_or_default();
+    let path = Path::new(&word);
+    if path.extension().is_none_or(|end| end != "html") {
+        return report();
+    }
+    if let Err(error) = std::fs::write(path, Report::of_all().to_html()) {
+        let text = format!(
+            "threadlet: the report cannot be written to {}: {error} (THREADLET_REPORT names a file in \
+             a folder that is there; 1 prints it here)\n",
+            path.display(),
+        );
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }
 
-/// Prints the blocking profiler's table on the standard error stream: for each call site of all
+/// Prints the blocking profiler's report on the standard error stream: for each call site of all
 /// runtimes of this process, those that have ended included, how often it ran inline and how often
-/// it was handed over, and for how long it blocked.
+/// it was handed over, for how long it blocked, and in a second line what may be done about it (see
+/// [`Verdict`](super::Verdict)). What costs most stands first.
 ///
 /// A program that is run with `THREADLET_REPORT=1` in its environment prints it when it exits, with
-/// no change to its source. (Not if it is killed, and not in a child of `fork`; and calls that are
-/// still under way when their runtime is dropped are not in it.) To print it
-/// elsewhere, see [`Report`].
+/// no change to its source; with `THREADLET_REPORT=report.html`, or any name that ends so, it
+/// writes it there as a page for a browser ([`Report::to_html`]). (Not if it is killed, and not in a
+/// child of `fork`; and calls that are still under way when their runtime is dropped are not in it.)
+/// To print it elsewhere, see [`Report`].
+///
+/// On a terminal it has colours, unless `NO_COLOR` is set.
 ///
 /// # Examples
 ///
@@ -81,14 +110,17 @@ extern "C" fn at_exit() {
 /// });
 /// ```
 pub fn report() {
+    let mut text = String::new();
+    let _never_fails = text::write(&mut text, &Report::of_all(), text::Colours::of_stderr());
     // Nobody is left to be told that standard error is closed.
-    let _ = write!(std::io::stderr(), "{}", Report::of_all());
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// The blocking profiler's table, to be printed: see [`report`].
+/// The blocking profiler's report, to be printed: see [`report`].
 ///
 /// | column | what it counts |
 /// |---|---|
+/// | `cost` | for how long calls blocked, computed on threads that had lost their core, and waited |
 /// | `calls` | calls of the site |
 /// | `inline` | of those, the ones that kept their core |
 /// | `asked` | calls of [`fs`](crate::fs) in other executors that were done at once |
@@ -96,6 +128,8 @@ pub fn report() {
 /// | `coreless` | calls that blocked on a thread that had no core to lose |
 /// | `p50`, `p99`, `max` | for how long calls blocked |
 /// | `waits`, `waited` | waits for a permit or for a place in a group, and all these together |
+///
+/// A column in which nothing would stand is left out.
 ///
 /// # Examples
 ///
@@ -113,7 +147,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The table of all runtimes of this process.
+    /// That of all runtimes of this process.
     pub fn of_all() -> Report {
         let (live, mut report) = with_known(|known| (known.live.clone(), known.ended.clone()));
         for runtime in live.iter().filter_map(Weak::upgrade) {
@@ -134,6 +168,28 @@ impl Report {
         self.sites.values()
     }
 
+    /// As one page for a browser, with pictures: it loads nothing, and its table is sorted by a
+    /// click on a column's head.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use threadlet::runtime::Report;
+    ///
+    /// let page = Report::of_all().to_html();
+    /// assert!(page.starts_with("<!DOCTYPE html>"));
+    /// ```
+    pub fn to_html(&self) -> String {
+        html::page(self)
+    }
+
+    /// What costs most first; where the costs are the same, what is called most.
+    fn by_cost(&self) -> Vec<&SiteStats> {
+        let mut sites: Vec<_> = self.sites().collect();
+        sites.sort_by_key(|site| std::cmp::Reverse((site.cost(), site.calls)));
+        sites
+    }
+
     fn add(&mut self, sites: Vec<SiteStats>) {
         for site in sites {
             let key = (site.file, site.line, site.text);
@@ -147,82 +203,39 @@ impl Report {
     }
 }
 
-const HEAD: [&str; 14] = [
-    "calls",
-    "inline",
-    "asked",
-    "blocked",
-    "predicted",
-    "hogged",
-    "rescued",
-    "coreless",
-    "p50",
-    "p99",
-    "max",
-    "waits",
-    "waited",
-    "site",
-];
-
+/// The table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Those that cost the most threads first.
-        let mut sites: Vec<&SiteStats> = self.sites.values().collect();
-        sites.sort_by_key(|site| std::cmp::Reverse((site.handed_over + site.coreless, site.calls)));
-        let mut rows = vec![HEAD.map(str::to_owned)];
-        rows.extend(sites.into_iter().map(row));
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-        writeln!(f, "threadlet: calls by site")?;
-        for row in &rows {
-            let (site, figures) = row.split_last().expect("a row has columns");
-            for (cell, width) in figures.iter().zip(&widths) {
-                write!(f, "{cell:>width$}  ")?;
-            }
-            writeln!(f, "{site}")?;
-        }
-        Ok(())
+        text::write(f, self, text::Colours::NONE)
     }
 }
 
-fn row(site: &SiteStats) -> [String; 14] {
-    let count = |count: u64| if count == 0 { "-".to_owned() } else { count.to_string() };
-    let blocks = &site.block_times;
-    let time = |time: Duration| if time.is_zero() { "-".to_owned() } else { short(time) };
-    [
-        count(site.calls),
-        count(site.inline),
-        count(site.asked),
-        count(site.blocked),
-        count(site.predicted),
-        count(site.hogged),
-        count(site.rescued),
-        count(site.coreless),
-        time(blocks.quantile(0.5)),
-        time(blocks.quantile(0.99)),
-        time(site.longest_block),
-        count(site.waits),
-        time(site.waited),
-        format!("{}:{}  {}", site.file, site.line, one_line(site.text)),
-    ]
+/// How many places there are, and how many of them could be better.
+fn summary(sites: &[&SiteStats]) -> String {
+    if sites.is_empty() {
+        return "none, and no poll has blocked".to_owned();
+    }
+    let idle = |cure| matches!(cure, Cure::Nothing | Cure::Unmark);
+    let better = sites.iter().filter(|site| !idle(site.verdict().cure)).count();
+    let places = if sites.len() == 1 { "1 place" } else { &format!("{} places", sites.len()) };
+    format!("{places}, what costs most first; {better} could be better")
 }
 
-/// A time in a unit that keeps it short.
-fn short(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match seconds {
-        ..1e-3 => format!("{:.0} us", seconds * 1e6),
-        ..1.0 => format!("{:.1} ms", seconds * 1e3),
-        _ => format!("{seconds:.1} s"),
+fn place(site: &SiteStats) -> String {
+    format!("{}:{}", printable(site.file), site.line)
+}
+
+/// The call on one line, with its group.
+fn call(site: &SiteStats) -> String {
+    let text = site.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = printable(&text);
+    match site.group {
+        Some(group) => format!("in {}; {text}", printable(group)),
+        None => text,
     }
 }
 
-/// An expression on one line, and not a long one.
-fn one_line(text: &str) -> String {
-    const MOST: usize = 60;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MOST {
-        return line;
-    }
-    line.chars().take(MOST - 3).chain("...".chars()).collect()
+/// Nothing in a source's text moves the cursor.
+fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
