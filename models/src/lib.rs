@@ -36,6 +36,7 @@ mod park;
 mod parking;
 mod pool;
 mod queue;
+mod record;
 mod task;
 mod watch;
 mod word;

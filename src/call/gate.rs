@@ -335,6 +335,7 @@ impl Gate {
                 if let Some(trace) = &waiting.shared.trace {
                     trace.wait(self.site, waiting.since);
                 }
+                note_wait(self.site, waiting.since);
                 waiting.shared.with_events(self.site.id(), |events| events.waits.note(waited));
                 Poll::Ready(Ok(Pass::Granted(waiting)))
             }
@@ -344,6 +345,15 @@ impl Gate {
             }
         }
     }
+}
+
+/// For the flight recorder, of whichever runtime the call comes to.
+pub(super) fn note_wait(site: &'static Site, since: Instant) {
+    context::with(|thread| {
+        if let Some(thread) = thread {
+            thread.log.waited(site, since);
+        }
+    });
 }
 
 /// Whether the call may not be made on this thread, because a root future waits for it. Where no

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::call::gate::{AtCap, Options, Saturated};
+use crate::call::gate::{AtCap, Options, Saturated, note_wait};
 use crate::context;
 use crate::observe::site::Site;
 use crate::primitive::Mutex;
@@ -221,6 +221,7 @@ impl<'g> Future for Enter<'g> {
             if let Some(shared) = shared {
                 let waited = since.elapsed();
                 shared.with_events(self.site.id(), |events| events.waits.note(waited));
+                note_wait(self.site, since);
             }
         });
         Poll::Ready(Ok(Place(Some(group))))

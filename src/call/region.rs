@@ -14,6 +14,7 @@ use crate::call::replayed;
 use crate::context::{self, Thread};
 use crate::coop;
 use crate::observe::event;
+use crate::observe::recorder;
 use crate::observe::site::{Habit, Site};
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
@@ -142,18 +143,22 @@ impl Watch {
     /// Tells the site what the call did: a computation is no block, however long, and neither is a
     /// wait for a CPU.
     #[inline]
-    fn end(self, site: &'static Site) {
+    fn end(self, thread: &Thread<'_>, site: &'static Site) {
+        let (Watch::Wall(start) | Watch::Full(start, _)) = self else { return };
+        let long = start.elapsed() >= BLOCKED;
+        if long {
+            thread.log.called(site, recorder::How::Kept, start);
+        }
         match self {
             Watch::No => {}
-            Watch::Wall(start) => {
-                let long = start.elapsed() >= BLOCKED;
+            Watch::Wall(_) => {
                 site.learn(long);
                 if long {
                     site.suspect();
                 }
             }
-            Watch::Full(start, before) => {
-                let blocked = start.elapsed() >= BLOCKED && sleeps() > before;
+            Watch::Full(_, before) => {
+                let blocked = long && sleeps() > before;
                 site.learn(blocked);
                 if blocked {
                     site.warm();
@@ -168,6 +173,7 @@ impl Watch {
         let lasted = start.elapsed();
         if lasted >= BLOCKED {
             thread.slot.coreless.note(site.id(), lasted);
+            thread.log.called(site, recorder::How::Coreless, start);
         }
     }
 }
@@ -296,7 +302,9 @@ fn leave_slowly(thread: &Thread<'_>, site: &'static Site, kind: Kind) {
         match special.how {
             How::Coreless => return special.watch.end_coreless(thread, site),
             How::HandedOver => {}
-            How::Lent if thread.leave_region() => return special.watch.end(site),
+            How::Lent if thread.leave_region() => {
+                return special.watch.end(thread, site);
+            }
             How::Lent => {}
         }
     }
@@ -330,6 +338,7 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
         Cause::Rescued => return,
     }
     shared.with_events(site.id(), |events| events.handed_over(holding.cause, lasted));
+    thread.log.called(site, recorder::How::Lost(holding.cause), holding.since);
     let task = thread.slot.task.load(Ordering::Relaxed);
     event::handed_over((site.file(), site.line(), site.text()), holding.cause, lasted, task);
 }

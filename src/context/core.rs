@@ -19,7 +19,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::thread::Thread;
+use crate::observe::recorder::How;
 use crate::primitive::failpoint::fail_point;
+use crate::protocol::Cause;
 use crate::protocol::core::{CoreWord, Lost, NO_SLOT, SlotId, State, Word};
 use crate::protocol::queue::LocalQueue;
 use crate::shared::Seat;
@@ -102,7 +104,7 @@ pub(super) struct CoreCell<'a> {
     had: Cell<Option<Had<'a>>>,
     /// The word as this thread left it. Only means something while it has a core.
     word: Cell<Word>,
-    /// Since when the thread has its core, for the timeline.
+    /// Since when the thread has its core, for the timeline and the recorder.
     since: Cell<Instant>,
 }
 
@@ -156,7 +158,7 @@ impl<'a> Thread<'a> {
         self.core.had.set(Some(Had { index, seat, word }));
         self.core.word.set(held);
         self.slot.set_seat(Some(index));
-        if self.traced {
+        if self.traced || self.log.is_on() {
             self.core.since.set(Instant::now());
         }
         HeldCore::new(index, seat)
@@ -238,11 +240,15 @@ impl<'a> Thread<'a> {
         self.core.had.take().map(|had| had.index)
     }
 
-    /// For the timeline: the thread had the core until `end`, or now.
-    pub(super) fn trace_core(&self, seat: usize, end: Option<Instant>) {
+    /// For the timeline and the recorder: the thread had the core until it lost it, or until now.
+    pub(super) fn trace_core(&self, seat: usize, lost: Option<(Cause, Instant)>) {
+        let since = self.core.since.get();
+        let end = || lost.map_or_else(Instant::now, |(_, when)| when);
         if let Some(trace) = &self.shared.trace {
-            let end = end.unwrap_or_else(Instant::now);
-            trace.core(seat, self.slot.tid.load(Ordering::Relaxed), self.core.since.get(), end);
+            trace.core(seat, self.slot.tid.load(Ordering::Relaxed), since, end());
+        }
+        if self.log.is_on() {
+            self.log.had_core(seat, lost.map(|(cause, _)| How::Lost(cause)), since, end());
         }
     }
 }

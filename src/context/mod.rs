@@ -10,6 +10,7 @@
 //! | `core` | which core it has, and who may touch what belongs to that |
 //! | `ring` | when the thread opens, arms and closes its ring |
 //! | `budget` | how long a task may go on without a core, and what the last poll was like |
+//! | `log` | what the thread notes of its polls, if somebody wants to know |
 //! | `schedule` | where a task goes that is ready |
 //! | `entered` | which runtime is current |
 //! | `missing` | what is said where there is no runtime, or it lacks something |
@@ -21,6 +22,7 @@ mod budget;
 mod core;
 mod entered;
 mod forked;
+mod log;
 mod missing;
 mod polled;
 mod ring;

@@ -24,12 +24,21 @@ pub(crate) fn schedule(task: Runnable, yielded: bool) {
 /// With the thread's core, or with the thread itself. Returns the task if it cannot be left there.
 #[inline]
 fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runnable> {
+    if thread.watches {
+        note_wake(thread, &task);
+    }
     if let Some(core) = thread.core_in_hand() {
-        thread.shared.is_queued(&task);
         push(thread, &core, task, yielded);
         return None;
     }
     if yielded { thread.go_on_here(task) } else { Some(task) }
+}
+
+/// The task is woken, or spawned, and goes into a queue: for those who want to know.
+#[cold]
+fn note_wake(thread: &Thread<'_>, task: &Runnable) {
+    thread.shared.is_queued(task);
+    thread.log.woke(task.header().id);
 }
 
 /// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue

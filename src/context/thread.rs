@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use super::budget::Budget;
 use super::core::{CoreCell, HeldCore};
+use super::log::Log;
 use super::ring::ThreadRing;
 use crate::coop;
 use crate::observe::event;
-use crate::observe::site::Site;
+use crate::observe::recorder::How;
+use crate::observe::site::{Site, UNMARKED};
 use crate::primitive::failpoint::fail_point;
 use crate::protocol::Cause;
 use crate::protocol::core::SlotId;
@@ -22,9 +24,6 @@ use crate::spawned::Runnable;
 
 /// After so many budgets without a core a thread gives up its ring.
 const RENEWALS_WITH_RING: u32 = 8;
-
-/// The text of the site that a rescued poll counts at, which stands where its task was spawned.
-const UNMARKED: &str = "(a poll that did not say so)";
 
 thread_local! {
     static THREAD: Cell<*const Thread<'static>> = const { Cell::new(ptr::null()) };
@@ -55,7 +54,9 @@ pub(crate) struct Thread<'a> {
     pub(crate) ring: ThreadRing<'a>,
     /// There is a timeline: no call is so common that it goes unseen. Never changes.
     pub(crate) traced: bool,
-    /// Each poll of a task is to be seen. Never changes.
+    /// What it notes for those who want to know.
+    pub(crate) log: Log<'a>,
+    /// Each poll and each wake of a task is to be seen. Never changes.
     pub(crate) watches: bool,
     /// What a fork has to undo. Changed when the thread is installed, and in the child.
     family: Family,
@@ -113,7 +114,8 @@ impl<'a> Thread<'a> {
             home: Cell::new(Home::No),
             ring: ThreadRing::new(shared, id),
             traced: shared.trace.is_some(),
-            watches: shared.config.poll_times || shared.queued.is_some(),
+            log: Log::new(shared, shared.slots.get(id)),
+            watches: shared.config.poll_times || shared.queued.is_some() || shared.watched.is_on(),
             family: Family { forgotten: Cell::new(false), outer: Cell::new(ptr::null()) },
         }
     }
@@ -252,7 +254,7 @@ impl<'a> Thread<'a> {
         let holding = self.shared.pool.holding(self.id);
         self.permit.set(Some(holding));
         if let Some(seat) = seat {
-            self.trace_core(seat, Some(holding.since));
+            self.trace_core(seat, Some((holding.cause, holding.since)));
         }
         if holding.cause == Cause::Rescued {
             self.note_rescue(holding.since);
@@ -264,7 +266,9 @@ impl<'a> Thread<'a> {
     /// task was spawned.
     fn note_rescue(&self, since: Instant) {
         let Some(place) = self.slot.spawned_at.get() else { return };
-        let (lasted, id) = (since.elapsed(), Site::at(place, UNMARKED).id());
+        let site = Site::at(place, UNMARKED);
+        let (lasted, id) = (since.elapsed(), site.id());
+        self.log.called(site, How::Lost(Cause::Rescued), since);
         // Ordering: Relaxed. Whoever took the core has said so before.
         let computed = self.slot.computes.load(Ordering::Relaxed);
         self.slot.computes.store(false, Ordering::Relaxed);

@@ -367,6 +367,11 @@ impl Handle {
         self.shared.timers.expire(self.shared.clock.at(now), ready);
     }
 
+    /// By how much the latest timer that fired came too late, if it did, since this was last asked.
+    pub(crate) fn take_late(&self) -> Option<Duration> {
+        self.shared.timers.take_late()
+    }
+
     /// The earliest deadline. A hint: it may change at any time.
     #[cfg(test)]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

@@ -109,12 +109,19 @@ pub(super) struct Timers {
     /// are due, and the next one would then be the earliest again and wake the driver each time. The
     /// price is one look in vain when that time comes.
     next: AtomicU64,
+    /// By how much the latest of those that fired came too late, in nanoseconds, since somebody last
+    /// asked.
+    late: AtomicU64,
     queue: Mutex<Queue>,
 }
 
+/// What fires with less than that is in time.
+const LATE: u64 = 1_000_000;
+
 impl Timers {
     pub(super) fn new() -> Self {
-        Self { base: Instant::now(), next: AtomicU64::new(NEVER), queue: Mutex::new(Queue::new()) }
+        let (next, late) = (AtomicU64::new(NEVER), AtomicU64::new(0));
+        Self { base: Instant::now(), next, late, queue: Mutex::new(Queue::new()) }
     }
 
     pub(super) fn insert(
@@ -180,12 +187,26 @@ impl Timers {
         }
         loop {
             let mut queue = self.queue.lock();
+            // Of a bundle it is the time of none that fires before that. A hint, for people.
+            let late = now.saturating_sub(queue.first_near());
+            if late >= LATE {
+                self.late.fetch_max(late, Ordering::Relaxed);
+            }
             let all = queue.take_due(now, ready);
             self.publish(&queue);
             if all {
                 return;
             }
         }
+    }
+
+    /// By how much the latest of those that fired came too late, if it was a millisecond or more,
+    /// since this was last asked.
+    pub(super) fn take_late(&self) -> Option<Duration> {
+        if self.late.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Some(Duration::from_nanos(self.late.swap(0, Ordering::Relaxed)))
     }
 
     /// The earliest deadline.

@@ -7,8 +7,10 @@
 
 use std::time::Duration;
 
-use tracing::debug;
+use tracing::{Level, debug, event_enabled, warn};
 
+use crate::observe::site::Site;
+use crate::observe::stall::Stall;
 use crate::primitive::quietly;
 use crate::protocol::Cause;
 
@@ -29,6 +31,36 @@ pub(crate) fn handed_over(at: (&str, u32, &str), cause: Cause, lasted: Duration,
             "a core went to another thread"
         );
     });
+}
+
+/// A poll or a call lasts too long. Whether anybody listens.
+pub(crate) fn stalled(stall: &Stall) -> bool {
+    if !event_enabled!(target: "threadlet::stall", Level::WARN) {
+        return false;
+    }
+    let at = stall.site.map(|site| format!("{}:{}", site.file(), site.line()));
+    let call = stall.site.map(Site::text);
+    let spawned = stall.spawned.map(|place| format!("{}:{}", place.file(), place.line()));
+    let kernel_stack = (!stall.stack.is_empty()).then(|| stall.stack.join(" < "));
+    let length_us = u64::try_from(stall.lasts.as_micros()).unwrap_or(u64::MAX);
+    quietly(|| {
+        warn!(
+            target: "threadlet::stall",
+            at,
+            call,
+            spawned,
+            doing = stall.doing.text(),
+            kernel = stall.channel,
+            kernel_stack,
+            length_us,
+            thread = stall.tid,
+            task.id = stall.task,
+            task.name = stall.name,
+            untold = stall.untold,
+            "a poll lasts too long"
+        );
+    });
+    true
 }
 
 fn word(cause: Cause) -> &'static str {

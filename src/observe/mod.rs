@@ -6,6 +6,8 @@
 //! | `profile` | what else is known of it: hand-offs, times, waits |
 //! | `polls` | how long polls take, and how long tasks wait for theirs |
 //! | `trace` | the timeline |
+//! | `recorder` | the flight recorder: the last that happened |
+//! | `stall` | what is said of a poll or a call that lasts too long, and how often |
 //! | `event` | what `tracing` is told of a hand-off (feature `tracing`) |
 
 #[cfg(feature = "tracing")]
@@ -15,5 +17,7 @@ pub(crate) mod event;
 pub(crate) mod event;
 pub(crate) mod polls;
 pub(crate) mod profile;
+pub(crate) mod recorder;
 pub(crate) mod site;
+pub(crate) mod stall;
 pub(crate) mod trace;

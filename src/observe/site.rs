@@ -36,6 +36,10 @@ pub struct Site {
     pub(crate) spoken_of: AtomicBool,
 }
 
+/// The text of the site at which polls count that did not say that they block, or compute: it stands
+/// where their task was spawned.
+pub(crate) const UNMARKED: &str = "(a poll that did not say so)";
+
 /// Sites beyond this many share one row of counters; nothing else changes for them.
 pub(crate) const MAX_SITES: u32 = 4096;
 

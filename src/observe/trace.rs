@@ -21,9 +21,13 @@ use crate::observe::site::Site;
 use crate::primitive::Mutex;
 use crate::protocol::Cause;
 
-const THREADS: u32 = 1;
-const CORES: u32 = 2;
-const WAITS: u32 = 3;
+pub(super) const THREADS: u32 = 1;
+pub(super) const CORES: u32 = 2;
+pub(super) const WAITS: u32 = 3;
+
+/// The tracks, with their names.
+pub(super) const TRACKS: [(u32, &str); 3] =
+    [(THREADS, "threads"), (CORES, "cores"), (WAITS, "waits")];
 
 /// The file of a timeline.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Trace {
         let out = Out { file, failed: false, ended: false, waits: 0 };
         let trace = Trace { start: Instant::now(), out: Mutex::new(out) };
         trace.write("[");
-        for (process, name) in [(THREADS, "threads"), (CORES, "cores"), (WAITS, "waits")] {
+        for (process, name) in TRACKS {
             trace.write(&format!(
                 r#"{{"ph":"M","name":"process_name","pid":{process},"args":{{"name":"{name}"}}}},"#
             ));
@@ -159,7 +163,7 @@ impl Out {
 }
 
 /// Text inside of a JSON string.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,7 @@
 //! | `idle` | which seats sleep, and whom a new task wakes |
 //! | `monitor_sleep` | how the monitor sleeps |
 //! | `parking` | how a thread sleeps in the driver |
+//! | `record` | who writes where in the memory of the flight recorder, and what a reader may believe |
 //! | `task` | the word of a task: who may poll it, who has its result, when its memory goes |
 //! | `watch` | who is the sentinel |
 
@@ -22,6 +23,7 @@ pub(crate) mod parking;
 pub(crate) mod pool;
 #[allow(unsafe_code, reason = "items travel as pointers, which is theirs to undo")]
 pub(crate) mod queue;
+pub(crate) mod record;
 pub(crate) mod task;
 pub(crate) mod watch;
 

@@ -69,6 +69,17 @@ pub(crate) enum Rest {
     Again,
 }
 
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// It waits to be woken.
+    Waits,
+    /// It waits for its poll.
+    Queued,
+    /// It is polled, or its future is dropped.
+    Runs,
+}
+
 /// What the one that has completed a task has to see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -175,6 +186,17 @@ impl TaskWord {
     pub(crate) fn is_scheduled(&self) -> bool {
         // Ordering: Relaxed. `begin` acquires.
         self.0.load(Ordering::Relaxed) & (SCHEDULED | RUNNING | COMPLETE) == SCHEDULED
+    }
+
+    /// For whoever lists tasks: what it is doing, at this moment.
+    pub(crate) fn now(&self) -> Now {
+        // Ordering: Relaxed. It is a look, and nothing is done about it.
+        let seen = self.0.load(Ordering::Relaxed);
+        match (seen & RUNNING != 0, seen & SCHEDULED != 0) {
+            (true, _) => Now::Runs,
+            (false, true) => Now::Queued,
+            (false, false) => Now::Waits,
+        }
     }
 
     /// By the one that has begun: the poll has ended, and the task has not.

@@ -224,7 +224,7 @@ fn at_home<F: Future>(shared: &Arc<Shared>, id: SlotId, future: Pin<&mut F>) -> 
         thread.release_permit();
         while root.output.is_none() {
             if root.take_wake() {
-                let (core, _) = worker::in_poll(thread, None, || root.poll());
+                let (core, _) = worker::in_root_poll(thread, None, &mut root);
                 assert!(core.is_none(), "a poll that begins without a core takes none");
             } else {
                 thread.slot.parker.park(None);

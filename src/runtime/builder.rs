@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Cause, Runtime, start};
 use crate::primitive::quietly;
 use crate::replay::Plan;
-use crate::shared::{Config, Without};
+use crate::shared::{Config, Watch, Without};
 
 /// How blocked threads are found.
 ///
@@ -141,6 +141,7 @@ impl Builder {
                 on_thread_park: None,
                 on_thread_unpark: None,
                 on_handoff: None,
+                watch: Watch::default(),
             },
         }
     }
@@ -342,6 +343,7 @@ impl Builder {
         }
         let min_spares = self.min_spares.unwrap_or(config.workers.max(2));
         config.min_spares = bounded("min_spare_threads", min_spares, MAX_WORKERS)?;
+        config.watch = config.watch.checked()?;
         let detector = from_environment()?.unwrap_or(self.detector);
         // Whatever a hook leaves behind, the builder can be used again.
         let mut result = Err(io::Error::other("the runtime panicked while it was built"));

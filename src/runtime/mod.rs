@@ -28,6 +28,7 @@ pub(crate) mod seeds;
 #[cfg(feature = "test-util")]
 mod start_paused;
 mod verdict;
+mod watch;
 
 use std::future::Future;
 use std::io;
@@ -44,6 +45,8 @@ pub use metrics::{Blocked, Metrics, SiteStats};
 pub use report::{Report, report};
 pub use verdict::{Cure, Verdict};
 
+pub use crate::shared::tasks::{Running, TaskInfo, TaskState};
+
 use crate::call::in_place::spawn_call;
 use crate::context;
 pub use crate::observe::profile::Histogram;
@@ -51,9 +54,9 @@ pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;
 use crate::primitive::{Mutex, StaticRef};
 pub use crate::protocol::Cause;
-use crate::scheduler::{monitor, replayed as replay, shutdown, spare, spawn};
+use crate::scheduler::{monitor, replayed as replay, shutdown, spare, spawn, watcher};
 use crate::shared::threads;
-use crate::shared::{Config, Detection, Shared};
+use crate::shared::{Config, Detection, Shared, Watched};
 use crate::spawned::{JoinHandle, Origin};
 use crate::sys::fork::PerFork;
 use crate::{detect, driver, sys};
@@ -417,8 +420,9 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
     }
     // There is nothing to be found: who blocks is decided, and says so.
     let detection = choose(if is_replayed { Detector::Off } else { detector });
+    let watched = Watched::new(&config.watch)?;
     let shared = Arc::new_cyclic(|me| {
-        Shared::new(me.clone(), config, detection, driver, driver_handle, trace)
+        Shared::new(me.clone(), config, detection, driver, driver_handle, trace, watched)
     });
     let runtime = Runtime { handle: Handle { shared }, patience: None };
     let shared = &runtime.handle.shared;
@@ -442,6 +446,10 @@ fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result
     }
     // It makes the spares.
     monitor::start(shared).map_err(|error| not_created("the monitor's thread", &error))?;
+    if shared.watched.is_on() {
+        watcher::start(shared).map_err(|error| not_created("the watcher's thread", &error))?;
+        watch::began(shared);
+    }
     report::began(shared);
     Ok(runtime)
 }

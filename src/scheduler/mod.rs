@@ -9,6 +9,7 @@
 //! | `sentinel` | hears from the kernel *when* a core is to change hands |
 //! | `monitor` | looks for it, and does what needs doing once in a while |
 //! | `replayed` | all of it, in a runtime that a test replays |
+//! | `watcher` | looks at what lasts long, for people |
 //! | `shutdown` | ends a runtime |
 
 mod held_up;
@@ -19,4 +20,5 @@ pub(crate) mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod spare;
 pub(crate) mod spawn;
+pub(crate) mod watcher;
 pub(crate) mod worker;

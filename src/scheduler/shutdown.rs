@@ -46,6 +46,9 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
     if let Some(edges) = shared.edges.get() {
         edges.stop();
     }
+    if let Some(alarm) = &shared.watched.alarm {
+        alarm.ring();
+    }
     // The threads may all have been out before the tasks were woken, or there were none.
     if shared.threads.runners() == 0 && !shared.turns.is_some() {
         drop_tasks(shared, Accepted::Dropped);

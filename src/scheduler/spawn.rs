@@ -43,6 +43,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    if let Some(book) = &shared.watched.book {
+        book.born(birth.id, name);
+    }
     let future = traced::task(future, "task", name, &birth);
     spawned::spawn::<Here, _, _>(birth, shared, &shared.owned, future)
 }

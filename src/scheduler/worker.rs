@@ -136,7 +136,7 @@ impl<'t, 'a> Worker<'t, 'a> {
     ) -> (Option<HeldCore<'a>>, ControlFlow<()>) {
         // Should it block, nobody is to count on this seat's search.
         self.end_search();
-        let (core, polled) = in_poll(self.thread, Some(core), || root.poll());
+        let (core, polled) = in_root_poll(self.thread, Some(core), root);
         if let Some(core) = &core {
             let waiting = core.seat().queue.len() + self.thread.shared.injector.len();
             self.before_root = waiting.min(ROOT_EVERY);
@@ -295,6 +295,9 @@ impl<'t, 'a> Worker<'t, 'a> {
     /// are foreign code: they run in a poll, with the core lent, if there is one.
     fn wake_all(&mut self, core: Option<HeldCore<'a>>, ready: Vec<Waker>) -> Option<HeldCore<'a>> {
         let (thread, shared) = (self.thread, self.thread.shared);
+        if thread.watches && !ready.is_empty() {
+            shared.driver_handle.take_late().inspect(|late| thread.log.was_late(*late));
+        }
         let mut ready = ready.into_iter();
         // Several wait where everybody finds them: one may block.
         let alone = if ready.len() == 1 { ready.next() } else { None };
@@ -470,22 +473,44 @@ fn run_one(thread: &Thread<'_>, task: Runnable) {
 /// The same where somebody wants to know of each: the one place for what is to be seen of polls.
 #[cold]
 fn run_watched(thread: &Thread<'_>, task: Runnable) {
-    let polls = thread.slot.polls.get_or_init(Polls::new);
-    let queued = thread.shared.queued.as_ref();
+    let (shared, log) = (thread.shared, &thread.log);
+    let polls = || thread.slot.polls.get_or_init(Polls::new);
+    let queued = shared.queued.as_ref();
     if let Some(waited) = queued.and_then(|queued| queued.leaves(task.header().id.number())) {
-        polls.waits.note(waited);
+        polls().waits.note(waited);
     }
-    let begun = thread.shared.config.poll_times.then(Instant::now);
+    let timed = shared.config.poll_times || log.is_on();
+    let begun = timed.then(|| log.begin());
     run_quietly(task);
-    if let Some(begun) = begun {
-        polls.times.note(begun.elapsed());
+    let Some(begun) = begun else { return };
+    let end = Instant::now();
+    if shared.config.poll_times {
+        polls().times.note(end.saturating_duration_since(begun));
     }
+    log.end(begun, end, thread.poll.losses.get());
 }
 
 /// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is
 /// the task's loss, not the worker's.
 fn run_quietly(task: Runnable) {
     quietly(|| task.run());
+}
+
+/// Polls a root, with the core lent if the thread has one. Returns the core if it has one then.
+pub(crate) fn in_root_poll<'a>(
+    thread: &Thread<'a>,
+    core: Option<HeldCore<'a>>,
+    root: &mut dyn Root,
+) -> (Option<HeldCore<'a>>, ControlFlow<()>) {
+    in_poll(thread, core, || {
+        if !thread.log.is_on() {
+            return root.poll();
+        }
+        let begun = thread.log.begin();
+        let polled = root.poll();
+        thread.log.end(begun, Instant::now(), thread.poll.losses.get());
+        polled
+    })
 }
 
 /// Runs user code with the core lent, if the thread has one. Returns the core if it has one then.

@@ -1,5 +1,6 @@
 //! What the builder was told.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,24 @@ pub(crate) struct Config {
     pub(crate) on_thread_park: Option<Hook>,
     pub(crate) on_thread_unpark: Option<Hook>,
     pub(crate) on_handoff: Option<HandoffHook>,
+    pub(crate) watch: Watch,
+}
+
+/// What is to be kept, and told, of what the runtime does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch {
+    /// The size of the flight recorder, in bytes.
+    pub(crate) recorder: Option<usize>,
+    /// Where it is written by itself.
+    pub(crate) directory: Option<PathBuf>,
+    /// When a poll is to be told of.
+    pub(crate) stall_after: Option<Duration>,
+    /// At which signal the tasks are told, and the recorder is written.
+    pub(crate) signal: Option<i32>,
+    /// The recorder is written when somebody panics.
+    pub(crate) on_panic: bool,
+    /// Names, polls and times of tasks are kept.
+    pub(crate) tasks: bool,
 }
 
 impl Config {

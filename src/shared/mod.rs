@@ -9,7 +9,9 @@
 //! | `handoff_hook` | who calls the hook that wants to know of each hand-off |
 //! | `turns` | whose turn it is, where a test replays |
 //! | `leftover` | what becomes of tasks that are queued when the runtime ends |
+//! | `tasks` | what each task is doing |
 //! | `told` | what the runtime says on the standard error stream |
+//! | `watched` | what is kept for whoever wants to know what the runtime does |
 //! | this one | the data of one runtime |
 
 mod config;
@@ -18,10 +20,12 @@ mod handoff_hook;
 pub(crate) mod leftover;
 mod rescues;
 pub(crate) mod slot;
+pub(crate) mod tasks;
 pub(crate) mod threads;
 mod told;
 #[cfg_attr(not(feature = "test-util"), path = "turns_off.rs")]
 pub(crate) mod turns;
+mod watched;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -33,12 +37,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
-pub(crate) use self::config::{Config, Hook, Without};
+pub(crate) use self::config::{Config, Hook, Watch, Without};
 use self::handoff_hook::Untold;
 use self::rescues::Rescues;
 use self::slot::{Slot, Slots};
 use self::threads::Threads;
 use self::turns::MaybeTurns;
+pub(crate) use self::watched::{Alarm, Watched};
 use crate::detect::edges::Edges;
 use crate::driver::{self, Driver};
 use crate::observe::polls::Queued;
@@ -53,7 +58,7 @@ use crate::protocol::pool::{Claim, Pool, Retake, Todo};
 use crate::protocol::queue::{Injector, Lifo, LocalQueue};
 use crate::protocol::watch::SentinelWatch;
 use crate::spawned::local::Locals;
-use crate::spawned::{Keeper, Owned, Runnable};
+use crate::spawned::{Header, Keeper, Owned, Runnable};
 
 /// How blocked threads are found, as it turned out at start.
 #[derive(Clone, Debug)]
@@ -175,6 +180,7 @@ pub(crate) struct Shared {
     pub(crate) queued: Option<Queued>,
     /// Where the timeline goes, if there is to be one.
     pub(crate) trace: Option<Trace>,
+    pub(crate) watched: Watched,
     /// Polls that were found asleep.
     pub(crate) rescues: Padded<Rescues>,
     /// The rings of the threads, once one of them wants to open one.
@@ -222,6 +228,7 @@ impl Shared {
         driver: Driver,
         driver_handle: driver::Handle,
         trace: Option<Trace>,
+        watched: Watched,
     ) -> Self {
         Shared {
             me,
@@ -241,6 +248,7 @@ impl Shared {
             threads: Threads::default(),
             queued: config.schedule_latencies.then(Queued::new),
             trace,
+            watched,
             rescues: Padded(Rescues::default()),
             edges: OnceLock::new(),
             watch: SentinelWatch::new(),
@@ -470,6 +478,14 @@ impl Keeper for Shared {
 
     fn owned(&self) -> Option<&Owned> {
         (!self.is_of_parent()).then_some(&self.owned)
+    }
+
+    fn ended(&self, header: &Header) -> bool {
+        let Some(owned) = self.owned() else { return false };
+        if let Some(book) = &self.watched.book {
+            book.ended(header.id);
+        }
+        owned.remove(header)
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct Slot {
     pub(crate) task: AtomicU64,
     /// The poll that it is in has not said so and computes: it is about to lose its core.
     pub(crate) computes: AtomicBool,
+    /// Since when that poll runs, in nanoseconds since the runtime was built, if polls are noted: 0:
+    /// none runs.
+    pub(crate) begun: AtomicU64,
     /// The thread was given long slices, as a hog.
     slowed: AtomicBool,
     /// Calls per site, by this slot's threads.
@@ -69,6 +72,7 @@ impl Slot {
             spawned_at: StaticRef::new(),
             task: AtomicU64::new(0),
             computes: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
             slowed: AtomicBool::new(false),
             counts: CallCounts::new(),
             coreless: Coreless::new(),

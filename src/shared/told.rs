@@ -1,9 +1,12 @@
 //! What a runtime says on the standard error stream: a line each time, and seldom.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::Shared;
 use super::slot::Slot;
+use crate::observe::event;
+use crate::observe::stall::Stall;
 use crate::protocol::pool::PoolCounts;
 use crate::sys::stderr;
 
@@ -52,19 +55,49 @@ impl Shared {
         ));
     }
 
-    /// On a thread of its own: whoever reads our standard error may have stopped to, and the caller
-    /// has other things to do. If there is no thread to be had, the caller writes what there is room
-    /// for.
-    fn tell(&self, text: &str) {
-        let line = format!("{}: {text}\n", self.config.thread_name);
-        let copy = line.clone();
-        let thread = std::thread::Builder::new().name("threadlet-report".into());
-        let told = thread.spawn(move || {
+    /// A poll or a call lasts too long. Whoever listens to `tracing` hears of it; nobody: a line.
+    pub(crate) fn tell_of_stall(&self, stall: Stall) {
+        let line = self.line(&stall.to_string());
+        by_other(line, move || event::stalled(&stall));
+    }
+
+    /// Tasks are queued, and nothing has been polled for a while.
+    pub(crate) fn tell_of_standstill(&self, lasts: Duration) {
+        let busy = |slot: &&Slot| slot.spawned_at.get().is_some();
+        let places = places(self.slots.iter().map(|(_, slot)| slot).filter(busy));
+        let lasts = lasts.as_millis();
+        self.tell(&format!(
+            "tasks are queued, and none has been polled for {lasts} ms: each worker is in a poll{places}"
+        ));
+    }
+
+    pub(crate) fn tell(&self, text: &str) {
+        self.tell_lines(self.line(text));
+    }
+
+    /// Says what may be several lines, with their ends.
+    pub(crate) fn tell_lines(&self, lines: String) {
+        by_other(lines, || false);
+    }
+
+    fn line(&self, text: &str) -> String {
+        format!("{}: {text}\n", self.config.thread_name)
+    }
+}
+
+/// On a thread of its own: whoever reads our standard error may have stopped to, a subscriber of
+/// `tracing` is foreign code, and the caller has other things to do. If there is no thread to be had,
+/// the caller writes what there is room for. `heard` says whether the lines need not be written.
+fn by_other(lines: String, heard: impl FnOnce() -> bool + Send + 'static) {
+    let copy = lines.clone();
+    let thread = std::thread::Builder::new().name("threadlet-report".into());
+    let told = thread.spawn(move || {
+        if !heard() {
             let _ = io::stderr().write_all(copy.as_bytes());
-        });
-        if told.is_err() {
-            let _room = stderr::write_if_room(line.as_bytes());
         }
+    });
+    if told.is_err() {
+        let _room = stderr::write_if_room(lines.as_bytes());
     }
 }
 

@@ -26,7 +26,7 @@ use futures::task::AtomicWaker;
 
 use super::header::{Birth, Header, Keeper, Origin, as_task};
 use super::join::JoinHandle;
-use super::owned::Owned;
+use super::owned::{Listed, Owned};
 use super::raw::{self, Runnable, Schedule, TaskRef};
 use super::{start, traced};
 use crate::coop;
@@ -106,6 +106,11 @@ impl Locals {
     /// How many tasks have not ended.
     pub(crate) fn alive(&self) -> usize {
         self.alive.load(Ordering::Relaxed)
+    }
+
+    /// What those are doing.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        self.owned.list()
     }
 
     /// Makes the set the current one of this thread, until the answer is dropped.

@@ -1,5 +1,6 @@
 //! Spawned tasks: a future on the heap with its header and its handles.
 
+pub(crate) mod book;
 #[allow(unsafe_code, reason = "the memory of a task, by its handle")]
 mod handle;
 mod header;
@@ -19,9 +20,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use header::Id;
-pub(crate) use header::{Birth, Keeper, Origin, as_task, told};
+pub(crate) use header::{Birth, Header, Keeper, Origin, as_task, told};
 pub use join::{AbortHandle, JoinError, JoinHandle};
-pub(crate) use owned::Owned;
+pub(crate) use owned::{Listed, Owned};
 use raw::Built;
 pub(crate) use raw::{Runnable, Schedule, TaskRef};
 

@@ -8,11 +8,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::header::Header;
+use super::header::{Header, Id};
 use super::raw::{Runnable, TaskRef};
 use crate::primitive::{Mutex, Padded};
+use crate::protocol::task::Now;
 
 pub(super) const SHARDS: usize = 16;
 
@@ -30,6 +32,14 @@ pub(crate) struct Owned {
     /// cache line on the way of every spawn.
     #[cfg(debug_assertions)]
     under_way: AtomicUsize,
+}
+
+/// A task, as a list of those alive has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    pub(crate) id: Id,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) now: Now,
 }
 
 /// The two lists of a shard. Which one a task is in, nobody has to know but who is at the head.
@@ -123,7 +133,7 @@ impl Owned {
 
     /// The task has ended and its future is gone. `true`: it was in a list, whose reference is the
     /// caller's now.
-    pub(super) fn remove(&self, header: &Header) -> bool {
+    pub(crate) fn remove(&self, header: &Header) -> bool {
         let mut shard = self.shard(header).lock();
         if header.links.before.get() == OUT {
             // It came too late to be added.
@@ -164,6 +174,23 @@ impl Owned {
                 let nodes = std::iter::successors(head, |node| header(node).links.behind.get());
                 // SAFETY: the list has a reference, and this is under its lock.
                 tasks.extend(nodes.map(|node| unsafe { TaskRef::new(node) }));
+            }
+        }
+        tasks
+    }
+
+    /// What those that have not ended are doing.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let mut tasks = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            tasks.reserve(shard.count);
+            for head in [shard.alive, shard.woken] {
+                let nodes = std::iter::successors(head, |node| header(node).links.behind.get());
+                tasks.extend(nodes.map(|node| {
+                    let Header { id, spawned_at, .. } = *header(&node);
+                    Listed { id, spawned_at, now: header(&node).word.now() }
+                }));
             }
         }
         tasks

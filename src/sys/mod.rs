@@ -26,6 +26,7 @@ pub(crate) mod socket;
 pub(crate) mod stat;
 pub(crate) mod stderr;
 pub(crate) mod thread;
+pub(crate) mod whereabouts;
 
 use std::io;
 use std::time::Duration;

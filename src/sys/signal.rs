@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook_registry::{FORBIDDEN, SigId, register, unregister};
 
@@ -29,8 +30,8 @@ impl Bell {
         check_long(unsafe { libc::read(fd, place, 8) } as libc::c_long).map(drop)
     }
 
-    /// To be called by a signal handler: makes one system call, and leaves `errno` as it was.
-    fn ring(&self) {
+    /// May be called by a signal handler: makes one system call, and leaves `errno` as it was.
+    pub(crate) fn ring(&self) {
         let one = 1_u64.to_ne_bytes();
         // SAFETY: `errno` is the calling thread's.
         let errno = unsafe { libc::__errno_location() };
@@ -54,16 +55,37 @@ impl AsRawFd for Bell {
 #[derive(Debug)]
 pub(crate) struct Watch(SigId);
 
-/// Rings `bell` at each `signal`. The first watch of a signal takes away what the system does at
-/// it, for good.
-pub(crate) fn watch(signal: libc::c_int, bell: Arc<Bell>) -> io::Result<Watch> {
+fn demand_catchable(signal: libc::c_int) -> io::Result<()> {
     if signal <= 0 || FORBIDDEN.contains(&signal) {
         let text = format!("signal {signal} cannot be waited for: no handler may stand for it");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
+    Ok(())
+}
+
+/// Rings `bell` at each `signal`. The first watch of a signal takes away what the system does at
+/// it, for good.
+pub(crate) fn watch(signal: libc::c_int, bell: Arc<Bell>) -> io::Result<Watch> {
+    demand_catchable(signal)?;
     // SAFETY: what is done in the handler is async-signal-safe: one `write`, with `errno` put back.
     // The bell is freed by `unregister`, in no handler.
     unsafe { register(signal, move || bell.ring()) }.map(Watch)
+}
+
+/// The same, and sets `flag` before the bell rings: for a bell that others ring, too.
+pub(crate) fn watch_by_flag(
+    signal: libc::c_int,
+    bell: Arc<Bell>,
+    flag: Arc<AtomicBool>,
+) -> io::Result<Watch> {
+    demand_catchable(signal)?;
+    let ring = move || {
+        // Ordering: Release. Partner: the swap of whoever answers the bell.
+        flag.store(true, Ordering::Release);
+        bell.ring();
+    };
+    // SAFETY: as in `watch`; the flag is one store.
+    unsafe { register(signal, ring) }.map(Watch)
 }
 
 impl Drop for Watch {

@@ -119,6 +119,7 @@ impl Monitor<'_> {
             let found = if looks { self.watch.look_at_all(self.paused) } else { Found::Nothing };
             self.shared.rescues.review(Instant::now());
             self.serve_stalled();
+            self.shared.watched.rouse();
             self.watch_driver();
             self.pause(found);
         }
