@@ -100,7 +100,7 @@
 //! * `test-util`: a test can stop the clock of a current-thread runtime: `time::pause`,
 //!   `time::advance`, `time::resume`, `Builder::start_paused`, and `start_paused = true` in the
 //!   attributes. Timers then take no time. And tests that replay: `Builder::deterministic`, and `seed = 7`
-//!   in the attribute of a test.
+//!   in the attribute of a test; streams and sockets in memory, `io::duplex` and `net::sim`.
 //! * `tracing`: the crate `tracing` is told of each task, by the spans and events that tokio-console
 //!   reads; of each hand-off, by an event of the target `threadlet::block`; and, once for its place
 //!   in the source, of a [`threadlet!`] that is a plain call because its thread is in no runtime.

@@ -133,6 +133,20 @@ write!([] Stderr, vectored: false);
 read!([T: io::Read + Send + 'static] Unblock<T>);
 write!([T: io::Write + Send + 'static] Unblock<T>, vectored: false);
 
+#[cfg(feature = "test-util")]
+mod in_memory {
+    use super::*;
+    use crate::io::DuplexStream;
+    use crate::net::sim;
+
+    read!([] DuplexStream);
+    write!([] DuplexStream, vectored: false);
+    read!([] sim::TcpStream);
+    write!([] sim::TcpStream, vectored: false);
+    read!([] sim::OwnedReadHalf);
+    write!([] sim::OwnedWriteHalf, vectored: false);
+}
+
 impl AsyncSeek for File {
     fn start_seek(mut self: Pin<&mut Self>, to: SeekFrom) -> io::Result<()> {
         self.seeks_to = Some(to);

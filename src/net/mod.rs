@@ -14,6 +14,8 @@ mod exhausted;
 mod from_raw;
 mod halves;
 pub(crate) mod methods;
+#[cfg(feature = "test-util")]
+pub mod sim;
 pub mod tcp;
 mod udp;
 pub mod unix;

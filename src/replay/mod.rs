@@ -67,6 +67,10 @@ pub(crate) enum What {
     After,
     /// There is no permit, and it waits in line or passes.
     Cap,
+    /// So much of what there is goes over a stream in memory.
+    Part,
+    /// What was written, or a connection, is on its way for so long.
+    Way,
 }
 
 impl What {
@@ -81,6 +85,8 @@ impl What {
             What::Before => "blocks",
             What::After => "comes back late",
             What::Cap => "at the cap",
+            What::Part => "part",
+            What::Way => "on its way",
         }
     }
 }
@@ -215,6 +221,20 @@ impl Decisions {
         pause
     }
 
+    /// How many of so many bytes go over at once: all, or fewer.
+    pub(crate) fn part(&self, most: usize) -> usize {
+        let mut state = self.state.lock();
+        let all = most <= 1 || state.below(2) == 0;
+        let part = if all { most } else { 1 + state.below(most as u64 - 1) as usize };
+        state.note(Event {
+            what: What::Part,
+            answer: part as u64,
+            among: most as u64,
+            place: None,
+        });
+        part
+    }
+
     /// All that was decided, a line each.
     pub(crate) fn log(&self) -> String {
         self.last(usize::MAX)
@@ -255,13 +275,13 @@ fn write_event(text: &mut String, nth: usize, event: &Event) {
             write!(text, "{nth} {word}, {answer} of {among}")
         }
         What::Jump => write!(text, "{nth} {word} at {:?}", Duration::from_nanos(*answer)),
-        What::Gate | What::Before | What::After if *among == 1 => {
+        What::Gate | What::Before | What::After | What::Way if *among == 1 => {
             write!(text, "{nth} {word}: no")
         }
-        What::Gate | What::Before | What::After => {
+        What::Gate | What::Before | What::After | What::Way => {
             write!(text, "{nth} {word} for {:?}", Duration::from_nanos(*answer))
         }
-        What::Cap => write!(text, "{nth} {word}, {answer} of {among}"),
+        What::Cap | What::Part => write!(text, "{nth} {word}, {answer} of {among}"),
     };
     let _ = match place {
         Some((file, line)) => writeln!(text, " ({file}:{line})"),
@@ -291,6 +311,11 @@ pub(crate) fn enter(decisions: Arc<Decisions>) -> Entered {
     Entered(HERE.with(|here| here.replace(Some(decisions))))
 }
 
+/// The run that the thread belongs to.
+pub(crate) fn here() -> Option<Arc<Decisions>> {
+    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
+}
+
 /// Which of so many tasks that stay on this thread is next: the first, unless it belongs to a run.
 pub(crate) fn next_local(among: usize) -> usize {
     let chosen = HERE.try_with(|here| {
@@ -317,6 +342,7 @@ mod tests {
             assert!(pause.is_some() || nth % 2 == 1);
             assert!(pause.unwrap_or_default() <= LONGEST);
             assert!(decisions.below(What::Cap, nth as u64, None) < nth as u64);
+            assert!((1..=nth).contains(&decisions.part(nth)));
         }
         decisions.log()
     }

@@ -38,7 +38,8 @@ impl Builder {
     /// so. A drop of the runtime lets each call come to its end, whatever limit it is given.
     ///
     /// What is not decided by the seed: threads of the program's own, files and what is in them,
-    /// sockets, the time of the system, the order of a `HashMap`, the branch that a `select!` takes first
+    /// sockets that are not in memory ([`io::duplex`](crate::io::duplex()) and
+    /// [`net::sim`](crate::net::sim) are), the time of the system, the order of a `HashMap`, the branch that a `select!` takes first
     /// (`biased;` and `select_biased!` do not choose), [numbers of tasks](crate::task::id). A call that really waits for another task of the runtime,
     /// on a lock or a channel of the standard library, waits for ever: all others wait for it.
     ///
