@@ -1,7 +1,7 @@
 //! When a core is to be taken: what is seen of its thread, for how long.
 //!
 //! A thread is blocked if its core's word is the same on two looks and then, for that suspect only,
-//! its state says that it sleeps: from its ring if that is armed, else from
+//! its state says that it sleeps: from its ring if that is armed and believed, else from
 //! `/proc/self/task/TID/stat`. (The word alone would take a long computation for a block; the
 //! thread's CPU clock would take a wait for a CPU for one.) The word is loaded before the state is
 //! read, and the retake compares with that same word: a thread that has moved on is never robbed.
@@ -128,7 +128,7 @@ impl<'a> Watch<'a> {
                 // To be seen asleep once more, and soon: at the next look after such a pause it
                 // would be another poll.
                 let suspect = self.shared.config.rescue
-                    && self.states.is_asleep(self.shared, word.slot(), slot);
+                    && self.states.is_asleep(self.shared, word.slot(), slot, Duration::ZERO);
                 return if suspect { Found::Suspect } else { goes_on };
             }
         }
@@ -192,7 +192,7 @@ impl<'a> Watch<'a> {
             return None;
         }
         let cause = if in_region { Cause::Blocked } else { Cause::Rescued };
-        self.states.is_asleep(self.shared, id, slot).then_some(cause)
+        self.states.is_asleep(self.shared, id, slot, since).then_some(cause)
     }
 
     /// Why the core should be taken, if the call has computed for `hog_after`, or the poll for the

@@ -1,5 +1,8 @@
 //! Whether a thread sleeps: from its ring if that is armed, else from `/proc`, else from its clock.
 //!
+//! A ring that says for a millisecond that its thread runs may have lost a record: then `/proc` is
+//! asked as well.
+//!
 //! `/proc` may be out of reach: no descriptor is left, it is not mounted, or it is another
 //! namespace's. Then a thread whose CPU clock stands still is taken to sleep. It may only be
 //! waiting for a CPU, so it has to stand still for long, and a hand-off may be wasted; but nobody
@@ -23,6 +26,10 @@ const STATS_KEPT: usize = 64;
 /// For how long a thread's CPU clock stands still before the thread is taken to sleep.
 const STILL: Duration = Duration::from_millis(2);
 
+/// For how long a ring is believed that its thread runs. A record that the kernel has not written
+/// would otherwise hide a block for good, if only a task of the same core can end it.
+const BELIEVED: Duration = Duration::from_millis(1);
+
 /// The states of the threads that were looked at, each by the slot and the number of its thread.
 #[derive(Default)]
 pub(super) struct States {
@@ -39,13 +46,20 @@ struct Clock {
 }
 
 impl States {
-    pub(super) fn is_asleep(&mut self, shared: &Shared, id: SlotId, slot: &Slot) -> bool {
+    /// Whether the thread sleeps, which has done the same for `since`.
+    pub(super) fn is_asleep(
+        &mut self,
+        shared: &Shared,
+        id: SlotId,
+        slot: &Slot,
+        since: Duration,
+    ) -> bool {
         if slot.armed.load(Ordering::Relaxed) {
             let ring = slot.ring.lock().clone();
             match ring.map(|ring| ring.look()) {
                 Some(Look::Blocked) => return true,
-                Some(Look::Running | Look::Preempted) => return false,
-                Some(Look::Silent) | None => {}
+                Some(Look::Running | Look::Preempted) if since < BELIEVED => return false,
+                Some(_) | None => {}
             }
         }
         let tid = slot.tid.load(Ordering::Relaxed);
