@@ -4,7 +4,7 @@
 mod support;
 
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::threadlet;
 use threadlet::time::{sleep, timeout};
 
-use support::os::{is_root, process_cpu_time, set_limit};
+use support::os::{is_root, process_cpu_time, set_limit, use_loopback};
 use support::{alone, child, in_time, is_child, passes, skip, ticker, wait_for_ticks};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -288,17 +288,4 @@ fn a_runtime_is_dropped_with_everything_under_way() {
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         support::wait_until("each has ended", || alive.load(Ordering::Relaxed) == 0);
     }
-}
-
-/// Brings the network of this namespace up.
-fn use_loopback() {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    // SAFETY: all zeros is a request with no name and no flags.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
-    // SAFETY: the request is one that this call reads.
-    let done = unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &raw const request) };
-    assert_eq!(done, 0, "{}", io::Error::last_os_error());
 }

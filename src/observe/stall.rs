@@ -109,6 +109,11 @@ impl Limit {
         rests.then(|| std::mem::take(&mut self.untold))
     }
 
+    /// How many were not said so far.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold
+    }
+
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.since).as_nanos() / PAUSE.as_nanos();
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);

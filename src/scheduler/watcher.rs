@@ -21,7 +21,7 @@ use crate::shared::slot::Slot;
 use crate::shared::threads::Role;
 use crate::shared::{Alarm, Shared};
 use crate::sys::thread::tid;
-use crate::sys::whereabouts::{self, Whereabouts};
+use crate::sys::whereabouts::{self, Doing, Whereabouts};
 
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(5);
@@ -97,9 +97,10 @@ impl<'a> Watcher<'a> {
             self.look_for_standstill();
             self.tell_rest();
             let busy = || !self.shared.nobody_awake() || self.shared.is_shutdown();
-            let pause = if runs || busy() { Some(self.pause()) } else { None };
-            alarm.sleep(pause, busy);
+            let looks_again = runs || busy() || self.limit.untold() > 0;
+            alarm.sleep(looks_again.then(|| self.pause()), busy);
         }
+        self.tell_of(self.limit.untold());
     }
 
     /// Often enough for the bound that was set.
@@ -163,7 +164,9 @@ impl<'a> Watcher<'a> {
             if let Some(untold) = untold {
                 let name =
                     book.and_then(|book| book.get(task)).map_or(String::new(), |k| k.name.into());
-                let stack = whereabouts::kernel_stack(tid).unwrap_or_default();
+                let waits = doing != Doing::Running;
+                let stack =
+                    waits.then(|| whereabouts::kernel_stack(tid)).flatten().unwrap_or_default();
                 let stall =
                     Stall { site, spawned, task, name, lasts, tid, doing, channel, stack, untold };
                 self.shared.tell_of_stall(stall);
@@ -196,6 +199,12 @@ impl<'a> Watcher<'a> {
 
     fn tell_rest(&mut self) {
         if let Some(untold) = self.limit.rest(Instant::now()) {
+            self.tell_of(untold);
+        }
+    }
+
+    fn tell_of(&self, untold: u64) {
+        if untold > 0 {
             self.shared.tell(&format!("{untold} more polls or calls have lasted too long"));
         }
     }

@@ -7,6 +7,9 @@
 use std::fs;
 use std::io::{self, Read};
 
+/// So many functions of the kernel are told of a thread; the outer ones are those of any system call.
+const FRAMES: usize = 6;
+
 /// What a thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing {
@@ -61,7 +64,8 @@ pub(crate) fn kernel_stack(tid: i32) -> Option<Vec<String>> {
         let name = line.rsplit(' ').next()?;
         Some(name.split('+').next()?.to_owned())
     };
-    Some(text.lines().filter_map(name).collect()).filter(|frames: &Vec<_>| !frames.is_empty())
+    let frames: Vec<_> = text.lines().filter_map(name).take(FRAMES).collect();
+    (!frames.is_empty()).then_some(frames)
 }
 
 fn read(tid: i32, name: &str) -> io::Result<String> {

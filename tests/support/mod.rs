@@ -1,6 +1,7 @@
 //! What the integration tests have in common.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod fuse;
 pub(crate) mod os;
 mod process;
 pub(crate) mod uffd;

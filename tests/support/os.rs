@@ -308,3 +308,16 @@ pub(crate) fn timer_slack() -> i32 {
     // SAFETY: no memory is involved.
     unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, 0, 0, 0, 0) }
 }
+
+/// Brings the network of this namespace up.
+pub(crate) fn use_loopback() {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // SAFETY: all zeros is a request with no name and no flags.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    // SAFETY: the request is one that this call reads.
+    let done = unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &raw const request) };
+    assert_eq!(done, 0, "{}", io::Error::last_os_error());
+}
