@@ -340,7 +340,7 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
     shared.with_events(site.id(), |events| events.handed_over(holding.cause, lasted));
     thread.log.called(site, recorder::How::Lost(holding.cause), holding.since);
     let task = thread.slot.task.load(Ordering::Relaxed);
-    event::handed_over((site.file(), site.line(), site.text()), holding.cause, lasted, task);
+    event::handed_over(site, holding.cause, lasted, task);
 }
 
 /// The call is over and the core is gone: take an idle one, or go on without.

@@ -266,18 +266,17 @@ impl<'a> Thread<'a> {
     /// task was spawned.
     fn note_rescue(&self, since: Instant) {
         let Some(place) = self.slot.spawned_at.get() else { return };
-        let site = Site::at(place, UNMARKED);
-        let (lasted, id) = (since.elapsed(), site.id());
+        let (lasted, site) = (since.elapsed(), Site::at(place, UNMARKED));
         self.log.called(site, How::Lost(Cause::Rescued), since);
         // Ordering: Relaxed. Whoever took the core has said so before.
         let computed = self.slot.computes.load(Ordering::Relaxed);
         self.slot.computes.store(false, Ordering::Relaxed);
-        self.shared.with_events(id, |events| match computed {
+        self.shared.with_events(site.id(), |events| match computed {
             true => events.computed(lasted),
             false => events.handed_over(Cause::Rescued, lasted),
         });
         let task = self.slot.task.load(Ordering::Relaxed);
-        event::handed_over((place.file(), place.line(), UNMARKED), Cause::Rescued, lasted, task);
+        event::handed_over(site, Cause::Rescued, lasted, task);
     }
 
     /// This poll is better off without a core, though none of its calls may be seen to block: it

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tracing::{Level, debug, event_enabled, warn};
 
+use crate::observe::resource;
 use crate::observe::site::Site;
 use crate::observe::stall::Stall;
 use crate::primitive::quietly;
@@ -16,8 +17,10 @@ use crate::protocol::Cause;
 
 /// A call, or an unmarked poll of a task that was spawned there, has lost its core for so long.
 #[inline]
-pub(crate) fn handed_over(at: (&str, u32, &str), cause: Cause, lasted: Duration, task: u64) {
-    let ((file, line, call), cause) = (at, word(cause));
+pub(crate) fn handed_over(site: &'static Site, cause: Cause, lasted: Duration, task: u64) {
+    resource::handed_over(site, cause, lasted);
+    let (file, line, call) = (site.file(), site.line(), site.text());
+    let cause = word(cause);
     let length_us = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX);
     quietly(|| {
         debug!(

@@ -9,6 +9,7 @@
 //! | `recorder` | the flight recorder: the last that happened |
 //! | `stall` | what is said of a poll or a call that lasts too long, and how often |
 //! | `event` | what `tracing` is told of a hand-off (feature `tracing`) |
+//! | `resource` | and what tokio-console is (the same) |
 
 #[cfg(feature = "tracing")]
 pub(crate) mod event;
@@ -18,6 +19,8 @@ pub(crate) mod event;
 pub(crate) mod polls;
 pub(crate) mod profile;
 pub(crate) mod recorder;
+#[cfg(feature = "tracing")]
+mod resource;
 pub(crate) mod site;
 pub(crate) mod stall;
 pub(crate) mod trace;

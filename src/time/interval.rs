@@ -1,10 +1,12 @@
 //! `interval` and `interval_at`.
 
 use std::future::poll_fn;
+use std::panic::Location;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::timer::Timer;
+use super::traced::Traced;
 use super::{Instant, later};
 
 /// How late a tick must be taken to count as missed. Less than that is a scheduler's jitter.
@@ -54,7 +56,11 @@ pub fn interval(period: Duration) -> Interval {
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
-    Interval { timer: Timer::new(start), period, missed: MissedTickBehavior::default() }
+    Interval {
+        timer: Timer::new(start, Traced::new("Interval", Location::caller())),
+        period,
+        missed: MissedTickBehavior::default(),
+    }
 }
 
 /// What an [`Interval`] does after a tick that was taken more than five milliseconds late.

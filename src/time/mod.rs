@@ -23,6 +23,11 @@ mod sleep;
 mod tests;
 mod timeout;
 mod timer;
+#[cfg(feature = "tracing")]
+mod traced;
+#[cfg(not(feature = "tracing"))]
+#[path = "traced_off.rs"]
+mod traced;
 
 #[cfg(feature = "test-util")]
 pub use self::clock::{advance, pause, resume};

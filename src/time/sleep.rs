@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::timer::Timer;
+use super::traced::Traced;
 use super::{Instant, later};
 use crate::driver::Handle;
 
@@ -36,6 +38,7 @@ use crate::driver::Handle;
 ///     assert!(start.elapsed() >= Duration::from_millis(5));
 /// });
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(later(Instant::now(), duration))
 }
@@ -61,8 +64,10 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///     assert!(Instant::now() >= deadline);
 /// });
 /// ```
+#[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { timer: Timer::new(deadline), _pinned: PhantomPinned }
+    let traced = Traced::new("Sleep", Location::caller());
+    Sleep { timer: Timer::new(deadline, traced), _pinned: PhantomPinned }
 }
 
 /// A sleep by the clock of a driver that is known, which may be polled outside any runtime.

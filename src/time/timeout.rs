@@ -45,6 +45,7 @@ use crate::coop;
 ///     assert_eq!(fast, Ok(7));
 /// });
 /// ```
+#[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { value: future.into_future(), sleep: sleep(duration) }
 }
@@ -72,6 +73,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///     assert!(first.is_ok() && second.is_err());
 /// });
 /// ```
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { value: future.into_future(), sleep: sleep_until(deadline) }
 }

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use super::Instant;
+use super::traced::Traced;
 use crate::context;
 use crate::coop;
 use crate::driver::{Handle, TimerKey};
@@ -18,15 +19,17 @@ pub(super) struct Timer {
     elapsed: bool,
     /// It was pending since it was last ready.
     waited: bool,
+    /// What is told of it.
+    traced: Traced,
 }
 
 impl Timer {
-    pub(super) fn new(deadline: Instant) -> Self {
-        Self { deadline, handle: None, key: None, elapsed: false, waited: false }
+    pub(super) fn new(deadline: Instant, traced: Traced) -> Self {
+        Self { deadline, handle: None, key: None, elapsed: false, waited: false, traced }
     }
 
     pub(super) fn with_driver(deadline: Instant, driver: Handle) -> Self {
-        let mut timer = Timer::new(deadline);
+        let mut timer = Timer::new(deadline, Traced::default());
         timer.handle = Some(driver);
         timer
     }
@@ -54,6 +57,15 @@ impl Timer {
     /// spends the whole budget takes effect all the same.
     #[track_caller]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let traced = std::mem::take(&mut self.traced);
+        let polled = traced.poll(self, cx);
+        self.traced = traced;
+        polled
+    }
+
+    /// The same, and nobody is told.
+    #[track_caller]
+    pub(super) fn poll_untold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let due = self.poll_due(cx);
         if due.is_pending() || (!self.waited && coop::poll_left(cx).is_pending()) {
             self.waited = true;

@@ -122,7 +122,7 @@ pub fn report() {
 /// |---|---|
 /// | `cost` | for how long calls blocked, computed on threads that had lost their core, and waited |
 /// | `calls` | calls of the site |
-/// | `inline` | of those, the ones that kept their core |
+/// | `inline` | of those, the ones that kept their core, or had none and did not block |
 /// | `asked` | calls of [`fs`](crate::fs) in other executors that were done at once |
 /// | `blocked`, `predicted`, `hogged`, `rescued` | cores handed over, by cause |
 /// | `coreless` | calls that blocked on a thread that had no core to lose |

@@ -21,7 +21,8 @@ const fn column(head: &'static str, cell: fn(&SiteStats) -> String) -> Column {
 const COLUMNS: [Column; 14] = [
     column("cost", |site| time(site.cost())),
     column("calls", |site| count(site.calls)),
-    column("inline", |site| count(site.inline)),
+    // Those on threads without a core have a column of their own.
+    column("inline", |site| count(site.inline.saturating_sub(site.coreless))),
     column("asked", |site| count(site.asked)),
     column("blocked", |site| count(site.blocked)),
     column("predicted", |site| count(site.predicted)),
