@@ -136,6 +136,13 @@ impl<'a> Thread<'a> {
         self.core.had.get().map(|had| (had.index, self.core.word.get()))
     }
 
+    /// Where this thread is to put what is kept in parts, so that threads with cores do not meet: by
+    /// its seat; without a core by its place in the table.
+    #[inline]
+    pub(crate) fn part(&self) -> usize {
+        self.core.had.get().map_or(self.id as usize, |had| had.index)
+    }
+
     /// Adopts the core that was retaken for this thread.
     pub(crate) fn adopt(&self, index: usize) -> HeldCore<'a> {
         fail_point!("adopt");

@@ -26,28 +26,33 @@ pub(crate) fn with_shared<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
 #[track_caller]
 pub(crate) fn current_driver(what: &str) -> driver::Handle {
     demand_sockets();
-    current_timers(what)
+    // Not `unwrap_or_else`: a closure would hide the caller's place from the panic.
+    match driver() {
+        Some(handle) => handle,
+        None => panic!("{}", in_none(what)),
+    }
 }
 
-/// The driver of the current runtime, for `what`, a timer.
+/// The timers of the current runtime, those of this thread's part, for `what`.
 ///
 /// # Panics
 ///
 /// With `what` in the message, if the thread is in no runtime.
 #[track_caller]
-pub(crate) fn current_timers(what: &str) -> driver::Handle {
-    // Not `unwrap_or_else`: a closure would hide the caller's place from the panic.
-    match driver() {
-        Some(handle) => handle,
-        None => {
-            let ours = format!(
-                "{what} needs a threadlet runtime, and this thread is in none: call it from \
-                 within `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter \
-                 a runtime first with `Runtime::enter`"
-            );
-            panic!("{}", words(Missing::Runtime, &ours))
-        }
+pub(crate) fn current_timers(what: &str) -> driver::TimersOf {
+    match timers() {
+        Some(timers) => timers,
+        None => panic!("{}", in_none(what)),
     }
+}
+
+fn in_none(what: &str) -> String {
+    let ours = format!(
+        "{what} needs a threadlet runtime, and this thread is in none: call it from within \
+         `threadlet::block_on`, `#[threadlet::main]` or a spawned task, or enter a runtime first \
+         with `Runtime::enter`"
+    );
+    words(Missing::Runtime, &ours).to_owned()
 }
 
 /// Now, by the clock of the current runtime.
@@ -72,6 +77,18 @@ fn driver() -> Option<driver::Handle> {
         return Some(handle);
     }
     with_shared(|shared| shared.map(|shared| shared.driver_handle.clone()))
+}
+
+fn timers() -> Option<driver::TimersOf> {
+    #[cfg(test)]
+    if let Some(handle) = driver::testing::entered() {
+        return Some(driver::TimersOf::first(&handle));
+    }
+    let part = with(|thread| thread.map_or(0, |thread| thread.part()));
+    with_shared(|shared| {
+        let timers = &shared?.timers;
+        Some(timers[part % timers.len()].clone())
+    })
 }
 
 /// Whether this is the poll of a task of the runtime with that driver: a task that is dropped when

@@ -302,7 +302,7 @@ mod tests {
     /// It counts once, however often it is woken, and though it is polled without that.
     #[test]
     fn a_root_counts_while_it_is_woken_or_polled() {
-        let (_driver, handle) = super::super::new();
+        let (_driver, handle) = super::super::new(1);
         let clock = &handle.shared.clock;
         let is_busy = || !clock.is_quiet();
         let root = Awake::new(&handle);

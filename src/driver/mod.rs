@@ -40,7 +40,7 @@ pub(crate) use self::descriptor::Descriptor;
 pub(crate) use self::evented::Evented;
 pub use self::ready::{Interest, Ready};
 pub(crate) use self::scheduled_io::{Direction, ReadyEvent};
-pub(crate) use self::timers::TimerKey;
+pub(crate) use self::timers::{TimerKey, TimersOf};
 
 use std::fmt;
 use std::io;
@@ -56,7 +56,7 @@ use slab::Slab;
 
 use self::clock::Clock;
 use self::scheduled_io::ScheduledIo;
-use self::timers::{Inserted, Timers};
+use self::timers::Timers;
 use crate::primitive::{Arc, Mutex};
 use crate::protocol::parking::{Begin, Means, Notify, Parking};
 use crate::sys;
@@ -137,14 +137,14 @@ struct Sources {
     shut_down: bool,
 }
 
-/// Makes a driver and its handle.
-pub(crate) fn new() -> (Driver, Handle) {
+/// Makes the driver of so many seats, and its handle.
+pub(crate) fn new(seats: usize) -> (Driver, Handle) {
     let sources = Sources { slab: Slab::new(), shut_down: false };
     let shared = Arc::new(Shared {
         access: OnceLock::new(),
         parking: Parking::new(),
         clock: Clock::new(),
-        timers: Timers::new(),
+        timers: Timers::new(seats),
         sources: Mutex::new(sources),
     });
     (Driver { poller: None, shared: shared.clone() }, Handle { shared })
@@ -309,46 +309,6 @@ impl Handle {
     /// if nobody waits or somebody else has just done it.
     pub(crate) fn unpark(&self) {
         self.shared.finish(self.shared.parking.notify());
-    }
-
-    /// Registers a timer: the waker is handed out once `deadline` has passed.
-    pub(crate) fn insert_timer(&self, deadline: Instant, waker: &Waker) -> Result<TimerKey, Gone> {
-        let (key, place) = self.shared.timers.insert(deadline, waker)?;
-        self.shorten_wait(&place);
-        Ok(key)
-    }
-
-    /// Replaces a timer's waker. False if the timer has fired meanwhile.
-    #[must_use]
-    pub(crate) fn update_timer(&self, key: &TimerKey, waker: &Waker) -> bool {
-        self.shared.timers.update(key, waker)
-    }
-
-    /// Moves a timer, with the waker it has. `None` if it has fired meanwhile, or does so now: the
-    /// task of one that is due is woken here, as it would be some polls later.
-    #[must_use]
-    pub(crate) fn reset_timer(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
-        if deadline <= self.now() {
-            if let Some(waker) = self.shared.timers.remove(key) {
-                waker.wake();
-            }
-            return None;
-        }
-        let (key, place) = self.shared.timers.reset(key, deadline)?;
-        self.shorten_wait(&place);
-        Some(key)
-    }
-
-    /// Takes a timer out, fired or not.
-    pub(crate) fn remove_timer(&self, key: TimerKey) {
-        drop(self.shared.timers.remove(key));
-    }
-
-    /// T2 and T3 of `parking`.
-    fn shorten_wait(&self, place: &Inserted) {
-        if *place == Inserted::First && self.shared.parking.is_waiting() {
-            self.unpark();
-        }
     }
 
     /// Whether there is a poller to look at, which is from the first source on.

@@ -97,6 +97,6 @@ pub(crate) fn block_on_with<F: Future>(
 
 /// The same with a driver of its own.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let (mut driver, handle) = super::new();
+    let (mut driver, handle) = super::new(1);
     block_on_with(&mut driver, &handle, future)
 }

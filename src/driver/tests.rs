@@ -28,10 +28,10 @@ fn source(handle: &Handle) -> (Evented<UnixStream>, UnixStream) {
 
 /// With a driver that waits on its futex, and with one that waits in its poller.
 fn by_either_means(test: impl Fn(&mut Driver, Handle)) {
-    let (mut driver, handle) = new();
+    let (mut driver, handle) = new(1);
     test(&mut driver, handle);
     assert!(driver.poller.is_none());
-    let (mut driver, handle) = new();
+    let (mut driver, handle) = new(1);
     let _source = source(&handle);
     driver.turn(LONG, &mut Vec::new()).expect("turns");
     test(&mut driver, handle);
@@ -108,12 +108,12 @@ fn unpark_wakes_a_parked_driver_every_time() {
 fn an_earlier_timer_wakes_a_driver_parked_with_a_later_deadline() {
     by_either_means(|driver, handle| {
         let (_, far) = counter();
-        let _far = handle.insert_timer(Instant::now() + PATIENCE, &far).expect("alive");
+        let _far = TimersOf::first(&handle).insert(Instant::now() + PATIENCE, &far).expect("alive");
         let start = Instant::now();
         let other = thread::spawn(move || {
             thread::sleep(ms(30));
             let (_, near) = counter();
-            handle.insert_timer(Instant::now() + ms(10), &near).expect("alive");
+            TimersOf::first(&handle).insert(Instant::now() + ms(10), &near).expect("alive");
         });
         let ready = turn_until_ready(driver);
         let elapsed = start.elapsed();
@@ -138,12 +138,13 @@ fn an_earlier_timer_is_never_slept_through() {
                     for _ in 0..round % 97 * 4 {
                         std::hint::spin_loop();
                     }
-                    handle.insert_timer(Instant::now(), &waker).expect("alive");
+                    TimersOf::first(&handle).insert(Instant::now(), &waker).expect("alive");
                 }
             })
         };
         let (_, far) = counter();
-        let _far = handle.insert_timer(Instant::now() + PATIENCE * 10, &far).expect("alive");
+        let _far =
+            TimersOf::first(&handle).insert(Instant::now() + PATIENCE * 10, &far).expect("alive");
         let start = Instant::now();
         for _ in 0..rounds {
             go.wait();
@@ -163,7 +164,7 @@ fn timers_fire_in_order_and_below_a_millisecond() {
         for micros in [900, 300, 600] {
             let (counter, waker) = counter();
             let deadline = now + Duration::from_micros(micros);
-            let key = handle.insert_timer(deadline, &waker).expect("alive");
+            let key = TimersOf::first(&handle).insert(deadline, &waker).expect("alive");
             counters.push((micros, counter, key));
         }
         assert_eq!(handle.next_deadline(), Some(now + Duration::from_micros(300)));
@@ -185,7 +186,7 @@ fn timers_fire_in_order_and_below_a_millisecond() {
         for _ in 0..100 {
             let deadline = Instant::now() + Duration::from_micros(200);
             let (_, waker) = counter();
-            handle.insert_timer(deadline, &waker).expect("alive");
+            TimersOf::first(&handle).insert(deadline, &waker).expect("alive");
             turn_until_ready(driver);
             best = best.min(deadline.elapsed());
         }
@@ -195,32 +196,32 @@ fn timers_fire_in_order_and_below_a_millisecond() {
 
 #[test]
 fn removed_updated_and_reset_timers() {
-    let (mut driver, handle) = new();
+    let (mut driver, handle) = new(1);
     let now = Instant::now();
     let (removed, waker) = counter();
-    let key = handle.insert_timer(now, &waker).expect("alive");
-    handle.remove_timer(key);
+    let key = TimersOf::first(&handle).insert(now, &waker).expect("alive");
+    TimersOf::first(&handle).remove(key);
     assert_eq!((handle.next_deadline(), handle.timer_count()), (None, 0));
 
     let (old, old_waker) = counter();
     let (new, new_waker) = counter();
-    let key = handle.insert_timer(now + PATIENCE, &old_waker).expect("alive");
-    assert!(handle.update_timer(&key, &new_waker));
-    let key = handle.reset_timer(key, now + ms(50)).expect("it has not fired");
+    let key = TimersOf::first(&handle).insert(now + PATIENCE, &old_waker).expect("alive");
+    assert!(TimersOf::first(&handle).update(&key, &new_waker));
+    let key = TimersOf::first(&handle).reset(key, now + ms(50)).expect("it has not fired");
     turn_until_ready(&mut driver).into_iter().for_each(Waker::wake);
     assert_eq!((removed.get(), old.get(), new.get()), (0, 0, 1));
-    assert!(!handle.update_timer(&key, &new_waker), "it has fired");
-    assert!(handle.reset_timer(key, now + PATIENCE).is_none(), "as before");
+    assert!(!TimersOf::first(&handle).update(&key, &new_waker), "it has fired");
+    assert!(TimersOf::first(&handle).reset(key, now + PATIENCE).is_none(), "as before");
     assert_eq!(Arc::strong_count(&removed), 2, "no copy of the waker is left");
 }
 
 #[test]
 fn busy_workers_expire_timers() {
-    let (_driver, handle) = new();
+    let (_driver, handle) = new(1);
     let now = Instant::now();
     let (_, waker) = counter();
     for n in 0..2_000 {
-        handle.insert_timer(now + ms(n), &waker).expect("alive");
+        TimersOf::first(&handle).insert(now + ms(n), &waker).expect("alive");
     }
     let mut ready = Vec::new();
     handle.expire(now + ms(1_499), &mut ready);
@@ -233,7 +234,7 @@ fn busy_workers_expire_timers() {
 #[test]
 fn a_million_timers() {
     const N: u32 = 1_000_000;
-    let (mut driver, handle) = new();
+    let (mut driver, handle) = new(1);
     let (fired, waker) = counter();
     let start = Instant::now();
     // Scattered over ten seconds, in an order that is none.
@@ -242,13 +243,13 @@ fn a_million_timers() {
     let keys: Vec<_> = (0..N)
         .map(|n| {
             let deadline = base + Duration::from_micros(place(n).into());
-            handle.insert_timer(deadline, &waker).expect("alive")
+            TimersOf::first(&handle).insert(deadline, &waker).expect("alive")
         })
         .collect();
     let inserted = start.elapsed();
     let mut keys = keys.into_iter();
     while let Some(key) = keys.next() {
-        handle.remove_timer(key);
+        TimersOf::first(&handle).remove(key);
         let _stays = keys.next();
     }
     let cancelled = start.elapsed();
@@ -275,7 +276,8 @@ fn a_million_timers() {
 fn shutdown_wakes_everything_and_refuses_the_rest() {
     by_either_means(|driver, handle| {
         let (sleeper, waker) = counter();
-        let key = handle.insert_timer(Instant::now() + PATIENCE, &waker).expect("alive");
+        let key =
+            TimersOf::first(&handle).insert(Instant::now() + PATIENCE, &waker).expect("alive");
         let other = {
             let handle = handle.clone();
             thread::spawn(move || {
@@ -289,8 +291,8 @@ fn shutdown_wakes_everything_and_refuses_the_rest() {
         other.join().expect("no panic");
         assert_eq!(sleeper.get(), 1);
         assert!(handle.is_shut_down());
-        assert!(!handle.update_timer(&key, &waker));
-        assert_eq!(handle.insert_timer(Instant::now(), &waker).err(), Some(Gone));
+        assert!(!TimersOf::first(&handle).update(&key, &waker));
+        assert_eq!(TimersOf::first(&handle).insert(Instant::now(), &waker).err(), Some(Gone));
     });
 }
 
@@ -301,7 +303,7 @@ fn the_first_source_is_heard_whenever_it_comes() {
     use std::io::Write as _;
     let start = Instant::now();
     for round in 0..300_u32 {
-        let (mut driver, handle) = new();
+        let (mut driver, handle) = new(1);
         let heard = thread::spawn(move || turn_until_ready(&mut driver).len());
         if round % 10 == 0 {
             thread::sleep(ms(2));
@@ -321,8 +323,8 @@ fn the_first_source_is_heard_whenever_it_comes() {
 
 #[test]
 fn a_driver_without_sources_stays_without_a_poller() {
-    let (mut driver, handle) = new();
-    handle.insert_timer(Instant::now() + ms(1), &counter().1).expect("alive");
+    let (mut driver, handle) = new(1);
+    TimersOf::first(&handle).insert(Instant::now() + ms(1), &counter().1).expect("alive");
     assert_eq!(turn_until_ready(&mut driver).len(), 1);
     handle.shutdown().into_iter().for_each(std::task::Waker::wake);
     let (refused, _other) = UnixStream::pair().expect("a pair");
@@ -341,30 +343,31 @@ fn a_waker_may_drop_a_timer() {
     impl Drop for Nested {
         fn drop(&mut self) {
             if let Some(key) = self.1.lock().expect("no poison").take() {
-                self.0.remove_timer(key);
+                TimersOf::first(&self.0).remove(key);
             }
         }
     }
-    let (_driver, handle) = new();
+    let (_driver, handle) = new(1);
     let nested = || {
         let (_, inner) = counter();
-        let inner = handle.insert_timer(Instant::now() + PATIENCE, &inner).expect("alive");
+        let inner =
+            TimersOf::first(&handle).insert(Instant::now() + PATIENCE, &inner).expect("alive");
         Waker::from(Arc::new(Nested(handle.clone(), Mutex::new(Some(inner)))))
     };
-    let key = handle.insert_timer(Instant::now() + PATIENCE, &nested()).expect("alive");
+    let key = TimersOf::first(&handle).insert(Instant::now() + PATIENCE, &nested()).expect("alive");
     assert_eq!(handle.timer_count(), 2);
-    assert!(handle.update_timer(&key, &nested()));
+    assert!(TimersOf::first(&handle).update(&key, &nested()));
     assert_eq!(handle.timer_count(), 2);
-    handle.remove_timer(key);
+    TimersOf::first(&handle).remove(key);
     assert_eq!(handle.timer_count(), 0);
     handle.shutdown().into_iter().for_each(std::task::Waker::wake);
-    assert!(handle.insert_timer(Instant::now(), &counter().1).is_err());
+    assert!(TimersOf::first(&handle).insert(Instant::now(), &counter().1).is_err());
 }
 
 /// A signal ends a wait early and as no error: the bounded wait on a futex, and `epoll_wait`.
 #[test]
 fn a_signal_is_no_error() {
-    let (mut driver, handle) = super::new();
+    let (mut driver, handle) = super::new(1);
     let start = Instant::now();
     let on_futex = under_signals(|| driver.turn(Some(Duration::from_secs(100)), &mut Vec::new()));
     on_futex.expect("no error");
@@ -380,7 +383,7 @@ fn a_signal_is_no_error() {
 /// until a write has found it full.
 #[test]
 fn a_socket_hears_of_room_when_it_had_none() {
-    let (mut driver, handle) = super::new();
+    let (mut driver, handle) = super::new(1);
     let (here, mut there) = std::os::unix::net::UnixStream::pair().expect("a pair");
     here.set_nonblocking(true).expect("set");
     let here = UnixStream::from_std(here);

@@ -1,64 +1,51 @@
-//! The timers: an ordered map behind a lock, and a hint that keeps the lock away from whoever has
-//! nothing due.
+//! The timers: in a few parts, so that the seats seldom meet, each an ordered map behind a lock; and
+//! hints that keep the locks away from whoever has nothing due.
 //!
-//! The map holds the timers that are near, and all of them as long as they are few. Of a crowd, those
-//! that are far wait in *bundles*, one for each quarter of a millisecond, in no order: to find its place
-//! among a million, in a map, a timer would have to ask a dozen others, which are nowhere near the
+//! A part's map holds the timers that are near, and all of them as long as they are few. Of a crowd,
+//! those that are far wait in *bundles*, one for each quarter of a millisecond, in no order: to find its
+//! place among a million, in a map, a timer would have to ask a dozen others, which are nowhere near the
 //! processor. A bundle is opened, that is moved into the map, when the first of its timers is due. So
 //! nothing is rounded to a tick, and nothing has to be swept.
 //!
-//! A timer is in a bundle if it was put there and its bundle has not been opened since ([`Queue::is_far`]);
-//! otherwise it is in the map, or has fired.
+//! A timer is in a bundle if it was put there and its bundle has not been opened since
+//! (`Queue::is_far`); otherwise it is in the map, or has fired.
 //!
-//! No waker is cloned, woken or dropped under the lock: any of these may run user code, which may
-//! drop a `Sleep`, which takes the lock.
+//! # Two hints
+//!
+//! Each part has one, [`Part::next`], and all of them together one, [`Timers::next`], which whoever
+//! drives waits for and every worker looks at. Neither is later than the earliest deadline that it is
+//! for. A part's is written under the part's lock. That of all is written under a lock of its own,
+//! [`Timers::sweep`], which nobody takes within a part's:
+//!
+//! * Whoever inserts a timer that is the first of its part has said so in the part's hint, and lowers
+//!   that of all *then*, under `sweep`.
+//! * Whoever finds that something is due takes `sweep`, fires what is due in each part, and writes the
+//!   least of the parts' hints as it has seen them.
+//!
+//! So the latter misses no insertion. The one that has lowered the hint of all before it took the lock
+//! had written that of its part before that, so that it is seen. The one that has not comes after it, and
+//! lowers what it finds. That is why the lock must be taken even if the hint of all is earlier than the
+//! timer: it is about to be raised.
+//!
+//! No waker is cloned, woken or dropped under a lock: any of these may run user code, which may drop a
+//! `Sleep`, which takes one.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::num::NonZeroU64;
+mod queue;
+
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
+pub(crate) use self::queue::TimerKey;
+use self::queue::{NEVER, Queue};
+use super::{Gone, Handle};
+use crate::primitive::{AtomicU64, Mutex, Ordering, Padded};
 
-use super::Gone;
-use crate::primitive::{AtomicU64, Mutex, Ordering};
+/// More parts than these are not made: whoever sweeps looks at all of them.
+const PARTS_MAX: usize = 16;
 
-/// The hint while there is no timer.
-const NEVER: u64 = u64::MAX;
-
-/// How many timers one hold of the lock may fire.
-const BATCH: usize = 512;
-
-/// With fewer timers in the map than this none goes into a bundle.
-const FEW: usize = 128;
-
-/// How many timers a bundle holds; what comes then goes into the map. It bounds how long the lock is
-/// held to open one.
-const FULL: usize = 1024;
-
-/// The time that one bundle is for: 2 to the power of this, in nanoseconds.
-const BUNDLE_BITS: u32 = 18;
-
-/// Which bundle a time belongs to.
-fn bundle_of(nanos: u64) -> u64 {
-    nanos >> BUNDLE_BITS
-}
-
-/// Names a timer that was inserted. Not `Clone`: who holds it owns the entry.
-#[derive(Debug)]
-pub(crate) struct TimerKey {
-    /// The deadline, in nanoseconds since the base of its timers.
-    nanos: u64,
-    /// Tells those of one deadline apart, in the order of their insertion.
-    id: NonZeroU64,
-    /// Of one that was put into a bundle: where it is told where in that.
-    place: Option<Place>,
-}
-
-/// An entry of [`Queue::places`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place(u32);
+/// What fires with less than that is in time.
+const LATE: u64 = 1_000_000;
 
 /// What an insertion asks of the caller.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,83 +57,141 @@ pub(super) enum Inserted {
     Behind,
 }
 
-#[derive(Debug)]
-struct Queue {
-    /// In order.
-    near: BTreeMap<(u64, NonZeroU64), Waker>,
-    /// By their number, which is greater than `opened`. None is empty.
-    bundles: BTreeMap<u64, Bundle>,
-    /// Where in its bundle a timer is, while it is in one.
-    places: Slab<u32>,
-    /// The last bundle that was opened.
-    opened: u64,
-    last_id: u64,
-    shut_down: bool,
-}
-
-/// Timers of about the same time, in no order.
-#[derive(Debug)]
-struct Bundle {
-    /// Not later than the earliest deadline; that may have been taken out.
-    earliest: u64,
-    timers: Vec<Bundled>,
-}
-
-#[derive(Debug)]
-struct Bundled {
-    nanos: u64,
-    id: NonZeroU64,
-    place: Place,
-    waker: Waker,
-}
-
 /// All timers of one driver.
 #[derive(Debug)]
 pub(super) struct Timers {
     base: Instant,
-    /// Not later than the earliest deadline, in nanoseconds since `base`. Written under the lock
-    /// only, after the map. A timer that is removed leaves it as it is: most are, long before they
-    /// are due, and the next one would then be the earliest again and wake the driver each time. The
-    /// price is one look in vain when that time comes.
+    /// Not later than any [`Part::next`], but for a moment within [`insert`](Self::insert). In
+    /// nanoseconds since `base`.
     next: AtomicU64,
+    /// For `next` to be written.
+    sweep: Mutex<()>,
     /// By how much the latest of those that fired came too late, in nanoseconds, since somebody last
     /// asked.
     late: AtomicU64,
+    parts: Box<[Padded<Part>]>,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// Not later than the earliest deadline here, in nanoseconds since the base. Written under the lock
+    /// only, after the map. A timer that is removed leaves it as it is: most are, long before they are
+    /// due, and the next one would then be the earliest again and wake the driver each time. The price
+    /// is one look in vain when that time comes.
+    next: AtomicU64,
     queue: Mutex<Queue>,
 }
 
-/// What fires with less than that is in time.
-const LATE: u64 = 1_000_000;
+/// Timers of one part, and their driver: for those that wait. (Each has one, and they are counted by
+/// part, so that those of different parts do not meet in the count of who uses the driver.)
+#[derive(Clone, Debug)]
+pub(crate) struct TimersOf(Arc<Here>);
 
-impl Timers {
-    pub(super) fn new() -> Self {
-        let (next, late) = (AtomicU64::new(NEVER), AtomicU64::new(0));
-        Self { base: Instant::now(), next, late, queue: Mutex::new(Queue::new()) }
+#[derive(Debug)]
+struct Here {
+    driver: Handle,
+    part: usize,
+}
+
+impl TimersOf {
+    /// Those of each part.
+    pub(crate) fn all(driver: &Handle) -> Box<[TimersOf]> {
+        let parts = 0..driver.shared.timers.parts.len();
+        parts.map(|part| TimersOf(Arc::new(Here { driver: driver.clone(), part }))).collect()
     }
 
-    pub(super) fn insert(
+    /// Those of one.
+    pub(crate) fn first(driver: &Handle) -> TimersOf {
+        TimersOf(Arc::new(Here { driver: driver.clone(), part: 0 }))
+    }
+
+    pub(crate) fn driver(&self) -> &Handle {
+        &self.0.driver
+    }
+
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> Instant {
+        self.driver().now()
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.driver().shared.timers
+    }
+
+    /// Registers a timer: the waker is handed out once `deadline` has passed.
+    pub(crate) fn insert(&self, deadline: Instant, waker: &Waker) -> Result<TimerKey, Gone> {
+        let (key, place) = self.timers().insert(self.0.part, deadline, waker)?;
+        self.shorten_wait(&place);
+        Ok(key)
+    }
+
+    /// Replaces a timer's waker. False if the timer has fired meanwhile.
+    #[must_use]
+    pub(crate) fn update(&self, key: &TimerKey, waker: &Waker) -> bool {
+        self.timers().update(self.0.part, key, waker)
+    }
+
+    /// Moves a timer, with the waker it has. `None` if it has fired meanwhile, or does so now: the
+    /// task of one that is due is woken here, as it would be some polls later.
+    #[must_use]
+    pub(crate) fn reset(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
+        if deadline <= self.now() {
+            if let Some(waker) = self.timers().remove(self.0.part, key) {
+                waker.wake();
+            }
+            return None;
+        }
+        let (key, place) = self.timers().reset(self.0.part, key, deadline)?;
+        self.shorten_wait(&place);
+        Some(key)
+    }
+
+    /// Takes a timer out, fired or not.
+    pub(crate) fn remove(&self, key: TimerKey) {
+        drop(self.timers().remove(self.0.part, key));
+    }
+
+    /// T2 and T3 of `parking`.
+    fn shorten_wait(&self, place: &Inserted) {
+        if *place == Inserted::First && self.driver().shared.parking.is_waiting() {
+            self.driver().unpark();
+        }
+    }
+}
+
+impl Timers {
+    /// For so many seats.
+    pub(super) fn new(seats: usize) -> Self {
+        let parts = (0..seats.clamp(1, PARTS_MAX)).map(|_| Padded(Part::new())).collect();
+        let (next, late) = (AtomicU64::new(NEVER), AtomicU64::new(0));
+        Self { base: Instant::now(), next, sweep: Mutex::new(()), late, parts }
+    }
+
+    fn insert(
         &self,
+        part: usize,
         deadline: Instant,
         waker: &Waker,
     ) -> Result<(TimerKey, Inserted), Gone> {
         // A clone, and the drop of one that is refused, are foreign code: not under the lock.
         let waker = waker.clone();
         let nanos = self.nanos(deadline);
-        let mut queue = self.queue.lock();
+        let mut queue = self.parts[part].queue.lock();
         if queue.shut_down {
             drop(queue);
             drop(waker);
             return Err(Gone);
         }
         let key = queue.insert(nanos, waker);
-        let place = self.publish_if_first(nanos);
-        Ok((key, place))
+        let is_first = self.parts[part].publish_if_first(nanos);
+        drop(queue);
+        Ok((key, self.publish_if_first(nanos, is_first)))
     }
 
     /// Replaces the waker. False if the timer has fired (or was shut down) meanwhile.
-    pub(super) fn update(&self, key: &TimerKey, waker: &Waker) -> bool {
+    fn update(&self, part: usize, key: &TimerKey, waker: &Waker) -> bool {
         let mut waker = waker.clone();
-        let mut queue = self.queue.lock();
+        let mut queue = self.parts[part].queue.lock();
         match queue.waker_of(key) {
             Some(slot) => std::mem::swap(slot, &mut waker),
             None => return false,
@@ -157,27 +202,28 @@ impl Timers {
 
     /// Takes the timer out. Its waker is returned so that it is dropped outside the lock; `None`
     /// if it has fired.
-    pub(super) fn remove(&self, key: TimerKey) -> Option<Waker> {
-        if self.has_fired(&key) {
+    fn remove(&self, part: usize, key: TimerKey) -> Option<Waker> {
+        if self.parts[part].has_fired(&key) {
             return None;
         }
-        self.queue.lock().remove(&key)
+        self.parts[part].queue.lock().remove(&key)
     }
 
     /// Moves the timer to another deadline, with its waker. `None` if it has fired.
     ///
     /// Under one lock: a shutdown between the removal and the insertion would find no waker to
     /// wake.
-    pub(super) fn reset(&self, key: TimerKey, deadline: Instant) -> Option<(TimerKey, Inserted)> {
+    fn reset(&self, part: usize, key: TimerKey, deadline: Instant) -> Option<(TimerKey, Inserted)> {
         let nanos = self.nanos(deadline);
-        let mut queue = self.queue.lock();
+        let mut queue = self.parts[part].queue.lock();
         let waker = queue.remove(&key)?;
         let key = queue.insert(nanos, waker);
-        let place = self.publish_if_first(nanos);
-        Some((key, place))
+        let is_first = self.parts[part].publish_if_first(nanos);
+        drop(queue);
+        Some((key, self.publish_if_first(nanos, is_first)))
     }
 
-    /// Moves the wakers of all timers due at `now` into `ready`, the earliest first.
+    /// Moves the wakers of all timers due at `now` into `ready`, of each part the earliest first.
     pub(super) fn expire(&self, now: Instant, ready: &mut Vec<Waker>) {
         let now = self.nanos(now);
         // Ordering: a hint. Who reads an old value sees the new one at its next look; for the
@@ -185,19 +231,10 @@ impl Timers {
         if now < self.next.load(Ordering::Relaxed) {
             return;
         }
-        loop {
-            let mut queue = self.queue.lock();
-            // Of a bundle it is the time of none that fires before that. A hint, for people.
-            let late = now.saturating_sub(queue.first_near());
-            if late >= LATE {
-                self.late.fetch_max(late, Ordering::Relaxed);
-            }
-            let all = queue.take_due(now, ready);
-            self.publish(&queue);
-            if all {
-                return;
-            }
-        }
+        let _sweep = self.sweep.lock();
+        let next = self.parts.iter().map(|part| part.expire(now, &self.late, ready)).min();
+        // Ordering: T1 of `parking`; the fence follows in `is_waiting`.
+        self.next.store(next.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     /// By how much the latest of those that fired came too late, if it was a millisecond or more,
@@ -211,7 +248,7 @@ impl Timers {
 
     /// The earliest deadline.
     pub(super) fn earliest(&self) -> Option<Instant> {
-        self.time(self.queue.lock().earliest())
+        self.time(self.parts.iter().map(|part| part.queue.lock().earliest()).min()?)
     }
 
     /// A time that is not later than the earliest deadline; a hint.
@@ -222,50 +259,36 @@ impl Timers {
 
     /// Refuses timers from now on and hands out the wakers of all there are.
     pub(super) fn shut_down(&self) -> Vec<Waker> {
-        let left = {
-            let mut queue = self.queue.lock();
-            let left = std::mem::replace(&mut *queue, Queue::new());
-            queue.shut_down = true;
-            self.publish(&queue);
-            left
-        };
-        left.into_wakers()
+        let left: Vec<_> = self.parts.iter().map(|part| part.shut_down()).collect();
+        let _sweep = self.sweep.lock();
+        // Ordering: T1 of `parking`, as above.
+        self.next.store(NEVER, Ordering::Relaxed);
+        left.into_iter().flat_map(Queue::into_wakers).collect()
     }
 
     #[cfg(any(test, feature = "test-util"))]
     pub(super) fn is_shut_down(&self) -> bool {
-        self.queue.lock().shut_down
+        self.parts.iter().all(|part| part.queue.lock().shut_down)
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.queue.lock().len()
+        self.parts.iter().map(|part| part.queue.lock().len()).sum()
     }
 
-    /// Whether the timer is surely not there any more: most are asked for when they have fired, and
-    /// need no lock.
-    ///
-    /// Since it was inserted `next` has not been later than its deadline but when it was gone: each
-    /// store to `next` is made under the lock, and what is there then is due at that time or later.
-    /// (Ordering: Relaxed. Whoever has the key comes after the insertion, so it reads what that has
-    /// left, or something later.)
-    fn has_fired(&self, key: &TimerKey) -> bool {
-        key.nanos < self.next.load(Ordering::Relaxed)
-    }
-
-    /// Under the lock, behind the insertion of a timer.
-    fn publish_if_first(&self, nanos: u64) -> Inserted {
+    /// Behind the insertion of a timer, outside its part's lock.
+    fn publish_if_first(&self, nanos: u64, is_first_of_part: bool) -> Inserted {
+        if !is_first_of_part {
+            return Inserted::Behind;
+        }
+        let _sweep = self.sweep.lock();
+        // Ordering: Relaxed, here and in the store: it is written under this lock alone.
         if nanos >= self.next.load(Ordering::Relaxed) {
             return Inserted::Behind;
         }
-        // Ordering: T1 of `parking`, as below.
+        // Ordering: T1 of `parking`, as above.
         self.next.store(nanos, Ordering::Relaxed);
         Inserted::First
-    }
-
-    fn publish(&self, queue: &Queue) {
-        // Ordering: T1 of `parking`; the fence follows in `is_waiting`.
-        self.next.store(queue.first_near().min(queue.first_far()), Ordering::Relaxed);
     }
 
     /// Nanoseconds since `base`; a time before it is 0, and 584 years later is as late as it gets.
@@ -279,135 +302,64 @@ impl Timers {
     }
 }
 
-impl Queue {
+impl Part {
     fn new() -> Self {
-        Queue {
-            near: BTreeMap::new(),
-            bundles: BTreeMap::new(),
-            places: Slab::new(),
-            opened: 0,
-            last_id: 0,
-            shut_down: false,
+        Part { next: AtomicU64::new(NEVER), queue: Mutex::new(Queue::new()) }
+    }
+
+    /// Whether the timer is surely not there any more: most are asked for when they have fired, and
+    /// need no lock.
+    ///
+    /// Since it was inserted `next` has not been later than its deadline but when it was gone: each
+    /// store to `next` is made under the lock, and what is there then is due at that time or later.
+    /// (Ordering: Relaxed. Whoever has the key comes after the insertion, so it reads what that has
+    /// left, or something later.)
+    fn has_fired(&self, key: &TimerKey) -> bool {
+        key.nanos < self.next.load(Ordering::Relaxed)
+    }
+
+    /// Under the lock, behind the insertion of a timer. Whether it is the first here.
+    fn publish_if_first(&self, nanos: u64) -> bool {
+        // Ordering: Relaxed, here and below: whoever is misled by an old value looks again, or comes
+        // before the insertion, which lowers the hint of all behind this.
+        let is_first = nanos < self.next.load(Ordering::Relaxed);
+        if is_first {
+            self.next.store(nanos, Ordering::Relaxed);
         }
+        is_first
     }
 
-    fn insert(&mut self, nanos: u64, waker: Waker) -> TimerKey {
-        self.last_id += 1;
-        let id = NonZeroU64::new(self.last_id).expect("2^64 timers are not reached");
-        let crowded = self.near.len() >= FEW && bundle_of(nanos) > self.opened;
-        let bundle = crowded.then(|| self.bundles.entry(bundle_of(nanos)).or_default());
-        let place = match bundle.filter(|bundle| bundle.timers.len() < FULL) {
-            Some(bundle) => {
-                let place = Place(self.places.insert(bundle.timers.len() as u32) as u32);
-                bundle.earliest = bundle.earliest.min(nanos);
-                bundle.timers.push(Bundled { nanos, id, place, waker });
-                Some(place)
+    /// Under `sweep`: moves the wakers of those due at `now`, and says how late they are. Returns the
+    /// hint as it is then.
+    fn expire(&self, now: u64, latest: &AtomicU64, ready: &mut Vec<Waker>) -> u64 {
+        let mut next = self.next.load(Ordering::Relaxed);
+        let mut all = now < next;
+        while !all {
+            let mut queue = self.queue.lock();
+            // Of a bundle it is the time of none that fires before that. A hint, for people.
+            let late = now.saturating_sub(queue.first_near());
+            if late >= LATE {
+                latest.fetch_max(late, Ordering::Relaxed);
             }
-            None => {
-                let before = self.near.insert((nanos, id), waker);
-                debug_assert!(before.is_none(), "timer ids are unique");
-                None
-            }
-        };
-        TimerKey { nanos, id, place }
-    }
-
-    /// Where the timer waits, if it is in a bundle.
-    fn is_far(&self, key: &TimerKey) -> Option<Place> {
-        key.place.filter(|_| bundle_of(key.nanos) > self.opened && !self.shut_down)
-    }
-
-    fn waker_of(&mut self, key: &TimerKey) -> Option<&mut Waker> {
-        let Some(place) = self.is_far(key) else { return self.near.get_mut(&(key.nanos, key.id)) };
-        let bundle = self.bundles.get_mut(&bundle_of(key.nanos)).expect("it is in it");
-        Some(&mut bundle.timers[self.places[place.index()] as usize].waker)
-    }
-
-    /// The key means nothing any more then.
-    fn remove(&mut self, key: &TimerKey) -> Option<Waker> {
-        let Some(place) = self.is_far(key) else { return self.near.remove(&(key.nanos, key.id)) };
-        let at = self.places.remove(place.index());
-        let Entry::Occupied(mut bundle) = self.bundles.entry(bundle_of(key.nanos)) else {
-            unreachable!("a timer that is far is in its bundle");
-        };
-        let timers = &mut bundle.get_mut().timers;
-        let gone = timers.swap_remove(at as usize);
-        debug_assert_eq!((gone.id, gone.place), (key.id, place), "whose place it is");
-        match timers.get(at as usize) {
-            Some(moved) => self.places[moved.place.index()] = at,
-            None if timers.is_empty() => _ = bundle.remove(),
-            None => {}
+            all = queue.take_due(now, ready);
+            next = queue.next();
+            self.next.store(next, Ordering::Relaxed);
         }
-        Some(gone.waker)
+        next
     }
 
-    /// Moves the wakers of timers due at `now`, the earliest first, but not too many at once. Whether
-    /// these were all.
-    fn take_due(&mut self, now: u64, ready: &mut Vec<Waker>) -> bool {
-        for _ in 0..BATCH {
-            while self.first_far() <= now.min(self.first_near()) {
-                self.open_first();
-            }
-            if self.first_near() > now {
-                return true;
-            }
-            ready.extend(self.near.pop_first().map(|(_, waker)| waker));
-        }
-        false
-    }
-
-    /// Opens the first bundle.
-    fn open_first(&mut self) {
-        let Some((number, bundle)) = self.bundles.pop_first() else { return };
-        self.opened = number;
-        for timer in bundle.timers {
-            self.places.remove(timer.place.index());
-            self.near.insert((timer.nanos, timer.id), timer.waker);
-        }
-    }
-
-    /// The earliest deadline in the map; `NEVER` if there is none.
-    fn first_near(&self) -> u64 {
-        self.near.first_key_value().map_or(NEVER, |((nanos, _), _)| *nanos)
-    }
-
-    /// Not later than the earliest in a bundle; the same.
-    fn first_far(&self) -> u64 {
-        self.bundles.first_key_value().map_or(NEVER, |(_, bundle)| bundle.earliest)
-    }
-
-    fn earliest(&self) -> u64 {
-        let first = self.bundles.first_key_value();
-        let far = first.and_then(|(_, bundle)| bundle.timers.iter().map(|timer| timer.nanos).min());
-        self.first_near().min(far.unwrap_or(NEVER))
-    }
-
-    fn into_wakers(self) -> Vec<Waker> {
-        let far = self.bundles.into_values().flat_map(|bundle| bundle.timers);
-        self.near.into_values().chain(far.map(|timer| timer.waker)).collect()
-    }
-
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.near.len() + self.bundles.values().map(|bundle| bundle.timers.len()).sum::<usize>()
-    }
-}
-
-impl Default for Bundle {
-    fn default() -> Self {
-        Bundle { earliest: NEVER, timers: Vec::new() }
-    }
-}
-
-impl Place {
-    fn index(self) -> usize {
-        self.0 as usize
+    fn shut_down(&self) -> Queue {
+        let mut queue = self.queue.lock();
+        let left = std::mem::replace(&mut *queue, Queue::new());
+        queue.shut_down = true;
+        self.next.store(NEVER, Ordering::Relaxed);
+        left
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::collections::BTreeMap;
 
     use super::super::testing::counter;
     use super::*;
@@ -416,12 +368,12 @@ mod tests {
     /// woke the driver.
     #[test]
     fn one_that_is_taken_out_does_not_make_the_next_the_earliest() {
-        let (timers, waker) = (Timers::new(), Waker::noop());
+        let (timers, waker) = (Timers::new(1), Waker::noop());
         let in_ms = |ms| timers.base + Duration::from_millis(ms);
-        let (first, place) = timers.insert(in_ms(10), waker).unwrap();
+        let (first, place) = timers.insert(0, in_ms(10), waker).unwrap();
         assert_eq!(place, Inserted::First);
-        drop(timers.remove(first));
-        let (next, place) = timers.insert(in_ms(20), waker).unwrap();
+        drop(timers.remove(0, first));
+        let (next, place) = timers.insert(0, in_ms(20), waker).unwrap();
         assert_eq!(place, Inserted::Behind, "the driver looks at 10 ms in any case");
         assert_eq!(timers.earliest(), Some(in_ms(20)));
 
@@ -430,7 +382,7 @@ mod tests {
         timers.expire(in_ms(10), &mut ready);
         assert!(ready.is_empty());
         assert_eq!(timers.next_deadline(), Some(in_ms(20)));
-        let (_, place) = timers.reset(next, in_ms(15)).unwrap();
+        let (_, place) = timers.reset(0, next, in_ms(15)).unwrap();
         assert_eq!(place, Inserted::First);
         timers.expire(in_ms(15), &mut ready);
         assert_eq!(ready.len(), 1);
@@ -441,7 +393,7 @@ mod tests {
     #[test]
     fn a_crowd_fires_in_order_each_when_it_is_due() {
         const LONG: u64 = 50_000_000;
-        let (timers, mut seed) = (Timers::new(), 1_u64);
+        let (timers, mut seed) = (Timers::new(1), 1_u64);
         let mut draw = |below: u64| {
             // Marsaglia's xorshift, "Xorshift RNGs", 2003.
             seed ^= seed << 13;
@@ -456,7 +408,7 @@ mod tests {
             let together = clock / LONG * LONG + LONG + LONG / 2;
             let deadline = if step % 8 == 0 { together } else { clock + draw(20_000_000) };
             let (count, waker) = counter();
-            let (key, _) = timers.insert(at(deadline), &waker).expect("not shut down");
+            let (key, _) = timers.insert(0, at(deadline), &waker).expect("not shut down");
             drop(waker);
             keys.insert((deadline, 2 * step), (key, count));
             if step % 4 == 0 {
@@ -464,13 +416,13 @@ mod tests {
                 let chosen = *keys.keys().nth(nth).expect("there are so many");
                 let (key, count) = keys.remove(&chosen).expect("it is there");
                 let (other, waker) = counter();
-                assert!(timers.update(&key, &waker));
+                assert!(timers.update(0, &key, &waker));
                 assert_eq!(Arc::strong_count(&count), 1, "its first waker is gone");
                 if draw(2) == 0 {
-                    assert!(timers.remove(key).is_some());
+                    assert!(timers.remove(0, key).is_some());
                 } else {
                     let deadline = clock + draw(20_000_000);
-                    let (key, _) = timers.reset(key, at(deadline)).expect("it is there");
+                    let (key, _) = timers.reset(0, key, at(deadline)).expect("it is there");
                     keys.insert((deadline, 2 * step + 1), (key, other));
                 }
             }
@@ -482,7 +434,7 @@ mod tests {
                     assert!(deadline <= clock);
                     waker.wake();
                     assert_eq!(count.get(), 1, "in order");
-                    assert!(timers.remove(key).is_none(), "it has fired");
+                    assert!(timers.remove(0, key).is_none(), "it has fired");
                 }
                 let first = keys.first_key_value().map(|((deadline, _), _)| *deadline);
                 assert!(first.is_none_or(|first| first > clock), "each that is due");
@@ -493,6 +445,68 @@ mod tests {
         }
         assert!(keys.len() > 1_000, "a crowd: {}", keys.len());
         assert_eq!(timers.shut_down().len(), keys.len());
-        assert!(keys.into_values().all(|(key, _)| timers.remove(key).is_none()));
+        assert!(keys.into_values().all(|(key, _)| timers.remove(0, key).is_none()));
+    }
+
+    /// Each part has a hint of its own, and the one of all is that of the earliest.
+    #[test]
+    fn the_hint_is_that_of_the_earliest_part() {
+        let (timers, waker) = (Timers::new(3), Waker::noop());
+        let in_ms = |ms| timers.base + Duration::from_millis(ms);
+        let (_late, place) = timers.insert(0, in_ms(30), waker).unwrap();
+        assert_eq!(place, Inserted::First);
+        let (_first, place) = timers.insert(1, in_ms(10), waker).unwrap();
+        assert_eq!(place, Inserted::First);
+        let (moved, place) = timers.insert(2, in_ms(20), waker).unwrap();
+        assert_eq!(place, Inserted::Behind, "the first of its part, and not of all");
+        let (_second, place) = timers.insert(0, in_ms(25), waker).unwrap();
+        assert_eq!(place, Inserted::Behind);
+        let mut ready = Vec::new();
+        timers.expire(in_ms(15), &mut ready);
+        assert_eq!((ready.len(), timers.next_deadline()), (1, Some(in_ms(20))));
+        let (_moved, place) = timers.reset(2, moved, in_ms(17)).unwrap();
+        assert_eq!((place, timers.next_deadline()), (Inserted::First, Some(in_ms(17))));
+        timers.expire(in_ms(40), &mut ready);
+        assert_eq!((ready.len(), timers.next_deadline(), timers.len()), (4, None, 0));
+        assert!(timers.shut_down().is_empty());
+        assert!((0..3).all(|part| timers.insert(part, in_ms(50), waker).is_err()));
+    }
+
+    /// One inserts while another sweeps, again and again: at rest the hint is not too late.
+    #[test]
+    fn no_insertion_is_lost_between_two_hints() {
+        const ROUNDS: u64 = 20_000;
+        let timers = Timers::new(2);
+        let at = |nanos: u64| timers.base + Duration::from_nanos(nanos);
+        let (mut late, mut fired) = (0, 0);
+        let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        let wait_for = |what: &AtomicU64, round| {
+            while what.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    wait_for(&begun, round);
+                    // From just behind the sweep's beginning on to just before its end.
+                    (0..round % 64).for_each(|_| std::hint::spin_loop());
+                    let (_key, _) = timers.insert(0, at(round * 10 + 5), Waker::noop()).unwrap();
+                    ended.store(round, Ordering::Release);
+                }
+            });
+            for round in 1..=ROUNDS {
+                let (_early, _) = timers.insert(1, at(round * 10), Waker::noop()).unwrap();
+                begun.store(round, Ordering::Release);
+                let mut ready = Vec::new();
+                timers.expire(at(round * 10), &mut ready);
+                wait_for(&ended, round);
+                let hint = timers.next_deadline();
+                late += u64::from(hint.is_none() || hint > timers.earliest());
+                timers.expire(at(round * 10 + 5), &mut ready);
+                fired += ready.len();
+            }
+        });
+        assert_eq!((late, fired as u64), (0, 2 * ROUNDS), "hints that were too late, timers");
     }
 }

@@ -38,7 +38,7 @@ impl Exhausted {
         // Ordering: Relaxed, here and below. A hint; at worst two listeners' tasks wait, or one does
         // not.
         if self.wants.load(Ordering::Relaxed) {
-            sleep_by(driver.clone(), PAUSE).await;
+            sleep_by(driver, PAUSE).await;
             self.wants.store(false, Ordering::Relaxed);
         }
     }
@@ -50,7 +50,7 @@ impl Exhausted {
         }
         // A poll clones the waker and drops another, which are foreign code: not under the lock.
         let pause = self.pause.lock().take();
-        let mut pause = pause.unwrap_or_else(|| Box::pin(sleep_by(driver.clone(), PAUSE)));
+        let mut pause = pause.unwrap_or_else(|| Box::pin(sleep_by(driver, PAUSE)));
         if pause.as_mut().poll(cx).is_pending() {
             let other = self.pause.lock().replace(pause);
             drop(other);

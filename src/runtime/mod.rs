@@ -413,7 +413,7 @@ where
 fn start(config: Config, detector: Detector, trace: Option<&Path>) -> io::Result<Runtime> {
     count_forks();
     let trace = trace.map(Trace::create).transpose()?;
-    let (driver, driver_handle) = driver::new();
+    let (driver, driver_handle) = driver::new(config.workers);
     let is_replayed = config.replay.is_set();
     if config.start_paused || is_replayed {
         driver_handle.begin_stopped();

@@ -27,13 +27,14 @@ use std::time::{Duration, Instant};
 
 use crate::shared::Shared;
 use crate::shared::leftover::{Accepted, drop_tasks};
+use crate::spawned;
 
 /// Begins the end. Returns at once; a second call changes nothing.
 pub(crate) fn begin(shared: &Arc<Shared>) {
     if !shared.begin_shutdown() {
         return;
     }
-    shared.owned.close();
+    spawned::close(shared);
     shared.pool.close();
     // Whoever waits for a timer or a socket without being a task of this runtime: those wakers are
     // foreign code. The threads call them on their way out, and not this one, which may not want to

@@ -32,7 +32,7 @@ where
 }
 
 fn birth(shared: &Shared, spawned_at: &'static Location<'static>) -> Birth {
-    let hint = context::with(|thread| thread.map(|thread| thread.id as usize));
+    let hint = context::with(|thread| thread.map(|thread| thread.part()));
     // Where a test replays, the same task has the same place each time.
     let hint = hint.or_else(|| shared.turns.is_some().then_some(0));
     Birth::new(hint, spawned_at)

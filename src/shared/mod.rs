@@ -45,7 +45,7 @@ use self::threads::Threads;
 use self::turns::MaybeTurns;
 pub(crate) use self::watched::{Alarm, Watched};
 use crate::detect::edges::Edges;
-use crate::driver::{self, Driver};
+use crate::driver::{self, Driver, TimersOf};
 use crate::observe::polls::Queued;
 use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
@@ -172,6 +172,8 @@ pub(crate) struct Shared {
     pub(crate) locals: OnceLock<Arc<Locals>>,
     pub(crate) driver: Padded<Mutex<Driver>>,
     pub(crate) driver_handle: driver::Handle,
+    /// Of each part.
+    pub(crate) timers: Box<[TimersOf]>,
     pub(crate) slots: Slots,
     pub(crate) events: Padded<Mutex<HashMap<u32, SiteEvents>>>,
     pub(crate) counters: Padded<Counters>,
@@ -242,6 +244,7 @@ impl Shared {
             owned: Owned::new(),
             locals: OnceLock::new(),
             driver: Padded(Mutex::new(driver)),
+            timers: TimersOf::all(&driver_handle),
             slots: Slots::new(),
             events: Padded(Mutex::new(HashMap::new())),
             counters: Padded::default(),
@@ -476,8 +479,12 @@ impl Keeper for Shared {
         self.is_shutdown()
     }
 
-    fn owned(&self) -> Option<&Owned> {
-        (!self.is_of_parent()).then_some(&self.owned)
+    fn list(&self) -> &Owned {
+        &self.owned
+    }
+
+    fn is_of_parent(&self) -> bool {
+        Shared::is_of_parent(self)
     }
 
     fn ended(&self, header: &Header) -> bool {

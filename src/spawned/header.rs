@@ -107,9 +107,19 @@ pub(crate) trait Keeper: Send + Sync {
     /// It is being shut down: no future of its is to be polled again, but those of accepted calls.
     fn is_ending(&self) -> bool;
 
+    /// The list of those alive.
+    fn list(&self) -> &Owned;
+
+    /// Whether this is a child of the process whose it is.
+    fn is_of_parent(&self) -> bool {
+        false
+    }
+
     /// The list of those alive; none in a child of `fork`, where a lock may be held by a thread that
     /// is not there.
-    fn owned(&self) -> Option<&Owned>;
+    fn owned(&self) -> Option<&Owned> {
+        (!self.is_of_parent()).then(|| self.list())
+    }
 
     /// A task's future is gone. Returns whether it was in that list.
     fn ended(&self, header: &Header) -> bool {
@@ -161,7 +171,7 @@ impl Birth {
 pub(crate) struct Header {
     pub(super) word: TaskWord,
     pub(super) table: &'static Table,
-    /// By `Arc::into_raw`, of the type that the table knows.
+    /// Of the type that the table knows; see `kept`.
     pub(super) keeper: NonNull<()>,
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,

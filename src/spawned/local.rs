@@ -136,7 +136,7 @@ impl Locals {
         #[allow(unsafe_code, reason = "the one promise of `build`")]
         // SAFETY: this is the set's thread, and a task that is local goes into the queue of its set,
         // and is used up by that thread alone: `inject`, `run`, `close`.
-        let built = unsafe { raw::build::<_, Locals, Inject>(birth, self.clone(), future) };
+        let built = unsafe { raw::build::<_, Locals, Inject>(birth, self, future) };
         self.alive.fetch_add(1, Ordering::Relaxed);
         start(&self.owned, built)
     }
@@ -228,7 +228,7 @@ impl Locals {
         assert!(self.is_here(), "a set belongs to its thread");
         let _entered = self.enter(true);
         // Each that lives comes into the queue by this, or is there.
-        self.owned.close();
+        super::close(self);
         let wake = |tasks: Vec<TaskRef>| tasks.into_iter().for_each(TaskRef::wake);
         while self.owned.wake_some(wake) {}
         loop {
@@ -285,8 +285,8 @@ impl Keeper for Locals {
         false
     }
 
-    fn owned(&self) -> Option<&Owned> {
-        Some(&self.owned)
+    fn list(&self) -> &Owned {
+        &self.owned
     }
 
     fn ended(&self, header: &Header) -> bool {

@@ -5,6 +5,8 @@ pub(crate) mod book;
 mod handle;
 mod header;
 mod join;
+#[allow(unsafe_code, reason = "references to keepers, counted by hand")]
+mod kept;
 pub(crate) mod local;
 #[allow(unsafe_code, reason = "tasks in linked lists")]
 mod owned;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 pub use header::Id;
 pub(crate) use header::{Birth, Header, Keeper, Origin, as_task, told};
 pub use join::{AbortHandle, JoinError, JoinHandle};
+pub(crate) use kept::close;
 pub(crate) use owned::{Listed, Owned};
 use raw::Built;
 pub(crate) use raw::{Runnable, Schedule, TaskRef};
@@ -41,7 +44,7 @@ where
 {
     #[allow(unsafe_code, reason = "the one promise of `build`")]
     // SAFETY: the future and its output are `Send`.
-    let built = unsafe { raw::build::<F, K, S>(birth, keeper.clone(), future) };
+    let built = unsafe { raw::build::<F, K, S>(birth, keeper, future) };
     start(owned, built)
 }
 

@@ -4,12 +4,10 @@
 //! task allocates nothing here. Each list has a lock, under which alone its tasks' links are touched;
 //! a task says by its tag which list is its own. The list has a reference to each of its tasks.
 
-#[cfg(debug_assertions)]
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::header::{Header, Id};
 use super::raw::{Runnable, TaskRef};
@@ -25,7 +23,7 @@ const AT_ONCE: usize = 128;
 /// All live tasks, in a few lists so that spawners seldom meet.
 #[derive(Debug)]
 pub(crate) struct Owned {
-    shards: [Padded<Mutex<Shard>>; SHARDS],
+    shards: [Padded<Part>; SHARDS],
     /// At the end: the first list in which some may have to be woken still.
     next: Mutex<usize>,
     /// Spawns between their first step and their last, for the check at shutdown only: a shared
@@ -42,6 +40,14 @@ pub(crate) struct Listed {
     pub(crate) now: Now,
 }
 
+#[derive(Debug)]
+struct Part {
+    list: Mutex<Shard>,
+    /// Who has the keeper, of those that belong here: see `kept`. It shares the line of the lock, which
+    /// they take anyway.
+    kept: AtomicUsize,
+}
+
 /// The two lists of a shard. Which one a task is in, nobody has to know but who is at the head.
 #[derive(Debug)]
 struct Shard {
@@ -51,6 +57,8 @@ struct Shard {
     count: usize,
     spawned: u64,
     ended: u64,
+    /// It counts for one in [`Part::kept`].
+    keeps: bool,
     closed: bool,
 }
 
@@ -85,7 +93,7 @@ impl Links {
 impl Owned {
     pub(crate) fn new() -> Self {
         Owned {
-            shards: [const { Padded(Mutex::new(Shard::EMPTY)) }; SHARDS],
+            shards: [const { Padded(Part::new()) }; SHARDS],
             next: Mutex::new(0),
             #[cfg(debug_assertions)]
             under_way: AtomicUsize::new(0),
@@ -93,7 +101,13 @@ impl Owned {
     }
 
     fn shard(&self, header: &Header) -> &Mutex<Shard> {
-        &self.shards[header.shard()]
+        &self.shards[header.shard()].list
+    }
+
+    /// How many have the keeper, of those that belong there.
+    #[inline]
+    pub(super) fn kept(&self, shard: usize) -> &AtomicUsize {
+        &self.shards[shard].kept
     }
 
     /// A task is about to be added.
@@ -106,9 +120,15 @@ impl Owned {
     /// the runtime is shutting down. The caller drops the task, and that reference.
     #[must_use]
     pub(super) fn add(&self, task: &Runnable) -> bool {
-        let mut shard = self.shard(task.header()).lock();
+        let part = &self.shards[task.header().shard()];
+        let mut shard = part.list.lock();
         if shard.closed {
             return false;
+        }
+        if !shard.keeps {
+            shard.keeps = true;
+            // Ordering: Relaxed, as in `kept::keep`; and not the first, for the task is counted.
+            part.kept.fetch_add(1, Ordering::Relaxed);
         }
         shard.spawned += 1;
         shard.count += 1;
@@ -145,9 +165,13 @@ impl Owned {
         true
     }
 
-    /// No task may be spawned from here on.
-    pub(crate) fn close(&self) {
-        self.shards.iter().for_each(|shard| shard.lock().closed = true);
+    /// No task may be added to that part from here on. `true`: it counts itself no more, and the caller
+    /// counts it out.
+    #[must_use]
+    pub(super) fn close(&self, shard: usize) -> bool {
+        let mut shard = self.shards[shard].list.lock();
+        shard.closed = true;
+        std::mem::take(&mut shard.keeps)
     }
 
     /// After that: calls `wake` with some more that live. `false`: all of them have had their turn,
@@ -155,7 +179,7 @@ impl Owned {
     pub(crate) fn wake_some(&self, wake: impl FnOnce(Vec<TaskRef>)) -> bool {
         let mut next = self.next.lock();
         while let Some(shard) = self.shards.get(*next) {
-            let tasks = shard.lock().some_to_wake();
+            let tasks = shard.list.lock().some_to_wake();
             if !tasks.is_empty() {
                 wake(tasks);
                 return true;
@@ -169,7 +193,7 @@ impl Owned {
     pub(super) fn left(&self) -> Vec<TaskRef> {
         let mut tasks = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock();
+            let shard = shard.list.lock();
             for head in [shard.alive, shard.woken] {
                 let nodes = std::iter::successors(head, |node| header(node).links.behind.get());
                 // SAFETY: the list has a reference, and this is under its lock.
@@ -183,7 +207,7 @@ impl Owned {
     pub(crate) fn list(&self) -> Vec<Listed> {
         let mut tasks = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock();
+            let shard = shard.list.lock();
             tasks.reserve(shard.count);
             for head in [shard.alive, shard.woken] {
                 let nodes = std::iter::successors(head, |node| header(node).links.behind.get());
@@ -198,7 +222,7 @@ impl Owned {
 
     /// How many tasks have not ended.
     pub(crate) fn alive(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().count).sum()
+        self.shards.iter().map(|shard| shard.list.lock().count).sum()
     }
 
     /// Whether tasks spawned = ended (finished, panicked or cancelled) + alive.
@@ -208,13 +232,26 @@ impl Owned {
             let (alive, woken) = (length(shard.alive), length(shard.woken));
             alive + woken == shard.count && shard.spawned == shard.ended + shard.count as u64
         };
-        self.shards.iter().all(|shard| adds_up(&shard.lock()))
+        self.shards.iter().all(|shard| adds_up(&shard.list.lock()))
+    }
+}
+
+impl Part {
+    const fn new() -> Self {
+        Part { list: Mutex::new(Shard::EMPTY), kept: AtomicUsize::new(0) }
     }
 }
 
 impl Shard {
-    const EMPTY: Shard =
-        Shard { alive: None, woken: None, count: 0, spawned: 0, ended: 0, closed: false };
+    const EMPTY: Shard = Shard {
+        alive: None,
+        woken: None,
+        count: 0,
+        spawned: 0,
+        ended: 0,
+        keeps: false,
+        closed: false,
+    };
 
     /// A few of those that have not been woken, and count as woken from here on; none if there are
     /// no more.

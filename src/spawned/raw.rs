@@ -26,6 +26,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::handle::RawHandle;
 use super::header::{Birth, Header, Keeper};
+use super::kept;
 use crate::primitive::quietly;
 use crate::protocol::queue::Item;
 use crate::protocol::task::{Completed, Rest};
@@ -79,19 +80,21 @@ pub(super) type Built<T> = (Runnable, RawHandle<T>);
 ///
 /// If the future or its output is not `Send`, the task is run and dropped by the calling thread
 /// alone: `S` and the keeper give it to no other.
-pub(super) unsafe fn build<F, K, S>(birth: Birth, keeper: Arc<K>, future: F) -> Built<F::Output>
+pub(super) unsafe fn build<F, K, S>(birth: Birth, keeper: &Arc<K>, future: F) -> Built<F::Output>
 where
     F: Future + 'static,
     K: Keeper + 'static,
     S: Schedule,
 {
-    let keeper = NonNull::new(Arc::into_raw(keeper).cast_mut()).expect("it is somewhere");
+    let keeper = kept::pointer(keeper);
     let table = const { &Cell::<F, K, S>::TABLE };
     let cell = Box::new(Cell::<F, K, S> {
         header: Header::new(birth, table, keeper.cast()),
         stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
         types: PhantomData,
     });
+    // SAFETY: it is an `Arc`'s, which the caller has. It is the task's until `free`.
+    unsafe { kept::keep(keeper, cell.header.shard()) };
     let task = NonNull::from(Box::leak(cell)).cast();
     // SAFETY: the output is that of the task's future, and the second reference is the handle's.
     (Runnable(task), unsafe { RawHandle::new(task) })
@@ -115,13 +118,14 @@ where
     };
 
     unsafe fn inject(task: Runnable) {
-        let keeper = task.header().keeper.cast::<K>().as_ptr();
-        // SAFETY: it came from `Arc::into_raw`, and that `Arc` is the task's until `free`.
-        unsafe { Arc::increment_strong_count(keeper) };
-        // SAFETY: the same, and the count that was just added is this one's. (The task may be run
-        // and gone before `inject` returns.)
-        let keeper = unsafe { Arc::from_raw(keeper) };
-        keeper.inject(task);
+        let (keeper, shard) = (task.header().keeper.cast::<K>(), task.header().shard());
+        // The task may be run and gone before `inject` returns.
+        // SAFETY: the task keeps its keeper until `free`.
+        unsafe { kept::keep(keeper, shard) };
+        // SAFETY: it was counted just now.
+        unsafe { keeper.as_ref() }.inject(task);
+        // SAFETY: it counts no more from here on.
+        unsafe { kept::let_go(keeper, shard) };
     }
 
     unsafe fn keeper(header: &Header) -> &dyn Keeper {
@@ -278,10 +282,10 @@ where
         // SAFETY: it was made by a `Box` of this type, and nobody has a pointer to it any more.
         let cell = unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) };
         debug_assert!(cell.header.word.is_complete(), "a future is dropped by who has its right");
-        // SAFETY: as in `inject`. It was the task's, which is gone.
-        let keeper = unsafe { Arc::from_raw(cell.header.keeper.cast::<K>().as_ptr()) };
+        let (keeper, shard) = (cell.header.keeper.cast::<K>(), cell.header.shard());
         drop(cell);
-        drop(keeper);
+        // SAFETY: `build` has counted the task, which is gone.
+        unsafe { kept::let_go(keeper, shard) };
     }
 }
 

@@ -26,8 +26,8 @@ impl Keeper for Hand {
         false
     }
 
-    fn owned(&self) -> Option<&Owned> {
-        Some(&self.owned)
+    fn list(&self) -> &Owned {
+        &self.owned
     }
 }
 
@@ -191,7 +191,7 @@ fn what_was_there_is_gone_however_a_task_ends() {
             assert!(result.ready_and(|result| result.unwrap_err().is_panic()));
         }),
         ("it comes too late", |it| {
-            it.hand.owned.close();
+            close(&it.hand);
             let mut task = it.spawn();
             assert!(it.hand.next().is_none());
             assert!(poll(&mut task, Waker::noop()).ready_and(|r| r.unwrap_err().is_cancelled()));
@@ -204,8 +204,30 @@ fn what_was_there_is_gone_however_a_task_ends() {
         assert_eq!(it.hand.owned.alive(), 0, "{what}: the list of those alive");
         assert_eq!(Arc::strong_count(&it.held), 1, "{what}: the future and its result");
         assert_eq!(Arc::strong_count(&it.stranger), 1, "{what}: the waker of whoever waits");
+        close(&it.hand);
         assert_eq!(Arc::strong_count(&it.hand), 1, "{what}: the memory");
     }
+}
+
+/// What lives of tasks keeps their keeper, by one reference for each part of the list.
+#[test]
+fn tasks_share_a_reference_to_their_keeper() {
+    let hand = Hand::new();
+    let weak = Arc::downgrade(&hand);
+    let kept = Arc::new(Mutex::new(None));
+    let tasks: Vec<_> = (0..300).map(|_| hand.spawn(second(&kept, &Arc::new(())))).collect();
+    hand.run_all();
+    assert_eq!(Arc::strong_count(&hand), 1 + owned::SHARDS);
+    tasks.iter().for_each(|task| task.abort());
+    hand.run_all();
+    drop(tasks);
+    assert_eq!(Arc::strong_count(&hand), 1 + owned::SHARDS, "for the next ones");
+    close(&hand);
+    assert_eq!(Arc::strong_count(&hand), 2, "a waker is left of one");
+    drop(hand);
+    assert_eq!(weak.strong_count(), 1);
+    drop(kept.lock().take());
+    assert_eq!(weak.strong_count(), 0);
 }
 
 /// `Poll::is_ready_and`, which the standard library does not have.
@@ -234,7 +256,7 @@ fn whoever_lives_is_woken_once_at_the_end() {
     }
     hand.run_all();
     assert_eq!(hand.owned.alive(), 295);
-    hand.owned.close();
+    close(&hand);
     let mut woken = 0;
     while hand.owned.wake_some(|some| {
         woken += some.len();

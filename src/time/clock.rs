@@ -99,7 +99,7 @@ pub async fn advance(duration: Duration) {
 /// The driver of the current runtime, if its clock can be stopped.
 #[track_caller]
 fn driver() -> Handle {
-    let driver = context::current_timers("the clock of a test");
+    let driver = context::current_timers("the clock of a test").driver().clone();
     let one_core =
         context::with_shared(|shared| shared.is_none_or(|shared| shared.config.current_thread));
     assert!(

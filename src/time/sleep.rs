@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::timer::Timer;
 use super::traced::Traced;
 use super::{Instant, later};
-use crate::driver::Handle;
+use crate::driver::{Handle, TimersOf};
 
 /// Waits until `duration` has passed since the call.
 ///
@@ -71,9 +71,9 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 }
 
 /// A sleep by the clock of a driver that is known, which may be polled outside any runtime.
-pub(crate) fn sleep_by(driver: Handle, duration: Duration) -> Sleep {
+pub(crate) fn sleep_by(driver: &Handle, duration: Duration) -> Sleep {
     let deadline = later(Instant::from_std(driver.now()), duration);
-    Sleep { timer: Timer::with_driver(deadline, driver), _pinned: PhantomPinned }
+    Sleep { timer: Timer::of(deadline, TimersOf::first(driver)), _pinned: PhantomPinned }
 }
 
 pin_project! {

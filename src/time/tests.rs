@@ -38,7 +38,7 @@ fn sleeps_end_and_never_early() {
 
 #[test]
 fn a_dropped_sleep_leaves_nothing() {
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let (counter, waker) = counter();
         let mut cx = Context::from_waker(&waker);
@@ -232,7 +232,7 @@ fn outside_a_runtime_the_first_poll_panics_and_says_what_to_do() {
 
 #[test]
 fn after_shutdown_a_sleep_stays_pending_at_home_and_panics_abroad() {
-    let (_driver, handle) = driver::new();
+    let (_driver, handle) = driver::new(1);
     let (counter, waker) = counter();
     let mut cx = Context::from_waker(&waker);
     let mut sleep = Box::pin(sleep(PATIENCE));

@@ -6,14 +6,14 @@ use super::Instant;
 use super::traced::Traced;
 use crate::context;
 use crate::coop;
-use crate::driver::{Handle, TimerKey};
+use crate::driver::{TimerKey, TimersOf};
 
 /// What `Sleep` and `Interval` are made of. It may be moved at any time.
 #[derive(Debug)]
 pub(super) struct Timer {
     deadline: Instant,
-    /// The driver, from the first poll on.
-    handle: Option<Handle>,
+    /// Those of the driver, from the first poll on.
+    timers: Option<TimersOf>,
     /// The entry in the driver's queue. It may have fired already.
     key: Option<TimerKey>,
     elapsed: bool,
@@ -25,12 +25,12 @@ pub(super) struct Timer {
 
 impl Timer {
     pub(super) fn new(deadline: Instant, traced: Traced) -> Self {
-        Self { deadline, handle: None, key: None, elapsed: false, waited: false, traced }
+        Self { deadline, timers: None, key: None, elapsed: false, waited: false, traced }
     }
 
-    pub(super) fn with_driver(deadline: Instant, driver: Handle) -> Self {
+    pub(super) fn of(deadline: Instant, timers: TimersOf) -> Self {
         let mut timer = Timer::new(deadline, Traced::default());
-        timer.handle = Some(driver);
+        timer.timers = Some(timers);
         timer
     }
 
@@ -46,9 +46,9 @@ impl Timer {
     pub(super) fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         self.elapsed = false;
-        if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
+        if let (Some(key), Some(timers)) = (self.key.take(), &self.timers) {
             // If it has fired, its task is being woken, will poll, and registers again.
-            self.key = handle.reset_timer(key, deadline.into_std());
+            self.key = timers.reset(key, deadline.into_std());
         }
     }
 
@@ -79,28 +79,28 @@ impl Timer {
     #[track_caller]
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Not `get_or_insert_with`: a closure would hide the caller's place from the panic.
-        let handle = match &mut self.handle {
-            Some(handle) => handle,
+        let timers = match &mut self.timers {
+            Some(timers) => timers,
             empty => empty.insert(context::current_timers("a timer")),
         };
         if self.elapsed {
             return Poll::Ready(());
         }
-        if handle.now() >= self.deadline.into_std() {
+        if timers.now() >= self.deadline.into_std() {
             self.elapsed = true;
             if let Some(key) = self.key.take() {
-                handle.remove_timer(key);
+                timers.remove(key);
             }
             return Poll::Ready(());
         }
         if let Some(key) = &self.key {
-            if handle.update_timer(key, cx.waker()) {
+            if timers.update(key, cx.waker()) {
                 return Poll::Pending;
             }
             // It was handed out between the look at the clock and here, or by a shutdown. Either
             // way a new entry is right: if the deadline has passed it fires at once.
         }
-        match handle.insert_timer(self.deadline.into_std(), cx.waker()) {
+        match timers.insert(self.deadline.into_std(), cx.waker()) {
             Ok(key) => self.key = Some(key),
             Err(_gone) => {
                 self.key = None;
@@ -108,7 +108,7 @@ impl Timer {
                 // anything else (a root future) nobody would ever come.
                 let ours = "the threadlet runtime that this timer belongs to has been shut down";
                 assert!(
-                    context::is_task_of(handle),
+                    context::is_task_of(timers.driver()),
                     "{}",
                     context::words(context::Missing::Shutdown, ours)
                 );
@@ -120,8 +120,8 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let (Some(key), Some(handle)) = (self.key.take(), &self.handle) {
-            handle.remove_timer(key);
+        if let (Some(key), Some(timers)) = (self.key.take(), &self.timers) {
+            timers.remove(key);
         }
     }
 }

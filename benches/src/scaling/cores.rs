@@ -16,7 +16,7 @@ pub(crate) const CORES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 pub(crate) const MEASURED: &str = "measured: ";
 pub(crate) const MODELLED: &str = "by the model: ";
 
-/// The list of tasks alive is in parts, by the thread that spawns.
+/// The list of tasks alive is in parts, by the thread that spawns, and so are the timers.
 const PARTS: usize = 16;
 
 const fn counter(name: &'static str) -> Line {
@@ -29,10 +29,10 @@ const fn lock(name: &'static str, parts: usize, held_ns: f64) -> Line {
 
 /// Each thread takes 64 numbers at a time.
 const IDS: Line = Line { moved: 1.0 / 64.0, ..counter("the counter of tasks") };
-const SHARED: Line = counter("the count of who uses the runtime");
 const ALIVE: Line = lock("the list of tasks alive", PARTS, 10.0);
-const DRIVER: Line = counter("the count of who uses the driver");
-const TIMERS: Line = lock("the lock of the timers", 1, 50.0);
+const TIMERS: Line = lock("the lock of the timers", PARTS, 50.0);
+/// Each timer counts in its part.
+const TIMED: Line = Line { parts: PARTS, ..counter("the count of a part of the timers") };
 const POOL: Line = lock("the lock of the pool", 1, 30.0);
 
 /// What is told of a path in `docs/internals/scaling.md`, "Lines and locks": what others write.
@@ -40,9 +40,9 @@ pub(crate) const VISITS: &[(&str, &[Line])] = &[
     ("region", &[]),
     ("wake", &[]),
     ("read", &[]),
-    ("spawn", &[IDS, SHARED, ALIVE, ALIVE, SHARED]),
-    ("timeout", &[DRIVER, TIMERS, TIMERS, DRIVER]),
-    ("handoff", &[IDS, SHARED, ALIVE, POOL, POOL, ALIVE, SHARED, POOL]),
+    ("spawn", &[IDS, ALIVE, ALIVE]),
+    ("timeout", &[TIMED, TIMERS, TIMERS, TIMED]),
+    ("handoff", &[IDS, ALIVE, POOL, POOL, ALIVE, POOL]),
 ];
 
 pub(crate) fn run(plan: &Plan) -> Vec<Row> {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::{AtCap, Gate, Pass, Refused, Waiting};
 use crate::context::Thread;
 use crate::coop;
-use crate::driver::{Handle, TimerKey};
+use crate::driver::{TimerKey, TimersOf};
 use crate::protocol::queue::Ticket;
 use crate::replay::{Place, What};
 use crate::scheduler::replayed::wake;
@@ -22,21 +22,21 @@ use crate::shared::turns::Turns;
 /// A wait that nobody needs but the test.
 #[derive(Debug)]
 pub(super) struct Nap {
-    driver: Handle,
+    timers: TimersOf,
     until: Instant,
     key: Option<TimerKey>,
 }
 
 impl Nap {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.driver.now() >= self.until {
+        if self.timers.now() >= self.until {
             return Poll::Ready(());
         }
-        if self.key.as_ref().is_some_and(|key| self.driver.update_timer(key, cx.waker())) {
+        if self.key.as_ref().is_some_and(|key| self.timers.update(key, cx.waker())) {
             return Poll::Pending;
         }
         // At the end there are no timers: nobody waits for one.
-        match self.driver.insert_timer(self.until, cx.waker()) {
+        match self.timers.insert(self.until, cx.waker()) {
             Ok(key) => {
                 self.key = Some(key);
                 Poll::Pending
@@ -49,7 +49,7 @@ impl Nap {
 impl Drop for Nap {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            self.driver.remove_timer(key);
+            self.timers.remove(key);
         }
     }
 }
@@ -78,13 +78,13 @@ pub(super) fn poll(
             return Poll::Pending;
         }
         if let Some(pause) = turns.decisions.pause(What::Gate, false, place) {
-            let driver = thread.shared.driver_handle.clone();
-            let until = driver.now() + pause;
+            let timers = thread.shared.timers[0].clone();
+            let until = timers.now() + pause;
             if pause.is_zero() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            gate.waiting = Some(waiting(thread, None, Some(Nap { driver, until, key: None })));
+            gate.waiting = Some(waiting(thread, None, Some(Nap { timers, until, key: None })));
         }
     }
     if let Some(nap) = gate.waiting.as_mut().and_then(|waiting| waiting.nap.as_mut()) {

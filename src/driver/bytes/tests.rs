@@ -276,7 +276,7 @@ fn what_stands_behind_an_urgent_byte_is_read() {
 
 #[test]
 fn a_short_write_is_the_last_until_there_is_room() {
-    let (mut driver, handle) = crate::driver::new();
+    let (mut driver, handle) = crate::driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let (here, mut there) = pair();
         here.ready(Direction::Write).await.expect("there is room");

@@ -144,7 +144,7 @@ fn a_call_of_the_users_is_tried_again() {
 
 #[test]
 fn each_direction_wakes_its_own_poller() {
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let (fd, mut peer) = pair();
         let (woken, waker) = counter();
@@ -164,7 +164,7 @@ fn each_direction_wakes_its_own_poller() {
 
 #[test]
 fn what_cannot_be_registered_comes_back() {
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let file = std::fs::File::open("/etc/hosts").expect("there is one");
         // SAFETY: the file owns its descriptor.
@@ -189,7 +189,7 @@ fn what_cannot_be_registered_comes_back() {
 
 #[test]
 fn after_shutdown_a_wait_fails_and_says_why() {
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let (fd, _peer) = pair();
         let stop = async {

@@ -45,7 +45,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<usize> {
 #[test]
 fn echo_with_100_connections() {
     const N: usize = 100;
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -333,7 +333,7 @@ fn from_std_and_back() {
 
 #[test]
 fn after_shutdown_operations_fail_and_say_why() {
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let (client, server) = pair().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -359,7 +359,7 @@ fn after_shutdown_operations_fail_and_say_why() {
 /// future must break the circle, and a dropped socket must leave nothing in the driver.
 #[test]
 fn a_dropped_socket_forgets_its_wakers() {
-    let (mut driver, handle) = driver::new();
+    let (mut driver, handle) = driver::new(1);
     block_on_with(&mut driver, &handle, async {
         let (client, _server) = pair().await;
         let (counter, waker) = counter();
