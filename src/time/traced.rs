@@ -10,7 +10,7 @@
 //! Where nobody listens a timer looks at tracing's level when it is made, and at a pointer when it is
 //! polled; where somebody does, it has a box.
 
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll};
 
 use tracing::{Span, trace, trace_span};
@@ -27,6 +27,10 @@ struct Spans {
     wait: Span,
     timer: Span,
 }
+
+// A span is whole behind any panic, and a timer is to have the same traits with the feature as without.
+impl UnwindSafe for Traced {}
+impl RefUnwindSafe for Traced {}
 
 impl Traced {
     #[inline]
