@@ -418,3 +418,106 @@ fn its_clock_is_not_let_go() {
     let text = words(|| runtime(7).block_on(async { threadlet::time::resume() }));
     assert!(text.contains("deterministic"), "{text}");
 }
+
+/// The order in which tasks of one thread run, and their calls.
+#[test]
+fn tasks_that_stay_on_one_thread_run_in_any_order_too() {
+    let orders: BTreeSet<String> = (0..200)
+        .map(|seed| {
+            let order = Arc::new(Mutex::new(String::new()));
+            let set = LocalSet::new();
+            for name in ['a', 'b', 'c'] {
+                let order = order.clone();
+                set.spawn_local(async move { order.lock().unwrap().push(name) });
+            }
+            set.block_on(&runtime(seed), async { sleep(ms(1)).await });
+            let order = order.lock().unwrap();
+            order.clone()
+        })
+        .collect();
+    assert_eq!(orders.len(), 6, "{orders:?}");
+}
+
+/// What is spawned before anybody is in `block_on` has its place, too.
+#[test]
+fn tasks_from_outside_end_in_the_same_order_each_time() {
+    let run = |seed| {
+        struct Tell(usize, Arc<Mutex<Vec<usize>>>);
+        impl Drop for Tell {
+            fn drop(&mut self) {
+                self.1.lock().unwrap().push(self.0);
+            }
+        }
+        let (runtime, order) = (runtime(seed), Arc::new(Mutex::new(Vec::new())));
+        for nth in 0..12 {
+            let tell = Tell(nth, order.clone());
+            runtime.spawn(async move {
+                pending::<()>().await;
+                drop(tell);
+            });
+        }
+        runtime.block_on(sleep(ms(1)));
+        drop(runtime);
+        std::mem::take(&mut *order.lock().unwrap())
+    };
+    for seed in 0..20 {
+        let order = run(seed);
+        assert_eq!(order.len(), 12);
+        assert_eq!(order, run(seed), "seed {seed}");
+    }
+}
+
+/// A lock of the standard library that a blocked call holds; a channel that another task fills; a poll
+/// that waits without a word. Each goes on, and the run is the same each time.
+#[test]
+fn a_thread_that_really_waits_is_left_behind() {
+    let run = |seed| {
+        let runtime = runtime(seed);
+        let seen = runtime.block_on(async {
+            let seen = Seen::default();
+            let lock = Arc::new(Mutex::new(()));
+            let (to, from) = std::sync::mpsc::channel();
+            let mut tasks = JoinSet::new();
+            for nth in 0..2 {
+                let (seen, lock, to) = (seen.clone(), lock.clone(), to.clone());
+                tasks.spawn(async move {
+                    see(&seen, "wants", nth);
+                    {
+                        let _locked = lock.lock().unwrap();
+                        threadlet::run(|| see(&seen, "locked", nth));
+                    }
+                    threadlet!(see(&seen, "sends", nth));
+                    to.send(nth).unwrap();
+                });
+            }
+            let received = seen.clone();
+            tasks.spawn(async move {
+                for _ in 0..2 {
+                    let nth = threadlet!(from.recv().unwrap());
+                    see(&received, "received", nth);
+                }
+            });
+            while let Some(ended) = tasks.join_next().await {
+                ended.unwrap();
+            }
+            std::mem::take(&mut *seen.lock().unwrap())
+        });
+        (seen, runtime.decisions())
+    };
+    for seed in 0..12 {
+        let once = run(seed);
+        assert_eq!(once.0.len(), 8);
+        assert_eq!(once, run(seed), "seed {seed}");
+    }
+}
+
+/// The test itself waits for a thread of its own, which waits for a task.
+#[test]
+fn a_test_that_really_waits_is_left_behind() {
+    runtime(7).block_on(async {
+        let (to, from) = std::sync::mpsc::channel();
+        threadlet::spawn(async move { threadlet!(to.send(7).unwrap()) });
+        assert_eq!(from.recv(), Ok(7));
+        assert_eq!(threadlet!(8), 8);
+    });
+}

@@ -5,11 +5,12 @@ use crate::call::gate::Pass;
 use crate::context::Thread;
 use crate::observe::site::Site;
 use crate::replay::What;
-use crate::scheduler::replayed::{sleep_in_call, wake};
+use crate::scheduler::replayed::{come_back, sleep_in_call, wake};
 
 /// Before the call is made: it may block, and the others go on.
 pub(super) fn before(thread: &Thread<'_>, site: &'static Site, pass: Pass) {
     let Some(turns) = thread.shared.turns.get() else { return };
+    come_back(thread);
     let is_sure = match pass {
         Pass::Free => false,
         Pass::WillBlock => true,
@@ -28,6 +29,7 @@ pub(super) fn before(thread: &Thread<'_>, site: &'static Site, pass: Pass) {
 /// Behind it: it may come back late.
 pub(super) fn after(thread: &Thread<'_>, site: &'static Site) {
     let Some(turns) = thread.shared.turns.get() else { return };
+    come_back(thread);
     sleep(thread, What::After, false, site);
     wake(turns.drop_permit(thread.id));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{Builder, Handle, Runtime};
 use crate::context::{self, Thread};
-use crate::scheduler::replayed::{next, sleep_in_call, stuck};
+use crate::scheduler::replayed::{come_back, next, sleep_in_call, stuck};
 use crate::scheduler::worker::in_poll;
 use crate::shared::Shared;
 use crate::shared::turns::Step;
@@ -41,7 +41,8 @@ impl Builder {
     /// sockets that are not in memory ([`io::duplex`](crate::io::duplex()) and
     /// [`net::sim`](crate::net::sim) are), the time of the system, the order of a `HashMap`, the branch that a `select!` takes first
     /// (`biased;` and `select_biased!` do not choose), [numbers of tasks](crate::task::id). A call that really waits for another task of the runtime,
-    /// on a lock or a channel of the standard library, waits for ever: all others wait for it.
+    /// on a lock or a channel of the standard library, is left behind after 20 milliseconds, and the
+    /// others go on; the rest of such a call runs beside them once.
     ///
     /// # Examples
     ///
@@ -168,6 +169,7 @@ fn as_root<F: Future>(
         }
         let poll = AssertUnwindSafe(|| future.as_mut().poll(&mut cx));
         let (_coreless, polled) = in_poll(thread, None, || catch_unwind(poll));
+        come_back(thread);
         match polled {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(output)) => return Ok(output),

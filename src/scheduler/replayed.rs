@@ -11,6 +11,12 @@
 //! Time is the clock's, which stands: it jumps, when nobody is ready, to the first timer or the end of
 //! the first call. If there is neither, somebody from outside has to come (a thread of the program's
 //! own, a socket); if nobody does for [`OUTSIDE`], all wait for each other, and that is said.
+//!
+//! A thread that really waits in its turn, on a lock or a channel that another task is to release or to
+//! fill, would wait for ever. One of the others finds it after [`PATIENCE`], by what the kernel says of
+//! it, and takes its turn. It is *astray* then, until it comes to a place where it waits for a turn of its
+//! own. Before somebody else is chosen all that are astray have to sleep or to be back: so one that was
+//! let go on by a poll runs beside the rest of that poll, and beside nothing else.
 
 use std::io;
 use std::sync::Arc;
@@ -28,9 +34,16 @@ use crate::shared::leftover::{Accepted, drop_tasks, wake_some};
 use crate::shared::threads::Role;
 use crate::shared::turns::{Call, Step, Turns};
 use crate::sys;
+use crate::sys::stat::futex_of;
 
 /// For how long somebody from outside is waited for, where nothing else is left to happen.
 const OUTSIDE: Duration = Duration::from_secs(1);
+
+/// The same, while a thread is astray: what it waits for may be slow.
+const OUTSIDE_ASTRAY: Duration = Duration::from_secs(10);
+
+/// How long a thread waits for a lock or a channel before it is taken to wait for another task.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// How long one look at the sockets takes, while that goes on.
 const LOOK: Duration = Duration::from_millis(1);
@@ -76,6 +89,7 @@ fn main(shared: &Arc<Shared>, slot: SlotId) {
         let mut step = wait(&thread);
         while let Step::Poll(task) = step {
             run_task(&thread, None, task);
+            come_back(&thread);
             turns(shared).is_idle(slot);
             step = next(&thread);
         }
@@ -107,20 +121,55 @@ pub(crate) fn next(thread: &Thread<'_>) -> Step {
 /// Until the turn is this thread's.
 fn wait(thread: &Thread<'_>) -> Step {
     loop {
-        if let Some(step) = turns(thread.shared).take(thread.id) {
+        let turns = turns(thread.shared);
+        if let Some(step) = turns.take(thread.id) {
             return step;
         }
-        thread.slot.parker.park(None);
+        if thread.slot.parker.park(Some(PATIENCE)) {
+            continue;
+        }
+        let lingers = turns.lingers(thread.id, PATIENCE);
+        let lingers = lingers.filter(|(holder, _)| really_waits(thread.shared, *holder));
+        // The tasks need a thread beside that one.
+        let can = lingers.is_some() && (turns.anyone_idle() || start(thread.shared).is_ok());
+        if can && lingers.is_some_and(|lingers| turns.take_from(lingers, thread.id)) {
+            return next(thread);
+        }
+    }
+}
+
+/// By a thread that goes on with its poll, or has ended it: one that is astray waits for its turn.
+pub(crate) fn come_back(thread: &Thread<'_>) {
+    if turns(thread.shared).comes_back(thread.id) {
+        // It is on the list of those that go on, so it is given nothing else.
+        let _back = wait(thread);
+    }
+}
+
+/// Whether a thread waits for a lock or a channel, and is not just between two steps.
+fn really_waits(shared: &Shared, slot: SlotId) -> bool {
+    let tid = shared.slots.get(slot).tid.load(Ordering::Relaxed);
+    let Some(first) = futex_of(tid) else { return false };
+    std::thread::yield_now();
+    futex_of(tid) == Some(first)
+}
+
+/// Those that are astray sleep, or are back.
+fn settle(shared: &Shared) {
+    while turns(shared).astray().iter().any(|slot| !really_waits(shared, *slot)) {
+        std::thread::yield_now();
     }
 }
 
 fn choose(thread: &Thread<'_>) -> (SlotId, Step) {
     let (shared, turns) = (thread.shared, turns(thread.shared));
     let mut nobody_since = None;
+    turns.is_choosing(thread.id);
     loop {
         if turns.is_over() {
             return (thread.id, Step::Over);
         }
+        settle(shared);
         collect(thread, Duration::ZERO);
         let driver = &shared.driver_handle;
         let mut ready = Vec::new();
@@ -138,8 +187,13 @@ fn choose(thread: &Thread<'_>) -> (SlotId, Step) {
         let ends = shared.is_shutdown();
         let since: &mut Instant = nobody_since.get_or_insert_with(Instant::now);
         // A socket may be one of another program.
-        if ends || (since.elapsed() >= OUTSIDE && !driver.has_poller()) {
+        let patience = if turns.astray().is_empty() { OUTSIDE } else { OUTSIDE_ASTRAY };
+        if ends || (since.elapsed() >= patience && !driver.has_poller()) {
             if let Some(turn) = turns.nobody() {
+                if turns.astray().contains(&turn.0) {
+                    // It will not hear of it.
+                    eprintln!("threadlet: {}, and the test itself waits for a lock", stuck(shared));
+                }
                 return turn;
             }
         }
@@ -195,6 +249,7 @@ pub(crate) fn sleep_in_call(
     place: Place,
 ) -> bool {
     let (shared, turns) = (thread.shared, turns(thread.shared));
+    come_back(thread);
     // The tasks need a thread. Where none is to be had the call does not block.
     if !turns.anyone_idle() && start(shared).is_err() && pause.is_some() {
         return true;

@@ -88,6 +88,10 @@ impl Call {
 struct State {
     /// Whom the turn was given to, who has not come to it yet.
     given: Option<(SlotId, Step)>,
+    /// Who has it, and since when; no time while that thread chooses.
+    holder: Option<(SlotId, Option<Instant>)>,
+    /// Threads that really waited in their turn, and lost it; and whether each waits for another by now.
+    astray: Vec<(SlotId, bool)>,
     ready: Vec<Runnable>,
     calls: Vec<Call>,
     /// Threads that could poll a task.
@@ -149,7 +153,8 @@ impl Turns {
     }
 
     pub(crate) fn end_root(&self) {
-        self.state.lock().root = None;
+        let mut state = self.state.lock();
+        (state.root, state.holder) = (None, None);
     }
 
     /// The thread in `block_on` waits for its turn.
@@ -183,6 +188,45 @@ impl Turns {
         self.state.lock().calls.push(call);
     }
 
+    // Those that really wait.
+
+    /// The thread `me`, which has the turn, chooses who is next: whatever it waits for is no call.
+    pub(crate) fn is_choosing(&self, me: SlotId) {
+        self.state.lock().holder = Some((me, None));
+    }
+
+    /// Who has had its turn for so long, but not `me`.
+    pub(crate) fn lingers(&self, me: SlotId, patience: Duration) -> Option<(SlotId, Instant)> {
+        let state = self.state.lock();
+        let (holder, since) = state.holder.filter(|_| state.given.is_none())?;
+        let since = since.filter(|since| holder != me && since.elapsed() >= patience)?;
+        Some((holder, since))
+    }
+
+    /// The thread `me` takes the turn of one that really waits. `false`: that one has gone on since.
+    pub(crate) fn take_from(&self, (holder, since): (SlotId, Instant), me: SlotId) -> bool {
+        let mut state = self.state.lock();
+        let is_same = state.holder == Some((holder, Some(since))) && state.given.is_none();
+        if is_same {
+            state.holder = Some((me, None));
+            state.astray.push((holder, false));
+        }
+        is_same
+    }
+
+    /// Those that have not come back since.
+    pub(crate) fn astray(&self) -> Vec<SlotId> {
+        let state = self.state.lock();
+        state.astray.iter().filter(|(_, is_back)| !is_back).map(|(slot, _)| *slot).collect()
+    }
+
+    /// By a thread that goes on with its poll: whether it has lost its turn. It waits for another then.
+    pub(crate) fn comes_back(&self, slot: SlotId) -> bool {
+        let mut state = self.state.lock();
+        let entry = state.astray.iter_mut().find(|(astray, _)| *astray == slot);
+        entry.map(|(_, is_back)| *is_back = true).is_some()
+    }
+
     /// When the first of the calls is to go on.
     pub(crate) fn first_back(&self) -> Option<Instant> {
         self.state.lock().calls.iter().filter_map(|call| call.until).min()
@@ -196,6 +240,12 @@ impl Turns {
     /// By the thread `me` with the turn: who is next, and for what, if anybody is ready.
     pub(crate) fn choose(&self, me: SlotId, now: Instant) -> Option<(SlotId, Step)> {
         let mut state = self.state.lock();
+        // In the order in which they went astray: when each came back, beside others, is nobody's choice.
+        let back: Vec<_> = state.astray.extract_if(.., |(_, is_back)| *is_back).collect();
+        for (slot, _) in back {
+            let woken = Some(Arc::new(AtomicBool::new(true)));
+            state.calls.push(Call { slot, until: None, woken, place: None });
+        }
         let tasks = state.ready.len();
         let root_waits = state.root.is_some_and(|(_, waits)| waits);
         let root = usize::from(root_waits && self.root_woken.load(Ordering::Acquire));
@@ -207,6 +257,7 @@ impl Turns {
             return None;
         }
         let nth = self.decisions.pick(among);
+        state.holder = Some((me, Some(Instant::now())));
         let note = |what, place| self.decisions.note(what, nth as u64, among as u64, place);
         if nth < tasks {
             let task = state.ready.remove(nth);
@@ -248,6 +299,7 @@ impl Turns {
     pub(crate) fn give(&self, slot: SlotId, step: Step) {
         let mut state = self.state.lock();
         debug_assert!(state.given.is_none(), "there is one turn");
+        state.holder = Some((slot, Some(Instant::now())));
         state.given = Some((slot, step));
     }
 

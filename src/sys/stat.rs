@@ -35,6 +35,15 @@ impl ThreadStat {
     }
 }
 
+/// What the kernel says of that thread of this process while it waits on a futex, as for a lock or a
+/// channel: its arguments. (`None` too where the kernel does not tell.)
+#[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "tests that replay ask"))]
+pub(crate) fn futex_of(tid: i32) -> Option<String> {
+    let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).ok()?;
+    let number = call.split(' ').next()?.parse::<i64>().ok()?;
+    (number == libc::SYS_futex).then_some(call)
+}
+
 /// Finds the state in `tid (name) S 1 2 3...`. The name may hold anything, parentheses too, but
 /// behind it there are only numbers: so its end is the *last* parenthesis.
 fn parse_state(line: &[u8]) -> Option<u8> {

@@ -15,7 +15,7 @@ use crate::coop;
 use crate::driver::{TimerKey, TimersOf};
 use crate::protocol::queue::Ticket;
 use crate::replay::{Place, What};
-use crate::scheduler::replayed::wake;
+use crate::scheduler::replayed::{come_back, wake};
 use crate::shared::Shared;
 use crate::shared::turns::Turns;
 
@@ -70,6 +70,7 @@ pub(super) fn poll(
     thread: &Thread<'_>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Pass, Refused>> {
+    come_back(thread);
     let turns = thread.shared.turns.get().expect("asked of a runtime that replays");
     let place = Some((gate.site.file(), gate.site.line()));
     if !std::mem::replace(&mut gate.yielded, true) {
