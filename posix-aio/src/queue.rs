@@ -29,10 +29,9 @@
 //!   sleeps for ten milliseconds at most before it looks.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 
 use crate::hints::{DIRECT_READS, DIRECT_WRITES};
-use crate::primitive::Arc;
+use crate::primitive::{Arc, AtomicBool, AtomicU32, AtomicUsize, Ordering, fence, full_fence};
 use crate::request::{Request, Submission};
 use crate::suspend;
 use crate::sys::{self, KernelQueue, Quiet, Stack, Transfer, Waited};
@@ -80,7 +79,7 @@ pub(crate) enum Submitted {
 }
 
 impl Queue {
-    pub(crate) const fn new() -> Queue {
+    pub(crate) fn new() -> Queue {
         Queue {
             kernel: OnceLock::new(),
             in_flight: AtomicUsize::new(0),
@@ -160,10 +159,12 @@ impl Queue {
     /// Becomes the leader, if there is none.
     pub(crate) fn lead(&self) -> Option<Lead<'_>> {
         let kernel = self.kernel()?;
-        // Ordering: Relaxed, a hint. Then Acquire. Partner: the store in `drop`, so that one leads
-        // after the other.
-        let taken = self.led.load(Ordering::Relaxed) || self.led.swap(true, Ordering::Acquire);
-        (!taken).then_some(Lead { queue: self, kernel, is_keepers: false })
+        // Ordering: Acquire. Partner: the store in `drop`, so that one leads after the other. If it
+        // fails, Relaxed: somebody else leads, and nothing is read on the strength of that.
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        self.led.compare_exchange(false, true, acquire, relaxed).ok()?;
+        // Made only now: dropping it gives the lead up.
+        Some(Lead { queue: self, kernel, is_keepers: false })
     }
 
     /// The same for the keeper, which leads again and again: it is to [pass on](Self::pass_on) the
@@ -246,7 +247,7 @@ impl Queue {
     pub(crate) fn pass_on(&self) {
         // Partner: fence W, in `suspend.rs`: either the follower sees that nobody leads, or it is
         // seen to follow.
-        fence(Ordering::SeqCst);
+        full_fence!("q-pass-fence");
         if !suspend::pass_on() && self.is_hurried() && self.any_in_flight() {
             self.call_keeper();
         }

@@ -5,13 +5,17 @@ use std::ffi::c_int;
 use loom::thread;
 
 use crate::engine::join_all;
+use crate::primitive::Arc;
 use crate::process::Process;
-use crate::request::{Action, Order, Submission};
+use crate::queue::Submitted;
+use crate::request::{Action, Order, Request, Submission};
 use crate::run::{run_soon, tell_cancelled};
+use crate::suspend;
 use crate::sys::{
     self, Buffer, ControlBlock, Event, FILE, FILE_FD, NEXT_STREAM, Place, STREAM, STREAM_FD, SYNC,
     Target,
 };
+use crate::table::Refused;
 use crate::withdraw;
 
 /// Explores `model` with up to `preemptions` forced switches in each run.
@@ -27,17 +31,15 @@ fn explore(preemptions: usize, model: impl Fn(&'static Process) + Send + Sync + 
 
 const SYNC_ACTION: Action = Action::Sync { data: false };
 
-/// As `submit.rs` does with what could not be answered at once.
-fn enter(
-    process: &'static Process,
+fn submission(
     cb: ControlBlock,
     (number, target): (c_int, Target),
     (action, order): (Action, Order),
     place: &'static Place,
-) -> Result<(), ()> {
+) -> Submission {
     let buffer = Buffer { number: cb.number(), place, len: 1 };
     let (done, at) = (0, Some(0));
-    let submission = Submission {
+    Submission {
         cb,
         action,
         number,
@@ -49,7 +51,20 @@ fn enter(
         queueable: false,
         event: Event,
         list: None,
-    };
+    }
+}
+
+const WRITE: (Action, Order) = (Action::Write, Order::Free);
+
+/// As `submit.rs` does with what could not be answered at once.
+fn enter(
+    process: &'static Process,
+    cb: ControlBlock,
+    (number, target): (c_int, Target),
+    (action, order): (Action, Order),
+    place: &'static Place,
+) -> Result<(), ()> {
+    let submission = submission(cb, (number, target), (action, order), place);
     let entered = process.table.enter(submission).map_err(drop)?;
     tell_cancelled(process, entered.cancelled);
     run_soon(process, entered.ready);
@@ -256,6 +271,116 @@ fn whoever_sees_the_result_may_use_the_control_block_again() {
         }
         join_all();
         assert_eq!((cb.error(), sys::done().len()), (0, 2));
+        nothing_is_left(process);
+    });
+}
+
+/// Gives the kernel's queue a request of a write.
+fn submit(process: &'static Process, number: usize) -> ControlBlock {
+    let (cb, place) = (ControlBlock::new(number), Place::new());
+    let entered = process.table.enter(submission(cb, (FILE_FD, FILE), WRITE, place)).unwrap();
+    give(process, entered.ready);
+    cb
+}
+
+fn give(process: &'static Process, request: Option<Arc<Request>>) {
+    let request = request.expect("it is its turn");
+    assert!(request.stage.begin());
+    assert_eq!(process.queue.submit(&request, || true), Submitted::Taken);
+}
+
+fn is_pending(cb: ControlBlock) -> bool {
+    cb.error() == libc::EINPROGRESS
+}
+
+/// The steps of `keep::wait`, of one who can lead.
+fn wait(process: &'static Process, index: usize, cb: ControlBlock) {
+    let timeout = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    while is_pending(cb) {
+        match process.queue.lead() {
+            Some(lead) => {
+                lead.take_out();
+                while is_pending(cb) {
+                    lead.wait(timeout);
+                }
+            }
+            None => {
+                suspend::follow(index, cb.address(), || !is_pending(cb) || !process.queue.is_led())
+            }
+        }
+    }
+}
+
+/// As `keep::settle`.
+fn settle(process: &'static Process) {
+    for request in process.queue.taken() {
+        assert!(request.stage.is_done());
+        let followers = process.table.finish_done(&request);
+        run_soon(process, followers.syncs);
+    }
+}
+
+/// The one who led had what it wanted and went; the other slept on, and nobody took out what it
+/// waited for.
+#[test]
+fn nobody_sleeps_on_what_the_queue_has_finished() {
+    explore(2, |process| {
+        suspend::begin(2);
+        let first = submit(process, 1);
+        // It has ended by now; the other at any time.
+        join_all();
+        let blocks = [first, submit(process, 2)];
+        let other = thread::spawn(move || wait(process, 1, blocks[1]));
+        wait(process, 0, blocks[0]);
+        other.join().unwrap();
+        join_all();
+        suspend::end();
+        all_ran_or_were_cancelled(&blocks);
+        settle(process);
+        nothing_is_left(process);
+    });
+}
+
+/// The result was there, and the request was not known to be done: its control block could not be
+/// used again.
+#[test]
+fn a_result_of_the_queue_lets_the_control_block_be_used_again() {
+    explore(2, |process| {
+        let cb = submit(process, 1);
+        let timeout = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let other = thread::spawn(move || process.queue.lead().map(|lead| lead.wait(timeout)));
+        while is_pending(cb) {
+            thread::yield_now();
+        }
+        settle(process);
+        let mut entered = process.table.enter(submission(cb, (FILE_FD, FILE), WRITE, Place::new()));
+        while let Err(Refused::Soon(submission)) = entered {
+            thread::yield_now();
+            settle(process);
+            entered = process.table.enter(*submission);
+        }
+        other.join().unwrap().expect("nobody else leads");
+        run_soon(process, entered.expect("the one before is done").ready);
+        join_all();
+        assert_eq!((cb.error(), sys::done().len()), (0, 2));
+        settle(process);
+        nothing_is_left(process);
+    });
+}
+
+/// A file was closed while the queue had a write, or before that had left.
+#[test]
+fn a_file_is_closed_behind_what_the_queue_has() {
+    explore(2, |process| {
+        let cb = submit(process, 1);
+        let other = thread::spawn(move || {
+            wait(process, 0, cb);
+            settle(process);
+        });
+        withdraw::before_close(FILE_FD);
+        assert_eq!((cb.error(), sys::done().len()), (0, 1));
+        other.join().unwrap();
+        join_all();
         nothing_is_left(process);
     });
 }

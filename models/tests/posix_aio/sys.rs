@@ -6,6 +6,9 @@ use std::marker::PhantomData;
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, Ordering};
+use loom::sync::{Arc, Condvar, Mutex};
+
+use crate::engine::Engine;
 
 pub(crate) type Outcome = Result<usize, c_int>;
 
@@ -74,7 +77,114 @@ pub(crate) fn sync(_fd: c_int, _data: bool) -> Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event;
 
-/// No stack is modelled.
+/// The kernel's queue: what it has, ends at any time.
+#[derive(Debug)]
+pub(crate) struct KernelQueue<T>(std::sync::Arc<Events<T>>);
+
+#[derive(Debug)]
+struct Events<T> {
+    events: Mutex<Vec<(Arc<T>, i64)>>,
+    came: Condvar,
+}
+
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) fd: c_int,
+    pub(crate) writes: bool,
+    pub(crate) buffer: Buffer,
+    pub(crate) done: usize,
+    pub(crate) at: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Woken,
+    Late,
+}
+
+#[derive(Debug)]
+pub(crate) struct Quiet;
+
+impl Quiet {
+    pub(crate) fn new() -> Quiet {
+        Quiet
+    }
+}
+
+impl<T: Send + Sync + 'static> KernelQueue<T> {
+    pub(crate) fn new(_size: u32) -> Option<KernelQueue<T>> {
+        Some(KernelQueue(std::sync::Arc::new(Events {
+            events: Mutex::new(Vec::new()),
+            came: Condvar::new(),
+        })))
+    }
+
+    pub(crate) fn submit(&self, transfer: Transfer, owner: Arc<T>) -> Result<(), c_int> {
+        let queue = self.0.clone();
+        Engine.submit(move || {
+            transfer.buffer.place.touch();
+            note(transfer.buffer.number);
+            queue.events.lock().unwrap().push((owner, transfer.buffer.len as i64));
+            queue.came.notify_all();
+        });
+        Ok(())
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.0.events.lock().unwrap().len() as u32
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.count() > 0
+    }
+
+    pub(crate) fn first(&self) -> u32 {
+        0
+    }
+
+    pub(crate) fn wait(&self, _timeout: libc::timespec) -> Waited {
+        let mut events = self.0.events.lock().unwrap();
+        while events.is_empty() {
+            events = self.0.came.wait(events).unwrap();
+        }
+        Waited::Woken
+    }
+
+    pub(crate) fn take(&self, _quiet: &Quiet, mut f: impl FnMut(Arc<T>, i64)) {
+        let events = std::mem::take(&mut *self.0.events.lock().unwrap());
+        events.into_iter().for_each(|(owner, result)| f(owner, result));
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Stack<T>(Mutex<Vec<Arc<T>>>);
+
+impl<T> Stack<T> {
+    pub(crate) fn new() -> Stack<T> {
+        Stack(Mutex::new(Vec::new()))
+    }
+
+    pub(crate) fn push(&self, thing: Arc<T>) {
+        self.0.lock().unwrap().push(thing);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Arc<T>> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// There is no keeper: nobody may need one.
+pub(crate) fn wake(_word: &AtomicU32) {}
+
+pub(crate) fn wait(_word: &AtomicU32, _: u32, _: Option<&libc::timespec>) -> Waited {
+    Waited::Late
+}
+
+pub(crate) fn wants_threads() -> bool {
+    false
+}
+
+/// Nothing is linked.
 #[derive(Debug)]
 pub(crate) struct Link<T>(PhantomData<fn(T)>);
 
@@ -113,6 +223,8 @@ impl ControlBlock {
     pub(crate) fn address(self) -> usize {
         0x1000 + 168 * self.0.number
     }
+
+    pub(crate) fn set_queued(self, _queued: bool) {}
 
     pub(crate) fn begin(self, _generation: u32) {
         self.0.error.store(libc::EINPROGRESS as u32, Ordering::Release);

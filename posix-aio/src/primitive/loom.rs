@@ -2,7 +2,9 @@
 
 pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::MutexGuard;
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence,
+};
 
 /// A mutex; none is ever poisoned here.
 #[derive(Debug, Default)]

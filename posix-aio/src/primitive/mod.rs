@@ -1,7 +1,7 @@
 //! The one seam between the standard library and loom: what the table's protocol is made of.
 //!
-//! `request` and `table` take their atomics and locks from here, so that the very code that runs in
-//! programs is the code that loom explores (`models/tests/posix_aio`).
+//! `request`, `queue` and `table` take their atomics and locks from here, so that the very code that
+//! runs in programs is the code that loom explores (`models/tests/posix_aio`).
 
 #[cfg(threadlet_loom)]
 mod loom;
@@ -21,3 +21,11 @@ macro_rules! weakened {
     };
 }
 pub(crate) use weakened;
+
+/// A fence that a proof relies on. In that copy it can be left out.
+macro_rules! full_fence {
+    ($name:literal) => {
+        $crate::primitive::fence($crate::primitive::Ordering::SeqCst)
+    };
+}
+pub(crate) use full_fence;

@@ -2,7 +2,7 @@
 
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::MutexGuard;
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 
 use std::sync::{PoisonError, TryLockError};
 
