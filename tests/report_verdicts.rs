@@ -33,8 +33,8 @@ fn verdicts(report: &str) -> Vec<(String, String)> {
 fn five_planted_mistakes_are_found_and_nothing_else() {
     let source = include_str!("../examples/planted.rs");
     let cures = [
-        "put that call into `threadlet!`",
-        "put that call into `threadlet!`",
+        "in `futex`, as a lock or a channel does: put that call into `threadlet!`",
+        "in `read`: put that call into `threadlet!`",
         "computes without giving way",
         "a group would bound it",
         "the guard costs nanoseconds and finds nothing",

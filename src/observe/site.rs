@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::primitive::StaticRef;
+use crate::sys::whereabouts::Doing;
 
 /// One `threadlet!` in the source: where it stands, and what it says.
 ///
@@ -31,6 +32,8 @@ pub struct Site {
     record: AtomicU16,
     /// Calls that were done by asking, in whatever executor.
     asked: AtomicU64,
+    /// What an unmarked poll slept in; 0 until that is known.
+    slept_in: AtomicU32,
     /// It has been said that it was called outside any runtime.
     #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only `tracing` says so"))]
     pub(crate) spoken_of: AtomicBool,
@@ -39,6 +42,10 @@ pub struct Site {
 /// The text of the site at which polls count that did not say that they block, or compute: it stands
 /// where their task was spawned.
 pub(crate) const UNMARKED: &str = "(a poll that did not say so)";
+
+/// Of `Site::slept_in`: a page fault; system calls follow by their numbers.
+const FAULT: u32 = 1;
+const FIRST_CALL: u32 = 2;
 
 /// Sites beyond this many share one row of counters; nothing else changes for them.
 pub(crate) const MAX_SITES: u32 = 4096;
@@ -92,8 +99,8 @@ impl Site {
     pub const fn new(file: &'static str, line: u32, column: u32, text: &'static str) -> Self {
         let (id, record) = (AtomicU32::new(0), AtomicU16::new(0));
         let asked = AtomicU64::new(0);
-        let (group, spoken_of) = (None, AtomicBool::new(false));
-        Site { file, line, column, text, group, id, record, asked, spoken_of }
+        let (group, slept_in, spoken_of) = (None, AtomicU32::new(0), AtomicBool::new(false));
+        Site { file, line, column, text, group, id, record, asked, slept_in, spoken_of }
     }
 
     /// The same, of calls in a group.
@@ -177,6 +184,25 @@ impl Site {
 
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// An unmarked poll sleeps, and in that.
+    pub(crate) fn note_sleep(&self, doing: Doing) {
+        let mark = match doing {
+            Doing::Call(number) => FIRST_CALL + u32::from(number),
+            Doing::Fault => FAULT,
+            Doing::Running | Doing::Asleep => return,
+        };
+        self.slept_in.store(mark, Ordering::Relaxed);
+    }
+
+    /// What an unmarked poll slept in.
+    pub(crate) fn slept_in(&self) -> Option<Doing> {
+        match self.slept_in.load(Ordering::Relaxed) {
+            0 => None,
+            FAULT => Some(Doing::Fault),
+            mark => u16::try_from(mark - FIRST_CALL).ok().map(Doing::Call),
+        }
     }
 
     /// The row of this site in every table of counters.

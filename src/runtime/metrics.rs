@@ -13,6 +13,7 @@ use crate::observe::profile::{Blocks, Counts, Histogram, SiteEvents};
 use crate::observe::site::Site;
 use crate::shared::{Seat, Shared};
 use crate::spawned::Id;
+use crate::sys::whereabouts::{Doing, call_text};
 
 /// Figures of a runtime, taken one after the other while it runs.
 ///
@@ -245,6 +246,9 @@ pub struct SiteStats {
     pub rescued: u64,
     /// Of those, of polls that computed; the others blocked.
     pub computed: u64,
+    /// What an unmarked poll slept in: the name of a system call, or `a page fault`; of the first that
+    /// was seen, and if the kernel tells.
+    pub slept_in: Option<String>,
     /// Calls that blocked on a thread that had no core to lose: noted at sites whose calls nearly
     /// always block.
     pub coreless: u64,
@@ -302,6 +306,11 @@ impl SiteStats {
             predicted,
             rescued,
             computed: events.computed,
+            slept_in: site.slept_in().and_then(|doing| match doing {
+                Doing::Call(number) => Some(call_text(number)),
+                Doing::Fault => Some("a page fault".to_owned()),
+                Doing::Running | Doing::Asleep => None,
+            }),
             coreless: coreless.map_or(0, |coreless| coreless.times.count()),
             waits: events.waits.count,
             waited: events.waits.total,
@@ -325,6 +334,7 @@ impl SiteStats {
         self.predicted += other.predicted;
         self.rescued += other.rescued;
         self.computed += other.computed;
+        self.slept_in = self.slept_in.take().or_else(|| other.slept_in.clone());
         self.coreless += other.coreless;
         self.waits += other.waits;
         self.waited = self.waited.saturating_add(other.waited);

@@ -97,10 +97,11 @@ const RULES: [Rule; 11] = [
         cure: Cure::Mark,
         words: |site| {
             format!(
-                "a task spawned here blocks without saying so, {}, {} at the median: put that call \
+                "a task spawned here blocks without saying so, {}, {} at the median{}: put that call \
                  into `threadlet!`",
-                times(site.rescued),
+                times(site.rescued - site.computed),
                 median(site),
+                slept_in(site),
             )
         },
     },
@@ -219,6 +220,16 @@ fn median(site: &SiteStats) -> String {
 
 fn each(site: &SiteStats) -> String {
     short(site.waited.div_f64(site.waits.max(1) as f64))
+}
+
+/// What the call does that is to be looked for.
+fn slept_in(site: &SiteStats) -> String {
+    match site.slept_in.as_deref() {
+        None => String::new(),
+        Some("futex") => ", in `futex`, as a lock or a channel does".to_owned(),
+        Some("a page fault") => ", in a page fault, as memory mapped from a file does".to_owned(),
+        Some(call) => format!(", in `{call}`"),
+    }
 }
 
 fn calls(count: u64) -> String {

@@ -155,6 +155,9 @@ fn look_again(shared: &Shared, poll: Asleep, me: SlotId) -> bool {
         done = shared.retake(claim, Some(me)) == Retake::Done;
     }
     slot.suspicion.settle(Suspect::Sentinel);
+    if done {
+        slot.note_sleep();
+    }
     done
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 use crate::detect::ring::Ring;
 use crate::observe::polls::Polls;
 use crate::observe::profile::Coreless;
-use crate::observe::site::{CallCounts, Site};
+use crate::observe::site::{CallCounts, Site, UNMARKED};
 use crate::primitive::park::Parker;
 use crate::primitive::{Mutex, Padded, StaticRef};
 use crate::protocol::core::{SlotId, Suspicion};
 use crate::sys::thread::set_slice;
+use crate::sys::whereabouts;
 
 /// The time slice of a thread that lost its core as a hog. Many times the kernel's default: where
 /// one hog follows another on a CPU, a thread that wakes can be some milliseconds late, and that is
@@ -112,6 +113,24 @@ impl Slot {
     pub(crate) fn speed_up(&self) {
         if self.slowed.load(Ordering::Relaxed) && self.slowed.swap(false, Ordering::SeqCst) {
             set_slice(0, None);
+        }
+    }
+
+    /// By whoever has taken the core of a poll that sleeps without having said so: in what, is noted
+    /// for the place where its task was spawned, once. A hint: it may have woken in between.
+    #[cold]
+    pub(crate) fn note_sleep(&self) {
+        let task = self.task.load(Ordering::Relaxed);
+        let Some(site) = self.spawned_at.get().map(|place| Site::at(place, UNMARKED)) else {
+            return;
+        };
+        if site.slept_in().is_some() {
+            return;
+        }
+        let Ok(found) = whereabouts::of(self.tid.load(Ordering::Relaxed)) else { return };
+        // Behind its poll the thread sleeps for want of work.
+        if self.task.load(Ordering::Relaxed) == task {
+            site.note_sleep(found.doing);
         }
     }
 

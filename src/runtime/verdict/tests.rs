@@ -52,6 +52,15 @@ fn a_poll_that_blocks() {
     let words = site.verdict().text;
     assert!(words.starts_with("a task spawned here blocks without saying so, once, "), "{words}");
     assert!(words.ends_with("ms at the median: put that call into `threadlet!`"), "{words}");
+    for (call, told) in [
+        ("futex", "median, in `futex`, as a lock or a channel does: put"),
+        ("a page fault", "median, in a page fault, as memory mapped from a file does: put"),
+        ("openat", "median, in `openat`: put"),
+    ] {
+        site.slept_in = Some(call.to_owned());
+        let words = site.verdict().text;
+        assert!(words.contains(told), "{words}");
+    }
 }
 
 #[test]

@@ -176,7 +176,11 @@ impl<'a> Watch<'a> {
             slot.computes.store(false, Ordering::Relaxed);
             self.shared.rescues.note(Instant::now());
         }
-        Some(self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause }))
+        let found = self.claim(seat, Claim { seat, seen: word, observed: word.slot(), cause });
+        if cause == Cause::Rescued && found == Found::Blocked {
+            slot.note_sleep();
+        }
+        Some(found)
     }
 
     /// Why the core, lent with the same word for `since` by the thread in `id`, should be taken, if
