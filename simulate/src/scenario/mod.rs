@@ -45,13 +45,16 @@ impl Cast {
         })
     }
 
+    /// Whether all that was begun has ended, whoever waited for it.
+    fn is_over(&self) -> bool {
+        let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+        count(&self.made) == count(&self.dropped) && count(&self.ran) >= count(&self.accepted)
+    }
+
     /// All that was to be done has been done; the runtime still runs.
     fn at_rest(&self, shared: &Shared, plan: &Plan) {
         // Those that were detached, and what is on its way back.
-        while self.made.load(Ordering::Relaxed) != self.dropped.load(Ordering::Relaxed)
-            || shared.pool.is_anyone_coreless()
-            || shared.pool.anyone_behind()
-        {
+        while !self.is_over() || shared.pool.is_anyone_coreless() || shared.pool.anyone_behind() {
             kernel::block(50 * US);
         }
         let counts = shared.pool.counts();
@@ -195,8 +198,7 @@ fn perform(plan: &Plan, tally: &Mutex<Tally>) {
             if plan.current_thread {
                 // Whatever nobody waits for goes on while somebody is there.
                 let waits = async {
-                    while cast.made.load(Ordering::Relaxed) != cast.dropped.load(Ordering::Relaxed)
-                    {
+                    while !cast.is_over() {
                         sleep(Duration::from_micros(50)).await;
                     }
                 };

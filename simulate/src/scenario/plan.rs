@@ -92,7 +92,7 @@ impl Plan {
             flags: 0,
             end: End::AtRest,
         };
-        for _ in 0..1 + d.below(4) {
+        for _ in 0..1 + d.below(3) {
             plan.add(d);
         }
         if d.chance(64) {

@@ -121,13 +121,18 @@ std::thread_local! {
     static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
     /// Points that are left of this turn.
     static LEFT: Cell<u32> = const { Cell::new(NO_END) };
-    static LOCALS: RefCell<Rc<Locals>> = RefCell::default();
+    /// Those of the thread that runs.
+    static LOCALS: Cell<*const Locals> = const { Cell::new(std::ptr::null()) };
+    /// Those of the real thread, outside of any world.
+    static OUTSIDE: Locals = Locals::default();
     static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The values of the thread's `thread_local!`s.
-pub(crate) fn locals() -> Rc<Locals> {
-    LOCALS.with_borrow(Rc::clone)
+/// The values of the calling thread's `thread_local!`s. They are there as long as it is.
+#[inline]
+pub(crate) fn locals() -> *const Locals {
+    let locals = LOCALS.get();
+    if locals.is_null() { OUTSIDE.with(std::ptr::from_ref) } else { locals }
 }
 
 /// Asks the world; `None` outside of any. Nothing in `f` may be a point.
@@ -266,10 +271,12 @@ impl World {
 
     pub(crate) fn wake(&mut self, key: usize, count: usize) -> usize {
         let mut woken = 0;
-        for id in 0..self.threads.len() {
-            let State::Asleep { key: other, .. } = self.threads[id].state else { continue };
-            if woken < count && other == key {
-                self.threads[id].state = State::Ready;
+        for thread in &mut self.threads {
+            if woken == count {
+                break;
+            }
+            if matches!(thread.state, State::Asleep { key: other, .. } if other == key) {
+                thread.state = State::Ready;
                 woken += 1;
             }
         }
@@ -322,11 +329,9 @@ impl World {
             fail_now(self, "the run does not come to its end: too many steps");
         }
         let next = loop {
-            self.time_passes();
-            let ready = self.threads.iter().filter(|thread| matches!(thread.state, State::Ready));
-            match ready.count() {
+            match self.time_passes() {
                 0 => self.jump()?,
-                ready => break self.choose(ready as u64),
+                ready => break self.choose(ready),
             }
         };
         if self.clock - BEGIN > self.settings.time {
@@ -363,19 +368,25 @@ impl World {
         ready.nth(nth).expect("so many are ready").0
     }
 
-    /// What is due by now happens.
-    fn time_passes(&mut self) {
+    /// What is due by now happens. Returns how many are ready.
+    fn time_passes(&mut self) -> u64 {
         let now = self.clock;
-        for thread in &mut self.threads {
-            let State::Asleep { deadline: Some(deadline), .. } = thread.state else { continue };
-            if deadline <= now {
-                thread.state = State::Ready;
-                thread.timed_out = true;
-            }
-        }
         for epoll in self.kernel.due(now) {
             self.wake(epoll, usize::MAX);
         }
+        let mut ready = 0;
+        for thread in &mut self.threads {
+            match thread.state {
+                State::Ready => ready += 1,
+                State::Asleep { deadline: Some(deadline), .. } if deadline <= now => {
+                    thread.state = State::Ready;
+                    thread.timed_out = true;
+                    ready += 1;
+                }
+                _ => {}
+            }
+        }
+        ready
     }
 
     /// Nobody runs: the clock goes on to the next thing that is due. `None`: all have ended.
@@ -464,15 +475,14 @@ pub fn run(seed: u64, settings: Settings, main: impl FnOnce() + 'static) -> Outc
     };
     let before = WORLD.replace(Some(world));
     assert!(before.is_none(), "one world at a time");
-    let outside = LOCALS.with_borrow(Rc::clone);
     with(|world| world.add("main".to_owned(), Box::new(main)));
     while let Some(id) = with(World::next).expect("it is there") {
-        let thread = with(|world| {
+        let body = with(|world| {
             let thread = &mut world.threads[id];
-            (thread.body.take().expect("one that has not ended"), thread.locals.clone())
+            LOCALS.set(Rc::as_ptr(&thread.locals));
+            thread.body.take().expect("one that has not ended")
         });
-        let (mut body, locals) = thread.expect("it is there");
-        LOCALS.set(locals);
+        let mut body = body.expect("it is there");
         match body.resume(()) {
             CoroutineResult::Yield(()) => with(|world| world.threads[id].body = Some(body)),
             CoroutineResult::Return(()) => {
@@ -486,7 +496,7 @@ pub fn run(seed: u64, settings: Settings, main: impl FnOnce() + 'static) -> Outc
         };
     }
     LEFT.set(NO_END);
-    LOCALS.set(outside);
+    LOCALS.set(std::ptr::null());
     let world = WORLD.take().expect("it is there");
     let (points, turns) = (world.points, world.turns);
     Outcome { points, turns, time: world.clock - BEGIN, digest: world.digest }

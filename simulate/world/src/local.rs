@@ -86,7 +86,8 @@ impl<T: 'static> LocalKey<T> {
 
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
         let number = self.number();
-        let locals = engine::locals();
+        // SAFETY: they are the calling thread's, which runs; and stand until it has ended.
+        let locals = unsafe { &*engine::locals() };
         if locals.ended.get() {
             return Err(AccessError);
         }

@@ -17,6 +17,8 @@ use crate::engine;
 #[derive(Default)]
 pub struct Mutex<T: ?Sized> {
     held: Cell<bool>,
+    /// How many sleep for it.
+    wanted: Cell<u32>,
     value: UnsafeCell<T>,
 }
 
@@ -36,7 +38,7 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<T> Mutex<T> {
     pub const fn new(value: T) -> Self {
-        Mutex { held: Cell::new(false), value: UnsafeCell::new(value) }
+        Mutex { held: Cell::new(false), wanted: Cell::new(0), value: UnsafeCell::new(value) }
     }
 
     /// # Errors
@@ -59,7 +61,9 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         engine::point();
         while self.held.get() {
+            self.wanted.set(self.wanted.get() + 1);
             engine::sleep(self.key(), None);
+            self.wanted.set(self.wanted.get() - 1);
         }
         self.held.set(true);
         Ok(MutexGuard { of: self, here: PhantomData })
@@ -80,7 +84,9 @@ impl<T: ?Sized> Mutex<T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.of.held.set(false);
-        engine::wake(self.of.key(), 1);
+        if self.of.wanted.get() > 0 {
+            engine::wake(self.of.key(), 1);
+        }
     }
 }
 
