@@ -30,7 +30,7 @@ pub(super) fn pointer<K>(keeper: &Arc<K>) -> NonNull<K> {
 ///
 /// # Safety
 ///
-/// The pointer is that of an `Arc` ([`pointer`]), which somebody keeps meanwhile.
+/// The pointer is that of an `Arc` ([`pointer()`]), which somebody keeps meanwhile.
 #[inline]
 pub(super) unsafe fn keep<K: Keeper>(keeper: NonNull<K>, shard: usize) {
     // SAFETY: the caller's.
