@@ -2,6 +2,7 @@
    argument "queue": that no thread is needed for them then (but for one that looks after it). */
 #include "check.h"
 #include <linux/aio_abi.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 
@@ -65,6 +66,30 @@ static void nobody_waits(void) {
     while (*(volatile int *)&cb.__error_code == EINPROGRESS) CHECK(seconds() < limit);
     expect(0, 5);
     CHECK(aio_error(&cb) == 0 && aio_return(&cb) == BLOCK);
+}
+
+/* What ends while its thread waits for something else does not interrupt that. (io_uring does.) */
+static void disturbs_nobody(void) {
+    struct aiocb cb;
+    struct epoll_event event;
+    struct timespec soon = {0, 5000000};
+    sigset_t set;
+    int epoll = epoll_create1(0);
+    CHECK(epoll >= 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    for (int round = 0; round < 20; round++) {
+        read_block(&cb, 0, round);
+        if (round % 2) {
+            CHECK(epoll_wait(epoll, &event, 1, 5) == 0);
+        } else {
+            FAILS(sigtimedwait(&set, NULL, &soon), EAGAIN);
+        }
+        CHECK(wait_for(&cb) == 0);
+        expect(0, round);
+    }
+    close(epoll);
 }
 
 static void *reads(void *argument) {
@@ -361,6 +386,7 @@ int main(int count, char **arguments) {
         close(next);
     }
     nobody_waits();
+    disturbs_nobody();
     several_wait();
     a_pipe_too();
     told();
