@@ -1,98 +1,87 @@
 //! Ten races, planted in small programs: a seed finds each, and is the same run each time; where the race
 //! is mended, no seed finds anything (feature `test-util`).
 //!
-//! `THREADLET_SEEDS=10000 cargo test --features test-util --test whole_races -- --nocapture` is the long run.
+//! `THREADLET_SEEDS=10000 cargo test --features test-util --test whole_races -- --nocapture` is the long run,
+//! and tells how long each took.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use threadlet::runtime::{Builder, Handle};
+use threadlet::runtime::{Builder, Handle, Runtime};
 use threadlet::threadlet;
 use threadlet::time::{Duration, sleep, timeout};
 
 /// What a run comes to: what went wrong.
 type Outcome = Result<(), String>;
 
-type Program = fn(bool) -> Pin<Box<dyn Future<Output = Outcome>>>;
-
-/// A race: its name, the cap on blocked calls, and the program, with the race or mended.
-struct Race {
-    name: &'static str,
-    cap: usize,
-    program: Program,
-}
-
-macro_rules! race {
-    ($name:ident, $cap:literal) => {
-        Race { name: stringify!($name), cap: $cap, program: |mended| Box::pin($name(mended)) }
-    };
-}
-
-const RACES: [Race; 10] = [
-    race!(check_then_act, 512),
-    race!(lost_update, 512),
-    race!(cancelled_in_the_middle, 512),
-    race!(timeout_versus_result, 512),
-    race!(two_locks, 512),
-    race!(message_partly_read, 512),
-    race!(order_of_spawns, 512),
-    race!(deadlock_at_the_cap, 1),
-    race!(notified_before_the_wait, 512),
-    race!(shutdown_versus_late_completion, 512),
-];
-
-/// One run: what it came to, and what was decided.
-fn run(race: &Race, mended: bool, seed: u64) -> (Outcome, String) {
-    let runtime = Builder::new_current_thread()
-        .deterministic(seed)
-        .max_async_threads(race.cap)
-        .build()
-        .expect("the runtime can be built");
-    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on((race.program)(mended))));
+/// A run of `program` under a seed, with at most `cap` calls blocked at once.
+fn run<F: Future<Output = Outcome>>(cap: usize, seed: u64, program: F) -> (Outcome, Runtime) {
+    let mut builder = Builder::new_current_thread();
+    let builder = builder.deterministic(seed).max_async_threads(cap);
+    let runtime = builder.build().expect("the runtime can be built");
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(program)));
     let outcome = ended.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         Err(text.unwrap_or_else(|| "a panic".to_owned()))
     });
-    let decisions = runtime.decisions().expect("the runtime replays");
-    drop(runtime);
-    (outcome, decisions)
+    (outcome, runtime)
 }
 
-fn seeds() -> u64 {
+fn decisions(runtime: &Runtime) -> String {
+    runtime.decisions().expect("the runtime replays")
+}
+
+/// Demands that some seed finds the race, and finds it again by the same decisions; and that none finds
+/// anything where it is mended.
+fn found<F: Future<Output = Outcome>>(name: &str, cap: usize, program: fn(bool) -> F) {
     let text = std::env::var("THREADLET_SEEDS").unwrap_or_default();
-    text.parse().unwrap_or(500)
+    let seeds: u64 = text.parse().unwrap_or(500);
+    let bad = (0..seeds).find_map(|seed| {
+        let (outcome, runtime) = run(cap, seed, program(false));
+        outcome.is_err().then(|| (seed, outcome, decisions(&runtime)))
+    });
+    let (seed, outcome, before) = bad.unwrap_or_else(|| panic!("{name}: no seed finds it"));
+    for _ in 0..2 {
+        let (again, runtime) = run(cap, seed, program(false));
+        assert_eq!((&again, decisions(&runtime)), (&outcome, before.clone()), "{name}, {seed}");
+    }
+    let start = Instant::now();
+    for seed in 0..seeds {
+        let (outcome, runtime) = run(cap, seed, program(true));
+        assert!(outcome.is_ok(), "{name}, mended: {outcome:?}\n{}", decisions(&runtime));
+    }
+    let took = start.elapsed();
+    println!("{name}: found by seed {seed}; mended, {seeds} seeds in {took:.1?}");
 }
 
-#[test]
-fn each_race_is_found_and_replays_and_none_is_left_where_it_is_mended() {
-    std::panic::set_hook(Box::new(|_| {}));
-    let (seeds, mut found) = (seeds(), 0);
-    for race in &RACES {
-        let bad = (0..seeds).find_map(|seed| match run(race, false, seed) {
-            (Ok(()), _) => None,
-            (Err(what), decisions) => Some((seed, what, decisions)),
-        });
-        let Some((seed, what, decisions)) = bad else {
-            eprintln!("{}: not found in {seeds} seeds", race.name);
-            continue;
-        };
-        found += 1;
-        let again = run(race, false, seed);
-        assert_eq!(again, (Err(what.clone()), decisions), "{}: {seed} is another run", race.name);
-        let start = Instant::now();
-        for seed in 0..seeds {
-            let (outcome, decisions) = run(race, true, seed);
-            assert_eq!(outcome, Ok(()), "{}, mended: seed {seed}\n{decisions}", race.name);
-        }
-        let took = start.elapsed();
-        eprintln!("{}: {what} (seed {seed}); mended, {seeds} seeds in {took:.1?}", race.name);
-    }
-    assert_eq!(found, RACES.len());
+macro_rules! races {
+    ($($name:ident: $cap:literal,)*) => {
+        $(
+            mod $name {
+                #[test]
+                fn is_found_and_replays_and_is_gone_where_it_is_mended() {
+                    super::found(stringify!($name), $cap, super::$name);
+                }
+            }
+        )*
+    };
+}
+
+races! {
+    check_then_act: 512,
+    lost_update: 512,
+    cancelled_in_the_middle: 512,
+    timeout_versus_result: 512,
+    two_locks: 512,
+    message_partly_read: 512,
+    order_of_spawns: 512,
+    deadlock_at_the_cap: 1,
+    notified_before_the_wait: 512,
+    shutdown_versus_late_completion: 512,
 }
 
 fn demand(holds: bool, what: &str) -> Outcome {

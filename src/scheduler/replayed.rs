@@ -274,9 +274,14 @@ pub(crate) fn stuck(shared: &Shared) -> String {
     } else {
         format!("; calls that wait for ever: {}", places.join(", "))
     };
+    let tasks = match alive {
+        0 => "the test waits, its runtime has no task".to_owned(),
+        1 => "the test waits, so does the one task of its runtime".to_owned(),
+        _ => format!("the test waits, so do all {alive} tasks of its runtime"),
+    };
     format!(
-        "deadlock: the test waits, so do all {alive} tasks of its runtime, and there is no timer, no call \
-         and no socket that could wake one of them{calls}"
+        "deadlock: {tasks}, and there is no timer, no call and no socket that could wake one of \
+         them{calls}"
     )
 }
 
