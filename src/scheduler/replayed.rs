@@ -48,6 +48,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// How long one look at the sockets takes, while that goes on.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// And how many there are at least: a process may be stopped for as long as it waits.
+const LOOKS: u32 = 200;
+
 /// After so many polls the time goes on by [`WORK`], though somebody was always ready: who asks for it
 /// again and again is to see it pass.
 const BUSY: u32 = 1000;
@@ -163,7 +166,7 @@ fn settle(shared: &Shared) {
 
 fn choose(thread: &Thread<'_>) -> (SlotId, Step) {
     let (shared, turns) = (thread.shared, turns(thread.shared));
-    let mut nobody_since = None;
+    let (mut nobody_since, mut looks) = (None, 0);
     turns.is_choosing(thread.id);
     loop {
         if turns.is_over() {
@@ -188,7 +191,8 @@ fn choose(thread: &Thread<'_>) -> (SlotId, Step) {
         let since: &mut Instant = nobody_since.get_or_insert_with(Instant::now);
         // A socket may be one of another program.
         let patience = if turns.astray().is_empty() { OUTSIDE } else { OUTSIDE_ASTRAY };
-        if ends || (since.elapsed() >= patience && !driver.has_poller()) {
+        let in_vain = since.elapsed() >= patience && looks >= LOOKS;
+        if ends || (in_vain && !driver.has_poller()) {
             if let Some(turn) = turns.nobody() {
                 if turns.astray().contains(&turn.0) {
                     // It will not hear of it.
@@ -198,6 +202,7 @@ fn choose(thread: &Thread<'_>) -> (SlotId, Step) {
             }
         }
         collect(thread, LOOK);
+        looks += 1;
     }
 }
 
