@@ -225,6 +225,8 @@ mod pages {
     mod network {}
     #[doc = include_str!("../docs/guide/observing.md")]
     mod observing {}
+    #[doc = include_str!("../docs/guide/recorder.md")]
+    mod recorder {}
     #[doc = include_str!("../docs/guide/tuning.md")]
     mod tuning {}
     #[doc = include_str!("../docs/guide/shutdown.md")]

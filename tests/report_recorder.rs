@@ -41,8 +41,13 @@ fn polls_calls_cores_waits_and_wakes_are_in_it() {
             [first.id(), second.id()].map(|id| id.to_string().parse::<u64>().expect("a number"));
         assert_eq!(in_time(&runtime, "both", async { (first.await, second.await) }).0.unwrap(), 7);
 
-        let events = events(&runtime);
         let [first, second] = ids;
+        // A poll is noted when it has ended, which is behind the end of its task.
+        wait_until("both polls are noted", || {
+            let events = events(&runtime);
+            ids.iter().all(|id| of_kind(&events, "poll").any(|e| e["args"]["task"] == *id))
+        });
+        let events = events(&runtime);
         for task in [first, second] {
             let polls: Vec<_> =
                 of_kind(&events, "poll").filter(|e| e["args"]["task"] == task).collect();
@@ -84,6 +89,10 @@ fn what_a_stuck_thread_does_is_in_it() {
             })
         };
         wait_until("it is seen in its call", || seen(&events(&runtime)));
+        // Its poll has not ended, and is there all the same.
+        let begun = events(&runtime).into_iter().filter(|event| event["ph"] == "B");
+        let begun: Vec<_> = begun.map(|event| event["cat"].clone()).collect();
+        assert_eq!(begun, ["poll", "call"]);
         std::io::Write::write_all(&mut writer, b"x").expect("room");
         in_time(&runtime, "the call", task).unwrap();
     }
@@ -130,6 +139,9 @@ fn it_holds_the_last_and_never_grows() {
     let last = runtime.spawn(async { 7 });
     let id = last.id().to_string().parse::<u64>().expect("a number");
     in_time(&runtime, "the last", last).unwrap();
+    wait_until("the last is there", || {
+        of_kind(&events(&runtime), "poll").any(|e| e["args"]["task"] == id)
+    });
     let events = events(&runtime);
     let about = events.iter().find(|e| e["name"] == "threadlet_recorder").expect("what it is");
     let bytes = about["args"]["bytes"].as_u64().expect("a number") as usize;
@@ -137,7 +149,6 @@ fn it_holds_the_last_and_never_grows() {
     // A record is 32 bytes, and few of them are two events.
     assert!(events.len() < 2 * BYTES / 32, "{}", events.len());
     assert!(events.len() > BYTES / 32 / 2, "{}", events.len());
-    assert!(of_kind(&events, "poll").any(|e| e["args"]["task"] == id), "the last is there");
 }
 
 #[test]

@@ -37,6 +37,16 @@ impl Plan {
         self.runtime_of(self.workers)
     }
 
+    /// The same with a flight recorder, of a size that people would give it.
+    pub(crate) fn recorded(&self) -> Runtime {
+        Builder::new_multi_thread()
+            .worker_threads(self.workers)
+            .detector(self.detector)
+            .flight_recorder(16 << 20)
+            .build()
+            .expect("our runtime")
+    }
+
     /// The same with so many workers.
     pub(crate) fn runtime_of(&self, workers: usize) -> Runtime {
         Builder::new_multi_thread()

@@ -28,6 +28,7 @@ mod machine;
 mod pages;
 mod peer;
 mod predict;
+mod recorder;
 mod report;
 mod rings;
 mod run;
@@ -52,6 +53,7 @@ use fio::Fio;
 use handlers::Handlers;
 use load::Load;
 use predict::Predict;
+use recorder::Recorder;
 use scaling::Scaling;
 use sockets::Sockets;
 use suite::Options;
@@ -84,6 +86,8 @@ enum Command {
     Load(Options<Load>),
     /// Cost as work grows, and past this machine.
     Scaling(Options<Scaling>),
+    /// What the flight recorder costs.
+    Recorder(Options<Recorder>),
     /// Beside crates of a workspace of their own: may, object_store.
     Apart(Options<Apart>),
     /// The C functions under fio, beside the C library's, libaio and io_uring; needs fio.
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         Command::Faults(options) => run::one("faults", &options),
         Command::Load(options) => run::one("load", &options),
         Command::Scaling(options) => run::one("scaling", &options),
+        Command::Recorder(options) => run::one("recorder", &options),
         Command::Apart(options) => run::one("apart", &options),
         Command::Fio(options) => run::one("fio", &options),
         Command::Figures(options) => said(pages::run(&options)),

@@ -22,6 +22,7 @@ use crate::handlers::Handlers;
 use crate::harness::Plan;
 use crate::load::Load;
 use crate::predict::Predict;
+use crate::recorder::Recorder;
 use crate::report::Row;
 use crate::scaling::Scaling;
 use crate::sockets::Sockets;
@@ -46,6 +47,7 @@ pub(crate) const SUITES: &[(&str, Figures)] = &[
     ("faults", Faults::FIGURES),
     ("load", Load::FIGURES),
     ("scaling", Scaling::FIGURES),
+    ("recorder", Recorder::FIGURES),
     ("apart", Apart::FIGURES),
     ("fio", Fio::FIGURES),
 ];

@@ -333,8 +333,7 @@ impl Handle {
     pub fn write_recorder(&self, mut out: impl Write) -> io::Result<()> {
         self.demand_recorder()?;
         let Some(recorder) = &self.shared.watched.recorder else { return Ok(()) };
-        recorder.dump(&self.shared.config.thread_name, &mut out)?;
-        out.flush()
+        self.shared.write_recorder(recorder, &mut out)
     }
 
     fn demand_recorder(&self) -> io::Result<()> {

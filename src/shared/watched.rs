@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::config::Watch;
-use crate::observe::recorder::Recorder;
+use super::slot::Slot;
+use crate::observe::recorder::{Recorder, UnderWay};
 use crate::spawned::book::Book;
 use crate::sys::poll::ppoll_in;
 use crate::sys::signal::{Bell, Watch as SignalWatch, watch_by_flag};
@@ -76,9 +77,32 @@ impl Shared {
         let name = format!("threadlet-{process}-{runtime}-{nth}.json");
         let path = self.config.watch.directory.as_deref().unwrap_or(Path::new(".")).join(name);
         let mut out = BufWriter::with_capacity(1 << 16, File::create(&path)?);
-        recorder.dump(&self.config.thread_name, &mut out)?;
-        out.flush()?;
+        self.write_recorder(recorder, &mut out)?;
         Ok(path)
+    }
+
+    /// Writes the recorder, which is this runtime's.
+    pub(crate) fn write_recorder(
+        &self,
+        recorder: &Recorder,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        recorder.dump(&self.config.thread_name, || self.under_way(), out)?;
+        out.flush()
+    }
+
+    /// Polls that have not ended.
+    fn under_way(&self) -> Vec<UnderWay> {
+        let poll = |slot: &Slot| {
+            Some(UnderWay {
+                since: self.began(slot)?,
+                tid: slot.tid.load(Ordering::Relaxed),
+                task: slot.task.load(Ordering::Relaxed),
+                call: slot.site.get(),
+                spawned: slot.spawned_at.get(),
+            })
+        };
+        self.slots.iter().filter_map(|(_, slot)| poll(slot)).collect()
     }
 }
 

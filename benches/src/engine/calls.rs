@@ -16,9 +16,10 @@ use std::hint::black_box;
 use std::os::unix::process::parent_id;
 use std::time::{Duration, Instant};
 
+use threadlet::runtime::Runtime;
 use threadlet::threadlet;
 
-use crate::harness::{Plan, Samples, ns_each};
+use crate::harness::{Plan, Samples, interleave, ns_each};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Side, Unit};
 
@@ -48,6 +49,29 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
         row("the same, both yield after each", Bar::AtMost(40.0), &yielding),
         row("the same around getppid", Bar::Open, &system),
     ]
+}
+
+/// A call that does not block, with a flight recorder and without, in turns.
+pub(crate) fn recorded(plan: &Plan) -> Vec<Row> {
+    let body = |nth: usize| black_box(nth as u32);
+    let calls = |runtime: Runtime| {
+        runtime.run(async move {
+            let mut times = Samples::default();
+            for _ in 0..50 {
+                times.push(ns_each(time_calls::<true, false, _>(CHUNK, body).await, CHUNK));
+            }
+            times.median()
+        })
+    };
+    let (with, without) =
+        interleave(plan.rounds(30), || calls(plan.recorded()), || calls(plan.runtime()));
+    let side = |name, samples: &Samples| Side::new(name, Unit::Ns, samples);
+    vec![Row::difference(
+        "a call that does not block: with a recorder less without",
+        Bar::AtMost(3.0),
+        side("with", &with),
+        side("without", &without),
+    )]
 }
 
 /// Nanoseconds per call with and without `threadlet!`.

@@ -1,7 +1,7 @@
 //! The engine's figures, one file each.
 
 mod build;
-mod calls;
+pub(crate) mod calls;
 mod closures;
 mod handoff;
 mod idle;

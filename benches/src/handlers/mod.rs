@@ -123,6 +123,19 @@ fn compare(names: [(&'static str, Bar); 3], ours: &Side, theirs: &Side) -> [Row;
     ]
 }
 
+/// Requests that nothing holds up, with a flight recorder and without.
+pub(crate) fn recorded(plan: &Plan) -> Vec<Row> {
+    let [mut with, mut without] = ["with", "without"].map(|name| Side::new(name, 0));
+    for _ in 0..plan.rounds(15) {
+        with.measure::<Silent<Ours>>(plan, &plan.recorded());
+        without.measure::<Silent<Ours>>(plan, &plan.runtime());
+    }
+    let rate = |side: &Side| Measured::new(side.name, Unit::PerSecond, &side.rate);
+    let what = "hyper, hello: requests/s, without a recorder / with one";
+    let row = Row::quotient(what, Bar::AtMost(1.02), rate(&without), rate(&with));
+    vec![with.costs().into_iter().chain(without.costs()).fold(row, Row::beside)]
+}
+
 fn sleeps(plan: &Plan) -> Vec<Row> {
     let side = |name| Side::new(name, SLOW_EACH);
     let names = [

@@ -39,6 +39,11 @@ fn words(suite: &str) -> (&'static str, &'static str) {
             "Cached reads beside other programs (`busy`), many calls that end at once (`release`), \
              timers, a package tool's start (`packages`), and compio's comparison of file systems (`files`).",
         ),
+        "recorder" => (
+            "The flight recorder",
+            "With one of 16 MiB and without, in turns: a call that does not block (`inline`), 64 tasks of \
+             whose calls 10 % block for 100 us (`blocks`), a `hyper` server (`hello`).",
+        ),
         "apart" => (
             "Crates in a workspace of their own",
             "Coroutines with stacks of their own (`may`); files of `object_store`, unmodified, which reads \

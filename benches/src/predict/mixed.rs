@@ -306,6 +306,19 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     Mix::all().into_iter().flat_map(|mix| yielding(plan, mix)).collect()
 }
 
+/// 10 % of the calls block for 100 us, with a flight recorder and without.
+pub(crate) fn recorded(plan: &Plan) -> Vec<Row> {
+    let run = Run::new(plan, Mix { share: 100, block: BLOCKS[0] }, true);
+    let [mut with, mut without] = [(); 2].map(|()| Side::default());
+    for _ in 0..plan.rounds(30) {
+        with.measure::<Ours>(&plan.recorded(), &run);
+        without.measure::<Ours>(&plan.runtime(), &run);
+    }
+    let what = format!("{}: calls/s, without a recorder / with one", run.mix.words());
+    let row = Row::quotient(what, Bar::AtMost(1.02), without.rate("without"), with.rate("with"));
+    vec![with_costs(row, &[("with", &with), ("without", &without)])]
+}
+
 fn yielding(plan: &Plan, mix: Mix) -> [Row; 2] {
     let run = Run::new(plan, mix, true);
     let [mut ours, mut spawned, mut in_place, mut smol] = [(); 4].map(|()| Side::default());

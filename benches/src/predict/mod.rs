@@ -4,7 +4,7 @@ mod always;
 mod device;
 mod files;
 mod foreign;
-mod mixed;
+pub(crate) mod mixed;
 
 use crate::suite::{Figure, Suite};
 

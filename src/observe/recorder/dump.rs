@@ -12,6 +12,8 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
+use std::panic::Location;
+use std::time::Instant;
 
 use super::Recorder;
 use super::entry::{Entry, How, Kind, unpack_seen};
@@ -32,13 +34,18 @@ impl Doing {
 }
 
 impl Recorder {
-    /// Writes all that is there, as far as nobody overwrites it meanwhile. `names`: that of the
-    /// runtime's threads.
+    /// Writes all that is there, as far as nobody overwrites it meanwhile. `name`: that of the
+    /// runtime's threads; `under_way`, asked last: the polls that have not ended.
     ///
     /// # Errors
     ///
     /// Those of `out`.
-    pub(crate) fn dump(&self, name: &str, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn dump(
+        &self,
+        name: &str,
+        under_way: impl FnOnce() -> Vec<UnderWay>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let channels = self.channels.lock().clone();
         let mut dump =
             Dump { out, sites: Site::all(), channels, threads: HashSet::new(), waits: 0 };
@@ -52,6 +59,11 @@ impl Recorder {
             for entry in entries.filter(|entry| entry.end() >= since) {
                 dump.entry(page.by, &entry)?;
             }
+        }
+        for poll in under_way() {
+            let tid = u64::from(poll.tid.unsigned_abs());
+            dump.thread(tid, name)?;
+            dump.under_way(tid, self.nanos(poll.since), &poll)?;
         }
         dump.out.write_all(b"\n]\n")
     }
@@ -67,6 +79,18 @@ impl Recorder {
         };
         (0..self.chunks.count()).filter_map(first).min().unwrap_or(0)
     }
+}
+
+/// A poll that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) tid: i32,
+    /// 0: it is of a root future.
+    pub(crate) task: u64,
+    pub(crate) since: Instant,
+    /// The call that it is in.
+    pub(crate) call: Option<&'static Site>,
+    pub(crate) spawned: Option<&'static Location<'static>>,
 }
 
 struct Dump<'a> {
@@ -156,6 +180,24 @@ impl Dump<'_> {
             )),
             Kind::Seen | Kind::Stall => self.seen(entry, site),
         }
+    }
+
+    /// It begins, and has no end.
+    fn under_way(&mut self, tid: u64, at: u64, poll: &UnderWay) -> io::Result<()> {
+        let UnderWay { task, call, spawned, .. } = *poll;
+        let name = if task == 0 { "root" } else { "task" };
+        let spawned =
+            spawned.map_or("?".to_owned(), |place| format!("{}:{}", place.file(), place.line()));
+        let (ts, spawned) = (Micros(at), Escaped(&spawned));
+        self.event(format_args!(
+            r#""ph":"B","name":"{name} {task}","cat":"poll","pid":{THREADS},"tid":{tid},"ts":{ts},"args":{{"task":{task},"spawned":"{spawned}"}}"#
+        ))?;
+        let Some(site) = call else { return Ok(()) };
+        // When the call began nobody has noted: its poll did then, or later.
+        let (text, place) = (Escaped(site.text()), Place(Some(site)));
+        self.event(format_args!(
+            r#""ph":"B","name":"{text}","cat":"call","pid":{THREADS},"tid":{tid},"ts":{ts},"args":{{"at":"{place}","how":"under way","task":{task}}}"#
+        ))
     }
 
     fn seen(&mut self, entry: &Entry, site: Option<&Site>) -> io::Result<()> {

@@ -14,6 +14,7 @@ mod entry;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use self::dump::UnderWay;
 use self::entry::{Entry, Kind};
 pub(crate) use self::entry::{How, Seen};
 use crate::observe::site::Site;
