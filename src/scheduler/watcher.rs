@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::detect::probe;
 use crate::observe::recorder::{Pen, Seen};
 use crate::observe::site::{Site, UNMARKED};
 use crate::observe::stall::{Limit, Stall};
@@ -89,7 +90,8 @@ impl<'a> Watcher<'a> {
     }
 
     fn run(&mut self, alarm: &Alarm) {
-        while !self.shared.is_shutdown() {
+        // Behind a filter that came later, a wait with a bound may be death: then nobody looks any more.
+        while !self.shared.is_shutdown() && !probe::is_filtered_since() {
             if alarm.take_signal() {
                 self.on_signal();
             }

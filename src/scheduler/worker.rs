@@ -482,7 +482,8 @@ fn run_watched(thread: &Thread<'_>, task: Runnable) {
     let timed = shared.config.poll_times || log.is_on();
     let begun = timed.then(|| log.begin());
     run_quietly(task);
-    let Some(begun) = begun else { return };
+    // In a child of `fork`, a lock may be held by a thread that is not there.
+    let Some(begun) = begun.filter(|_| !thread.is_forgotten()) else { return };
     let end = Instant::now();
     if shared.config.poll_times {
         polls().times.note(end.saturating_duration_since(begun));
