@@ -216,6 +216,11 @@ impl Pool {
     }
 
     fn remember(&self, state: &mut State, claim: Claim) {
+        if self.word(claim.seat).load() != claim.seen {
+            // By a thread that hands over first and does not know yet that its core is gone: it is not to
+            // take the place of a claim to the thread that has the core now.
+            return;
+        }
         let known =
             state.stalled.iter_mut().find(|old| (old.seat, old.seen) == (claim.seat, claim.seen));
         if let Some(old) = known {

@@ -39,6 +39,27 @@ fn a_stalled_core_is_served_before_the_gate() {
     pool.give_back(ticket, &mut todo);
 }
 
+/// The story: a poll that had not said so blocks, and its core is taken. The thread that goes on with
+/// the core blocks as well, and there is no spare: its claim is on the stalled list. The first thread,
+/// which learns of its loss at the end of a call or poll alone, makes a call that hands over before it
+/// begins. That claim to the same core, by a word long gone, took the place of the one on the list, and
+/// that core stood until its call returned.
+#[test]
+fn a_thread_that_has_lost_its_core_and_hands_it_over_displaces_no_claim() {
+    let pool = Pool::new(1, 4, 0);
+    let mut todo = Todo::default();
+    pool.add_spare(20, &mut todo);
+    let first = blocked(&pool, 0, 0);
+    assert_eq!(retake(&pool, first), Retake::Done);
+    let second = Claim { seen: pool.word(0).lend(pool.word(0).adopt(20)), observed: 20, ..first };
+    assert_eq!(retake(&pool, second), Retake::NoSpare);
+    let unaware = Claim { cause: Cause::Predicted, ..first };
+    assert!(!pool.hand_over_first(None, unaware, &mut todo));
+    pool.add_spare(21, &mut todo);
+    let handed: Vec<_> = todo.handed.iter().map(|(to, claim)| (*to, claim.observed)).collect();
+    assert_eq!(handed, [(21, 20)], "the claim was still on the list");
+}
+
 #[test]
 fn the_last_running_core_is_handed_over_beyond_the_cap() {
     let pool = pool(2, 1);
