@@ -25,7 +25,7 @@ pub(crate) fn schedule(task: Runnable, yielded: bool) {
 #[inline]
 fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runnable> {
     if thread.watches {
-        note_wake(thread, &task);
+        note_wake(thread, &task, yielded);
     }
     if let Some(core) = thread.core_in_hand() {
         push(thread, &core, task, yielded);
@@ -36,9 +36,12 @@ fn leave_here(thread: &Thread<'_>, task: Runnable, yielded: bool) -> Option<Runn
 
 /// The task is woken, or spawned, and goes into a queue: for those who want to know.
 #[cold]
-fn note_wake(thread: &Thread<'_>, task: &Runnable) {
+fn note_wake(thread: &Thread<'_>, task: &Runnable, yielded: bool) {
     thread.shared.is_queued(task);
-    thread.log.woke(task.header().id);
+    // That one was woken in its own poll is no news, and the clock is dear beside a yield.
+    if !yielded {
+        thread.log.woke(task.header().id);
+    }
 }
 
 /// Into the held core's own queues: the LIFO slot for a task that was woken, the end of the queue
