@@ -468,7 +468,7 @@ fn tasks_from_outside_end_in_the_same_order_each_time() {
 }
 
 /// A lock of the standard library that a blocked call holds; a channel that another task fills; a poll
-/// that waits without a word. Each goes on, and the run is the same each time.
+/// that waits without a word. Each goes on. (When it does is the system's affair, not the seed's.)
 #[test]
 fn a_thread_that_really_waits_is_left_behind() {
     let run = |seed| {
@@ -502,12 +502,15 @@ fn a_thread_that_really_waits_is_left_behind() {
             }
             std::mem::take(&mut *seen.lock().unwrap())
         });
-        (seen, runtime.decisions())
+        drop(runtime);
+        seen
     };
     for seed in 0..12 {
-        let once = run(seed);
-        assert_eq!(once.0.len(), 8);
-        assert_eq!(once, run(seed), "seed {seed}");
+        let mut seen = run(seed);
+        seen.sort();
+        let all = ["locked", "received", "sends", "wants"];
+        let all = all.iter().flat_map(|what| [0, 1].map(|nth| format!("{what} {nth}")));
+        assert_eq!(seen, all.collect::<Vec<_>>(), "seed {seed}");
     }
 }
 
