@@ -22,8 +22,8 @@
 //! }
 //! ```
 //!
-//! The tutorial, and pages on choosing a call, on files, observing, tuning, and on coming from
-//! tokio or smol, stand in `docs/guide/` of the repository.
+//! The tutorial, and pages on choosing a call, on files, observing, tuning, testing, and on coming
+//! from tokio or smol, stand in `docs/guide/` of the repository.
 //!
 //! # A tour
 //!
@@ -84,6 +84,18 @@
 //! thread that looks now and then: see [`runtime::Detector`]. The environment variable
 //! `THREADLET_DETECTOR` (`auto`, `perf`, `monitor`, `off`) overrides what the program has chosen.
 //! `THREADLET_REPORT=1` prints at exit which line of the program has blocked.
+//!
+//! # What it tells of a program
+//!
+//! | you want to know | look at |
+//! |---|---|
+//! | which lines block, and what to do about each | [`report`], [`Report`](runtime::Report); `THREADLET_REPORT=1`, or `=report.html` for a page |
+//! | which threads are in a call now | [`Handle::blocked`](runtime::Handle::blocked) |
+//! | what each task is doing now | [`Handle::tasks`](runtime::Handle::tasks), [`Builder::tell_on_signal`](runtime::Builder::tell_on_signal) |
+//! | what lasts too long, while it does | [`Builder::stall_after`](runtime::Builder::stall_after); `THREADLET_STALL=100ms` |
+//! | what came before that | [`Builder::flight_recorder`](runtime::Builder::flight_recorder); `THREADLET_RECORDER=16M` |
+//! | figures, for Prometheus and OpenTelemetry | [`Handle::metrics`](runtime::Handle::metrics), [`write_prometheus`](runtime::Metrics::write_prometheus), [`families`](runtime::Metrics::families) |
+//! | why a test fails now and then | `Builder::deterministic`, by the feature `test-util` |
 //!
 //! # Features
 //!
