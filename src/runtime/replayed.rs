@@ -39,10 +39,11 @@ impl Builder {
     ///
     /// What is not decided by the seed: threads of the program's own, files and what is in them,
     /// sockets that are not in memory ([`io::duplex`](crate::io::duplex()) and
-    /// [`net::sim`](crate::net::sim) are), the time of the system, the order of a `HashMap`, the branch that a `select!` takes first
-    /// (`biased;` and `select_biased!` do not choose), [numbers of tasks](crate::task::id). A call that really waits for another task of the runtime,
-    /// on a lock or a channel of the standard library, is left behind after 20 milliseconds, and the
-    /// others go on; the rest of such a call runs beside them once.
+    /// [`net::sim`](crate::net::sim) are), the time of the system, the order of a `HashMap`, the branch
+    /// that a `select!` takes first (`biased;` and `select_biased!` do not choose), [numbers of
+    /// tasks](crate::task::id). A call or a poll that really waits for another task of the runtime, on a
+    /// lock or a channel of the standard library, is left behind after 20 milliseconds, and the others go
+    /// on. When its wait is over it runs beside them, until it has to wait for its own turn.
     ///
     /// # Examples
     ///

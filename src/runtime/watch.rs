@@ -296,7 +296,7 @@ impl Handle {
     /// that [Perfetto](https://ui.perfetto.dev) and `chrome://tracing` open. The recorder goes on
     /// meanwhile, and keeps what it has.
     ///
-    /// It takes about a tenth of a second for a million of events, and blocks: inside of a task, call
+    /// It takes about a tenth of a second for a million events, and blocks: inside of a task, call
     /// it in a [`threadlet!`](crate::threadlet).
     ///
     /// # Errors
