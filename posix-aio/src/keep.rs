@@ -85,7 +85,9 @@ fn keep(process: &'static Process) {
         settle(process, false);
         if queue.is_hurried() && queue.any_in_flight() && !sys::behind_filter() {
             if let Some(lead) = queue.lead_as_keeper() {
-                lead.wait(ns(LEAD_NS));
+                if !queue.keeper_is_called() {
+                    lead.wait(ns(LEAD_NS));
+                }
                 has_led = true;
                 continue;
             }

@@ -30,6 +30,7 @@
 
 use std::sync::OnceLock;
 
+use crate::generation;
 use crate::hints::{DIRECT_READS, DIRECT_WRITES};
 use crate::primitive::{Arc, AtomicBool, AtomicU32, AtomicUsize, Ordering, fence, full_fence};
 use crate::request::{Request, Submission};
@@ -52,6 +53,8 @@ const LOOKS: u32 = 1;
 const SLEEPS: u32 = 2;
 /// It was called, and looks at once.
 const CALLED: u32 = 3;
+/// Somebody is starting it, and may fail.
+const STARTS: u32 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -68,6 +71,9 @@ pub(crate) struct Queue {
     keeper: AtomicU32,
     /// How often somebody has looked who looks often.
     looks: AtomicU32,
+    /// Which process it is of. A child that was forked in a signal handler comes back to what the
+    /// handler has interrupted, and shares the kernel's ring with its parent.
+    generation: u32,
 }
 
 /// What [`Queue::submit`] did with a request.
@@ -88,6 +94,7 @@ impl Queue {
             hurried: AtomicUsize::new(0),
             keeper: AtomicU32::new(NONE),
             looks: AtomicU32::new(0),
+            generation: generation::current(),
         }
     }
 
@@ -204,7 +211,7 @@ impl Queue {
     }
 
     fn take_out(&self, kernel: &KernelQueue<Request>) {
-        if kernel.any() {
+        if kernel.any() && self.generation == generation::current() {
             self.take_out_quietly(kernel, &Quiet::new());
         }
     }
@@ -292,13 +299,20 @@ impl Queue {
         let relaxed = Ordering::Relaxed;
         // Ordering: Relaxed everywhere, behind the fence in `submit`.
         match self.keeper.load(relaxed) {
-            NONE => match self.keeper.compare_exchange(NONE, CALLED, relaxed, relaxed) {
-                Ok(_) if !start() => {
+            // Until it is there nobody else counts on it: it may be refused.
+            NONE => match self.keeper.compare_exchange(NONE, STARTS, relaxed, relaxed) {
+                Ok(_) if start() => {
+                    // If it looks already, it need not be called.
+                    let _looks = self.keeper.compare_exchange(STARTS, CALLED, relaxed, relaxed);
+                    true
+                }
+                Ok(_) => {
                     self.keeper.store(NONE, relaxed);
                     false
                 }
-                _ => true,
+                Err(before) => before != STARTS,
             },
+            STARTS => false,
             SLEEPS => {
                 self.call_keeper();
                 true
@@ -312,6 +326,13 @@ impl Queue {
         // Ordering: Relaxed, in front of the fence. Partner: the fence in `call_keeper`.
         self.keeper.store(LOOKS, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+    }
+
+    /// Whether it was called since. By the keeper, with the lead: whoever led before it has called it
+    /// first, if it has left something.
+    pub(crate) fn keeper_is_called(&self) -> bool {
+        // Ordering: Relaxed, behind the exchange in `lead`.
+        self.keeper.load(Ordering::Relaxed) == CALLED
     }
 
     /// The keeper waits until it is called or the time has come.
@@ -342,8 +363,9 @@ impl Queue {
     }
 
     fn is_at_rest(&self) -> bool {
-        // Ordering: Acquire. Partner: the subtraction in `one_less`.
-        self.in_flight.load(Ordering::Acquire) == 0
+        // Ordering: Acquire. Partner: the subtraction in `one_less`: what was taken out before it is
+        // on the stack, and is still to leave the table.
+        self.in_flight.load(Ordering::Acquire) == 0 && self.taken.is_empty()
     }
 
     /// What stands there and nobody takes out: the first of it, by its place.

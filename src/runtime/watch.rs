@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Builder, Handle, TaskInfo};
 use crate::primitive::Mutex;
@@ -124,7 +124,7 @@ impl Builder {
     /// Writes the flight recorder when any thread of the process panics, in a task or elsewhere,
     /// before the panic is told: into the [folder](Self::recorder_directory) for it. It is done by
     /// the panic hook, in front of the one that was there; a hook that the program sets later has to
-    /// call the one before it. Default: no.
+    /// call the one before it. Who panics within ten seconds of that finds it written. Default: no.
     pub fn dump_on_panic(&mut self, dump: bool) -> &mut Self {
         self.config.watch.on_panic = dump;
         self
@@ -140,7 +140,17 @@ impl Builder {
 }
 
 /// The runtimes that write their recorder when somebody panics.
-static ON_PANIC: PerFork<Mutex<Vec<Weak<Shared>>>> = PerFork::new();
+static ON_PANIC: PerFork<Mutex<Vec<Panicking>>> = PerFork::new();
+
+/// One of those, and when it was last written for that.
+#[derive(Debug)]
+struct Panicking {
+    runtime: Weak<Shared>,
+    written: Option<Instant>,
+}
+
+/// How long it is left alone after that.
+const PANIC_PAUSE: Duration = Duration::from_secs(10);
 
 /// A runtime that is watched has been built.
 pub(super) fn began(shared: &Arc<Shared>) {
@@ -151,8 +161,8 @@ pub(super) fn began(shared: &Arc<Shared>) {
     }
     {
         let mut runtimes = ON_PANIC.get().lock();
-        runtimes.retain(|runtime| runtime.strong_count() > 0);
-        runtimes.push(Arc::downgrade(shared));
+        runtimes.retain(|it| it.runtime.strong_count() > 0);
+        runtimes.push(Panicking { runtime: Arc::downgrade(shared), written: None });
     }
     // Ordering: Relaxed; whoever comes second has nothing to do with what the first does.
     if !HOOKED.swap(true, Ordering::Relaxed) {
@@ -165,9 +175,12 @@ pub(super) fn began(shared: &Arc<Shared>) {
 }
 
 fn on_panic() {
-    // Whoever panics while it has the lock is one of us, and has nothing to say.
-    let Some(runtimes) = ON_PANIC.get().try_lock().map(|runtimes| runtimes.clone()) else { return };
-    for shared in runtimes.iter().filter_map(Weak::upgrade) {
+    // Whoever panics while another does, or while it has the lock itself, has nothing to add.
+    let Some(mut runtimes) = ON_PANIC.get().try_lock() else { return };
+    for it in runtimes.iter_mut() {
+        let is_fresh = it.written.is_some_and(|written| written.elapsed() < PANIC_PAUSE);
+        let Some(shared) = it.runtime.upgrade().filter(|_| !is_fresh) else { continue };
+        it.written = Some(Instant::now());
         let line = match shared.dump_recorder_by_itself() {
             Ok(path) => format!("the flight recorder is in {}", path.display()),
             Err(error) => format!("the flight recorder cannot be written: {error}"),

@@ -148,7 +148,8 @@ impl<'a> Watcher<'a> {
             return;
         }
         long.next = lasts * AGAIN;
-        let Ok(Whereabouts { doing, channel }) = found else { return };
+        // Where nobody says what it does, it is told all the same that it lasts.
+        let Whereabouts { doing, channel } = found.unwrap_or_default();
         let by_nature = site.is_some_and(|site| site.text() == LASTS_BY_NATURE);
         let stalls = !long.told && !by_nature && bound.is_some_and(|bound| lasts >= bound);
         long.told |= stalls;

@@ -509,7 +509,10 @@ pub(crate) fn in_root_poll<'a>(
         }
         let begun = thread.log.begin();
         let polled = root.poll();
-        thread.log.end(begun, Instant::now(), thread.poll.losses.get());
+        // As in `run_watched`.
+        if !thread.is_forgotten() {
+            thread.log.end(begun, Instant::now(), thread.poll.losses.get());
+        }
         polled
     })
 }

@@ -11,7 +11,8 @@
 //! reference, each step to nought gives one back, and whoever takes one has the keeper in hand.
 //!
 //! A part that has had a task counts one more, until its list is closed ([`close`]): tasks that come
-//! one after the other, each when the last has gone, leave the keeper's `Arc` alone.
+//! one after the other, each when the last has gone, leave the keeper's `Arc` alone. (A child of `fork`
+//! closes no list of its parent's, and so keeps the memory of the runtime that it has inherited.)
 
 use std::ptr::NonNull;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 const FRAMES: usize = 6;
 
 /// What a thread is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Doing {
     /// It runs, or waits for a CPU.
     Running,
@@ -20,11 +20,12 @@ pub(crate) enum Doing {
     /// It sleeps, and has made no system call: a page that is not there.
     Fault,
     /// It sleeps, and the kernel does not say where.
+    #[default]
     Asleep,
 }
 
 /// Where a thread is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Whereabouts {
     pub(crate) doing: Doing,
     /// The function of the kernel in which it waits, if that is told.

@@ -168,6 +168,10 @@ impl<T> Stack<T> {
         self.0.lock().unwrap().push(thing);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
+
     pub(crate) fn take(&self) -> Vec<Arc<T>> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }

@@ -143,7 +143,7 @@ impl<T: Send + Sync> KernelQueue<T> {
         let Transfer { fd, writes, buffer, done, at } = transfer;
         let libc::iovec { iov_base: start, iov_len: len } = buffer.rest(done);
         let owner = Arc::into_raw(owner);
-        let order = Order {
+        let mut order = Order {
             data: address(owner) as u64,
             key: 0,
             flags: libc::RWF_NOWAIT,
@@ -157,7 +157,8 @@ impl<T: Send + Sync> KernelQueue<T> {
             notify_flags: 0,
             notify_fd: 0,
         };
-        let orders = [&raw const order];
+        // The kernel writes the key into it.
+        let orders = [&raw mut order];
         let arguments = [self.context(), 1, address(orders.as_ptr())];
         // SAFETY: the order outlives the call; its buffer is the program's, for the kernel to check,
         // and stays until the request is finished.
@@ -188,7 +189,8 @@ impl<T: Send + Sync> KernelQueue<T> {
 
     /// Waits until there are events.
     pub(crate) fn wait(&self, timeout: libc::timespec) -> Waited {
-        let nowhere = 0;
+        // Where no process can have memory: the kernel finds that out when it has an event to write.
+        let nowhere = -4096;
         let arguments = [self.context(), 1, 1, nowhere, address(&raw const timeout)];
         // SAFETY: the time outlives the call; nothing is written.
         match unsafe { call(libc::SYS_io_getevents, arguments) } {

@@ -57,10 +57,16 @@ impl<T: Linked> Stack<T> {
         }
     }
 
+    /// Whether it is empty, as far as the caller has heard of pushes.
+    pub(crate) fn is_empty(&self) -> bool {
+        // Ordering: Relaxed: whoever has to see a push comes behind it by other means.
+        self.0.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes all, those that came first first.
     pub(crate) fn take(&self) -> Vec<Arc<T>> {
-        // Ordering: Relaxed, a hint: what is pushed meanwhile is for the next.
-        if self.0.load(Ordering::Relaxed).is_null() {
+        // What is pushed meanwhile is for the next.
+        if self.is_empty() {
             return Vec::new();
         }
         // Ordering: Acquire. Partner: the exchange in `push`, and through it, as each of them goes

@@ -30,6 +30,10 @@ const STILL: Duration = Duration::from_millis(2);
 /// would otherwise hide a block for good, if only a task of the same core can end it.
 const BELIEVED: Duration = Duration::from_millis(1);
 
+/// The same where nothing but the thread's clock could say otherwise: that stands still while the
+/// thread waits for the CPU, too.
+const BELIEVED_ALONE: Duration = Duration::from_millis(50);
+
 /// The states of the threads that were looked at, each by the slot and the number of its thread.
 #[derive(Default)]
 pub(super) struct States {
@@ -54,11 +58,13 @@ impl States {
         slot: &Slot,
         since: Duration,
     ) -> bool {
+        let mut runs = false;
         if slot.armed.load(Ordering::Relaxed) {
             let ring = slot.ring.lock().clone();
             match ring.map(|ring| ring.look()) {
                 Some(Look::Blocked) => return true,
                 Some(Look::Running | Look::Preempted) if since < BELIEVED => return false,
+                Some(Look::Running | Look::Preempted) => runs = true,
                 Some(_) | None => {}
             }
         }
@@ -67,7 +73,7 @@ impl States {
             Ok(letter) => letter != b'R',
             Err(error) => {
                 shared.note_unreadable(&error);
-                self.stands_still(id, tid)
+                self.stands_still(id, tid) && !(runs && since < BELIEVED_ALONE)
             }
         }
     }
