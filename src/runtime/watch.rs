@@ -75,7 +75,7 @@ impl Builder {
     /// [`spawn_blocking`](crate::task::spawn_blocking) is there to last, and is not told. It is also
     /// told when tasks are queued and none is polled for so long.
     ///
-    /// Each poll is timed then, which takes some 100 ns.
+    /// Each poll is timed then: two looks at the clock.
     ///
     /// # Examples
     ///
