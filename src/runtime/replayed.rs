@@ -188,6 +188,7 @@ impl Wake for Flag {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // Ordering: Release. Partner: `Call::is_ready`, in `shared::turns`.
         self.0.store(true, Ordering::Release);
     }
 }

@@ -79,6 +79,7 @@ pub(crate) struct Call {
 
 impl Call {
     fn is_ready(&self, now: Instant) -> bool {
+        // Ordering: Acquire. Partner: the store of the waker that has it, in `runtime::replayed`.
         self.until.is_some_and(|until| until <= now)
             || self.woken.as_ref().is_some_and(|woken| woken.load(Ordering::Acquire))
     }
@@ -138,6 +139,8 @@ impl Turns {
     }
 
     pub(crate) fn wake_root(&self) {
+        // Ordering: Release. Partner: the load where the next turn is drawn: what the waker has done is
+        // seen by the root's poll.
         self.root_woken.store(true, Ordering::Release);
     }
 
@@ -248,6 +251,7 @@ impl Turns {
         }
         let tasks = state.ready.len();
         let root_waits = state.root.is_some_and(|(_, waits)| waits);
+        // Ordering: Acquire. Partner: `wake_root`.
         let root = usize::from(root_waits && self.root_woken.load(Ordering::Acquire));
         let ready = |call: &(usize, &Call)| call.1.is_ready(now);
         let calls: Vec<usize> =
