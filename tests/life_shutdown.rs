@@ -330,29 +330,46 @@ fn an_accepted_call_may_use_its_runtime() {
     });
 }
 
-/// Its destructors are part of a thread, also of one that ended before the others did.
+/// Its destructors are part of a thread, also of one that ended before the others did: here they
+/// say goodbye only when the first one is at its destructors.
 #[test]
 fn a_drop_waits_for_destructors_of_thread_locals() {
-    struct Slow(Arc<AtomicUsize>);
+    #[derive(Default)]
+    struct Count {
+        begun: AtomicUsize,
+        stopping: AtomicUsize,
+        dropping: AtomicUsize,
+        ended: AtomicUsize,
+    }
+    struct Slow(Arc<Count>);
     impl Drop for Slow {
         fn drop(&mut self) {
-            std::thread::sleep(Duration::from_millis(200));
-            self.0.fetch_add(1, Ordering::SeqCst);
+            // The first one is the last to be done.
+            let first = self.0.dropping.fetch_add(1, Ordering::SeqCst) == 0;
+            std::thread::sleep(Duration::from_millis(if first { 400 } else { 50 }));
+            self.0.ended.fetch_add(1, Ordering::SeqCst);
         }
     }
     thread_local!(static LEFT: RefCell<Vec<Slow>> = const { RefCell::new(Vec::new()) });
     each(|detector| {
-        let [begun, ended] = [0, 0].map(|none| Arc::new(AtomicUsize::new(none)));
-        let (begins, ends) = (begun.clone(), ended.clone());
+        let count = Arc::new(Count::default());
+        let (starts, stops) = (count.clone(), count.clone());
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(3).on_thread_start(move || {
-            begins.fetch_add(1, Ordering::SeqCst);
-            LEFT.with_borrow_mut(|left| left.push(Slow(ends.clone())));
+            starts.begun.fetch_add(1, Ordering::SeqCst);
+            LEFT.with_borrow_mut(|left| left.push(Slow(starts.clone())));
+        });
+        builder.on_thread_stop(move || {
+            if stops.stopping.fetch_add(1, Ordering::SeqCst) > 0 {
+                wait_until("the first is at its destructors", || {
+                    stops.dropping.load(Ordering::SeqCst) > 0
+                });
+            }
         });
         let runtime = build(&mut builder, detector);
-        wait_until("all workers have begun", || begun.load(Ordering::SeqCst) >= 3);
+        wait_until("all workers have begun", || count.begun.load(Ordering::SeqCst) >= 3);
         drop(runtime);
-        assert_eq!(ended.load(Ordering::SeqCst), begun.load(Ordering::SeqCst));
+        assert_eq!(count.ended.load(Ordering::SeqCst), count.begun.load(Ordering::SeqCst));
     });
 }
 
