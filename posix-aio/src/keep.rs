@@ -174,4 +174,10 @@ impl<F: Fn() -> bool> Leader for Waiter<F> {
         }
         true
     }
+
+    fn leaves(&self) {
+        if let Some(queue) = self.queue {
+            queue.follower_leaves();
+        }
+    }
 }

@@ -19,7 +19,8 @@
 //! * *A follower* has its bell rung as ever, by whoever finishes its request. That the leader goes
 //!   meanwhile, it cannot miss: it registers, and then looks whether somebody leads; the leader
 //!   gives up the lead, and then looks who has registered, and has one of them lead; if none can,
-//!   it calls the keeper if there is a hurry. Between the two steps of either stands a fence.
+//!   it calls the keeper if there is a hurry. Between the two steps of either stands a fence. One that
+//!   was to lead may have its own result by then: who leaves looks whether somebody leads, too.
 //! * *Nobody waits* (they look again and again, or not at all): the keeper takes out what stands
 //!   there, a millisecond late at most. In a hurry (somebody wants to be told, closes, or waits for
 //!   something that is not in the queue as well) it leads.
@@ -32,7 +33,7 @@ use std::sync::OnceLock;
 
 use crate::generation;
 use crate::hints::{DIRECT_READS, DIRECT_WRITES};
-use crate::primitive::{Arc, AtomicBool, AtomicU32, AtomicUsize, Ordering, fence, full_fence};
+use crate::primitive::{Arc, AtomicBool, AtomicU32, AtomicUsize, Ordering, full_fence, weakened};
 use crate::request::{Request, Submission};
 use crate::suspend;
 use crate::sys::{self, KernelQueue, Quiet, Stack, Transfer, Waited};
@@ -115,9 +116,9 @@ impl Queue {
             return Submitted::Refused;
         };
         let Some(kernel) = self.make() else { return Submitted::Refused };
-        // Ordering: Relaxed, in front of the fence. Partner: `may_end`.
+        // Ordering: Relaxed, in front of the fence. Partner: the fence in `keeper_changes`.
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        full_fence!("q-count-fence");
         let transfer = Transfer { fd: request.fd, writes: request.is_write(), buffer, done, at };
         cb.set_queued(true);
         let submitted = self.is_kept(start) && self.try_submit(kernel, transfer, request);
@@ -260,6 +261,17 @@ impl Queue {
         }
     }
 
+    /// One that could lead waits no more, and its bell is another's: it may have been rung to lead, and
+    /// for its own request as well.
+    pub(crate) fn follower_leaves(&self) {
+        // Partner: the fence in `pass_on`: either whoever gives the lead up sees that this one does not
+        // wait, or it is seen here that nobody leads.
+        full_fence!("q-leave-fence");
+        if !self.is_led() && self.any_in_flight() {
+            self.pass_on();
+        }
+    }
+
     /// From now on the keeper leads while something is in the queue, until [`calm`](Self::calm).
     /// It has to be [called](Self::call_keeper) when something is.
     pub(crate) fn hurry(&self) {
@@ -282,7 +294,7 @@ impl Queue {
     pub(crate) fn call_keeper(&self) {
         // Partner: the fence in `keeper_looks`: either the keeper sees what it is called for, or it
         // is seen here not to have looked yet.
-        fence(Ordering::SeqCst);
+        full_fence!("q-call-fence");
         // Ordering: Relaxed everywhere, as the fence has it.
         let mut before = self.keeper.load(Ordering::Relaxed);
         while before == LOOKS || before == SLEEPS {
@@ -323,9 +335,10 @@ impl Queue {
 
     /// The keeper is about to look: it hears of what comes from now on.
     pub(crate) fn keeper_looks(&self) {
-        // Ordering: Relaxed, in front of the fence. Partner: the fence in `call_keeper`.
-        self.keeper.store(LOOKS, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        // Ordering: Relaxed, in front of the fence. Partner: the fence in `call_keeper`. (A swap, as
+        // all that change it are, so that there is one order of them in the model, too.)
+        self.keeper.swap(LOOKS, Ordering::Relaxed);
+        full_fence!("q-look-fence");
     }
 
     /// Whether it was called since. By the keeper, with the lead: whoever led before it has called it
@@ -358,14 +371,15 @@ impl Queue {
         // Ordering: Relaxed, in front of the fence. Partner: the fence in `submit`: either the
         // request is seen by `is_at_rest`, or the keeper is seen there to sleep.
         let changed = self.keeper.compare_exchange(before, after, relaxed, relaxed).is_ok();
-        fence(Ordering::SeqCst);
+        full_fence!("q-sleep-fence");
         changed
     }
 
     fn is_at_rest(&self) -> bool {
         // Ordering: Acquire. Partner: the subtraction in `one_less`: what was taken out before it is
         // on the stack, and is still to leave the table.
-        self.in_flight.load(Ordering::Acquire) == 0 && self.taken.is_empty()
+        let in_flight = self.in_flight.load(weakened!("q-rest-relaxed", Ordering::Acquire));
+        in_flight == 0 && self.taken.is_empty()
     }
 
     /// What stands there and nobody takes out: the first of it, by its place.

@@ -63,9 +63,11 @@ fn enter(submission: Submission) -> Result<(), c_int> {
     let process = Process::get();
     keep::settle(process, true);
     let mut entered = process.table.enter(submission);
+    let mut turns = 0;
     while let Err(Refused::Soon(submission)) = entered {
         // Another thread has the one before in its hands, and signals blocked.
-        sys::yield_now();
+        sys::yield_or_sleep(turns);
+        turns += 1;
         keep::settle(process, true);
         entered = process.table.enter(*submission);
     }

@@ -57,6 +57,8 @@ pub(crate) trait Leader {
     fn lead(&self, until: Option<&libc::timespec>, done: &dyn Fn() -> bool) -> Option<Waited>;
     /// It has registered, and is about to sleep. `false`: it could lead by now.
     fn follows(&self, could_lead: bool) -> bool;
+    /// It could have led, has followed, and waits no more.
+    fn leaves(&self);
 }
 
 static BELLS: [Bell; COUNT] = [const { Bell::new() }; COUNT];
@@ -192,25 +194,29 @@ pub(crate) fn wait(
     done: impl Fn() -> bool,
     leader: &impl Leader,
 ) -> Waited {
-    loop {
+    let (mut waited, mut followed) = (Waited::Woken, false);
+    let is_done = loop {
         if done() {
-            return Waited::Woken;
-        }
-        let waited = wait_once(bits, until, &done, leader);
-        if done() {
-            return Waited::Woken;
+            break true;
         }
         if waited != Waited::Woken {
-            return waited;
+            break false;
         }
+        waited = wait_once(bits, until, &done, leader, &mut followed);
+    };
+    if followed {
+        leader.leaves();
     }
+    if is_done { Waited::Woken } else { waited }
 }
 
+/// `followed` is set if another led meanwhile and this one could have.
 fn wait_once(
     bits: u64,
     until: Option<&libc::timespec>,
     done: &dyn Fn() -> bool,
     leader: &impl Leader,
+    followed: &mut bool,
 ) -> Waited {
     let can_lead = leader.can_lead();
     if can_lead {
@@ -220,9 +226,12 @@ fn wait_once(
         }
     }
     match Bell::take() {
-        Some(bell) => sys::with_cleanup(bell, Bell::release, || {
-            bell.wait(bits, until, done, leader, can_lead)
-        }),
+        Some(bell) => {
+            *followed |= can_lead;
+            sys::with_cleanup(bell, Bell::release, || {
+                bell.wait(bits, until, done, leader, can_lead)
+            })
+        }
         None => {
             sys::may_be_cancelled();
             poll(until)

@@ -5,7 +5,8 @@ use std::ffi::c_int;
 use crate::engine;
 use crate::process::Process;
 use crate::run::{run_begun, run_soon, tell_cancelled};
-use crate::sys::{self, ControlBlock};
+use crate::sys::{self, ControlBlock, Quiet};
+use crate::table::Closing;
 
 /// What cancelling has come to.
 #[derive(Clone, Copy, Debug)]
@@ -41,14 +42,27 @@ pub(crate) fn before_close(fd: c_int) {
         return;
     }
     let target = (!sys::behind_filter()).then(|| sys::target(fd).ok());
+    // A handler that waits for a request must not have interrupted whoever has a lock, or has begun a
+    // request: it may come while we wait for others, and at no other time.
+    let quiet = Quiet::new();
     let Some((cancelled, until)) = process.table.close(fd, target) else { return };
     tell_cancelled(process, cancelled);
     // What the kernel's queue has done leaves without our doing.
     process.queue.hurry();
     process.queue.call_keeper();
-    while let Some(request) = process.table.next_before_close(fd, until) {
-        let next = sys::without_signals(|| run_begun(process, &request, true));
-        run_soon(process, next);
+    let mut waited = None;
+    loop {
+        match process.table.next_before_close(fd, until, waited.take()) {
+            Closing::Nothing => break,
+            Closing::Run(request) => {
+                let next = sys::without_signals(|| run_begun(process, &request, true));
+                run_soon(process, next);
+            }
+            Closing::Wait(waits) => {
+                quiet.pause(|| process.table.wait_before_close(fd, &waits));
+                waited = Some(waits);
+            }
+        }
     }
     process.queue.calm();
 }

@@ -5,15 +5,14 @@ use std::ffi::c_int;
 use loom::thread;
 
 use crate::engine::join_all;
-use crate::primitive::Arc;
 use crate::process::Process;
 use crate::queue::Submitted;
-use crate::request::{Action, Order, Request, Submission};
+use crate::request::{Action, Order, Submission};
 use crate::run::{run_soon, tell_cancelled};
 use crate::suspend;
 use crate::sys::{
-    self, Buffer, ControlBlock, Event, FILE, FILE_FD, NEXT_STREAM, Place, STREAM, STREAM_FD, SYNC,
-    Target,
+    self, AT_ONCE, Buffer, ControlBlock, ENDED, Event, FILE, FILE_FD, HELD, NEVER, NEXT_STREAM,
+    Place, STREAM, STREAM_FD, SYNC, Target,
 };
 use crate::table::Refused;
 use crate::withdraw;
@@ -277,16 +276,21 @@ fn whoever_sees_the_result_may_use_the_control_block_again() {
 
 /// Gives the kernel's queue a request of a write.
 fn submit(process: &'static Process, number: usize) -> ControlBlock {
-    let (cb, place) = (ControlBlock::new(number), Place::new());
-    let entered = process.table.enter(submission(cb, (FILE_FD, FILE), WRITE, place)).unwrap();
-    give(process, entered.ready);
-    cb
+    submit_with(process, number, || true)
 }
 
-fn give(process: &'static Process, request: Option<Arc<Request>>) {
-    let request = request.expect("it is its turn");
+/// The same; `start` starts a keeper, if there is none.
+fn submit_with(
+    process: &'static Process,
+    number: usize,
+    start: impl FnOnce() -> bool,
+) -> ControlBlock {
+    let (cb, place) = (ControlBlock::new(number), Place::new());
+    let entered = process.table.enter(submission(cb, (FILE_FD, FILE), WRITE, place)).unwrap();
+    let request = entered.ready.expect("it is its turn");
     assert!(request.stage.begin());
-    assert_eq!(process.queue.submit(&request, || true), Submitted::Taken);
+    assert_eq!(process.queue.submit(&request, start), Submitted::Taken);
+    cb
 }
 
 fn is_pending(cb: ControlBlock) -> bool {
@@ -296,6 +300,7 @@ fn is_pending(cb: ControlBlock) -> bool {
 /// The steps of `keep::wait`, of one who can lead.
 fn wait(process: &'static Process, index: usize, cb: ControlBlock) {
     let timeout = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut followed = false;
     while is_pending(cb) {
         match process.queue.lead() {
             Some(lead) => {
@@ -305,19 +310,25 @@ fn wait(process: &'static Process, index: usize, cb: ControlBlock) {
                 }
             }
             None => {
-                suspend::follow(index, cb.address(), || !is_pending(cb) || !process.queue.is_led())
+                followed = true;
+                suspend::follow(index, cb.address(), || !is_pending(cb) || !process.queue.is_led());
             }
         }
     }
+    if followed {
+        process.queue.follower_leaves();
+    }
 }
 
-/// As `keep::settle`.
-fn settle(process: &'static Process) {
-    for request in process.queue.taken() {
+/// As `keep::settle`. How many there were.
+fn settle(process: &'static Process) -> usize {
+    let taken = process.queue.taken();
+    for request in &taken {
         assert!(request.stage.is_done());
-        let followers = process.table.finish_done(&request);
+        let followers = process.table.finish_done(request);
         run_soon(process, followers.syncs);
     }
+    taken.len()
 }
 
 /// The one who led had what it wanted and went; the other slept on, and nobody took out what it
@@ -326,13 +337,31 @@ fn settle(process: &'static Process) {
 fn nobody_sleeps_on_what_the_queue_has_finished() {
     explore(2, |process| {
         suspend::begin(2);
-        let first = submit(process, 1);
-        // It has ended by now; the other at any time.
-        join_all();
-        let blocks = [first, submit(process, 2)];
+        // The second ends at any time.
+        let blocks = [ENDED, 2].map(|number| submit(process, number));
         let other = thread::spawn(move || wait(process, 1, blocks[1]));
         wait(process, 0, blocks[0]);
         other.join().unwrap();
+        join_all();
+        suspend::end();
+        all_ran_or_were_cancelled(&blocks);
+        settle(process);
+        nothing_is_left(process);
+    });
+}
+
+/// The one who was to lead next had its own result by then, and went as well.
+#[test]
+fn who_is_to_lead_and_leaves_passes_it_on() {
+    explore(2, |process| {
+        suspend::begin(3);
+        // The third ends at any time.
+        let blocks = [ENDED, ENDED + 1, 3].map(|number| submit(process, number));
+        let others = [1, 2].map(|nth| thread::spawn(move || wait(process, nth, blocks[nth])));
+        wait(process, 0, blocks[0]);
+        for other in others {
+            other.join().unwrap();
+        }
         join_all();
         suspend::end();
         all_ran_or_were_cancelled(&blocks);
@@ -380,6 +409,148 @@ fn a_file_is_closed_behind_what_the_queue_has() {
         withdraw::before_close(FILE_FD);
         assert_eq!((cb.error(), sys::done().len()), (0, 1));
         other.join().unwrap();
+        join_all();
+        nothing_is_left(process);
+    });
+}
+
+/// The one who starts the keeper was refused a thread, and another had counted on it already: nobody
+/// took out what it had given to the queue.
+#[test]
+fn nobody_counts_on_a_keeper_that_may_fail_to_start() {
+    explore(2, |process| {
+        let fails = move |number| {
+            let (cb, place) = (ControlBlock::new(number), Place::new());
+            let entered = process.table.enter(submission(cb, (FILE_FD, FILE), WRITE, place));
+            let request = entered.unwrap().ready.expect("it is its turn");
+            assert!(request.stage.begin());
+            assert_eq!(process.queue.submit(&request, || false), Submitted::Refused);
+            // As `keep::start`.
+            process.table.take_back(&request);
+            run_soon(process, [request]);
+            cb
+        };
+        let other = thread::spawn(move || fails(1));
+        let blocks = [fails(2), other.join().unwrap()];
+        join_all();
+        all_ran_or_were_cancelled(&blocks);
+        nothing_is_left(process);
+    });
+}
+
+/// The keeper saw an empty queue, and ended; but what another had just taken out of it was in the
+/// table still, and its descriptor was open until there was a next request.
+#[test]
+fn the_keeper_does_not_rest_while_anything_is_in_the_table() {
+    explore(3, |process| {
+        submit(process, ENDED);
+        let keeper = thread::spawn(move || {
+            loop {
+                process.queue.keeper_looks();
+                settle(process);
+                if !process.queue.keeper_sleeps(&AT_ONCE) {
+                    return;
+                }
+                thread::yield_now();
+            }
+        });
+        process.queue.look();
+        keeper.join().unwrap();
+        nothing_is_left(process);
+    });
+}
+
+/// The same, and it slept first: a second.
+#[test]
+fn the_keeper_does_not_sleep_while_anything_is_in_the_table() {
+    explore(3, |process| {
+        submit(process, ENDED);
+        let keeper = thread::spawn(move || {
+            loop {
+                process.queue.keeper_looks();
+                if settle(process) > 0 {
+                    return;
+                }
+                assert!(process.queue.keeper_sleeps(&NEVER));
+                thread::yield_now();
+            }
+        });
+        process.queue.look();
+        keeper.join().unwrap();
+        nothing_is_left(process);
+    });
+}
+
+/// As `keep::keep`, until so many have left. It looks when it is called, and at no other time.
+fn keep(process: &'static Process, mut left: usize) {
+    let queue = &process.queue;
+    loop {
+        queue.keeper_looks();
+        left -= settle(process);
+        if left == 0 {
+            return;
+        }
+        match queue.is_hurried() {
+            true if queue.any_in_flight() => match queue.lead_as_keeper() {
+                Some(lead) if queue.keeper_is_called() => drop(lead),
+                Some(lead) => drop(lead.wait(AT_ONCE)),
+                None => queue.keeper_waits(&NEVER),
+            },
+            true => assert!(queue.keeper_sleeps(&NEVER)),
+            false => queue.keeper_waits(&NEVER),
+        }
+    }
+}
+
+/// One was taken out by another than the keeper, who called it, as somebody wanted to be told. The
+/// keeper had looked already, became the next to lead, and waited for what comes next.
+#[test]
+fn a_keeper_that_was_called_looks_before_it_waits() {
+    explore(2, |process| {
+        process.queue.hurry();
+        submit(process, ENDED);
+        submit(process, HELD);
+        let other = thread::spawn(move || process.queue.look());
+        keep(process, 1);
+        sys::held().let_go();
+        other.join().unwrap();
+        join_all();
+        process.queue.look();
+        settle(process);
+        nothing_is_left(process);
+    });
+}
+
+/// The keeper found nothing in the queue and went to sleep, while the next one was given to it.
+#[test]
+fn no_keeper_sleeps_on_a_request() {
+    explore(2, |process| {
+        process.queue.hurry();
+        let mut keeper = None;
+        submit_with(process, 1, || {
+            keeper = Some(thread::spawn(move || keep(process, 2)));
+            true
+        });
+        submit(process, 2);
+        keeper.expect("the first has started it").join().unwrap();
+        join_all();
+        nothing_is_left(process);
+    });
+}
+
+/// The keeper had looked whether anybody is in a hurry, and slept on: who called it saw one that has
+/// still to look.
+#[test]
+fn a_keeper_that_is_called_looks() {
+    explore(3, |process| {
+        let mut keeper = None;
+        submit_with(process, 1, || {
+            keeper = Some(thread::spawn(move || keep(process, 1)));
+            true
+        });
+        process.queue.hurry();
+        process.queue.call_keeper();
+        keeper.expect("the first has started it").join().unwrap();
         join_all();
         nothing_is_left(process);
     });

@@ -1,6 +1,6 @@
 //! The twin of the kernel and of the program's memory: what is done is noted.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::marker::PhantomData;
 
@@ -19,10 +19,15 @@ thread_local! {
     /// Of the model that this thread explores. Its threads run one at a time, and none of them stops
     /// in here.
     static DONE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static FUTEX: Cell<Option<&'static Futex>> = const { Cell::new(None) };
+    static HELD_ONE: Cell<Option<&'static Held>> = const { Cell::new(None) };
 }
 
+/// In each run anew. (It is little, and never freed.)
 pub(crate) fn begin() {
     DONE.with_borrow_mut(Vec::clear);
+    FUTEX.set(Some(Box::leak(Box::default())));
+    HELD_ONE.set(Some(Box::leak(Box::default())));
 }
 
 pub(crate) fn done() -> Vec<usize> {
@@ -109,6 +114,10 @@ impl Quiet {
     pub(crate) fn new() -> Quiet {
         Quiet
     }
+
+    pub(crate) fn pause(&self, f: impl FnOnce()) {
+        f();
+    }
 }
 
 impl<T: Send + Sync + 'static> KernelQueue<T> {
@@ -120,13 +129,20 @@ impl<T: Send + Sync + 'static> KernelQueue<T> {
     }
 
     pub(crate) fn submit(&self, transfer: Transfer, owner: Arc<T>) -> Result<(), c_int> {
-        let queue = self.0.clone();
-        Engine.submit(move || {
+        let (queue, number) = (self.0.clone(), transfer.buffer.number);
+        let held = (number == HELD).then(held);
+        let does = move || {
+            held.inspect(|held| held.wait());
             transfer.buffer.place.touch();
-            note(transfer.buffer.number);
+            note(number);
             queue.events.lock().unwrap().push((owner, transfer.buffer.len as i64));
             queue.came.notify_all();
-        });
+        };
+        if number >= ENDED {
+            does()
+        } else {
+            Engine.submit(does)
+        }
         Ok(())
     }
 
@@ -156,32 +172,99 @@ impl<T: Send + Sync + 'static> KernelQueue<T> {
     }
 }
 
+/// Whether it is empty is said without the lock, as by the real one.
 #[derive(Debug)]
-pub(crate) struct Stack<T>(Mutex<Vec<Arc<T>>>);
+pub(crate) struct Stack<T> {
+    things: Mutex<Vec<Arc<T>>>,
+    count: AtomicU32,
+}
 
 impl<T> Stack<T> {
     pub(crate) fn new() -> Stack<T> {
-        Stack(Mutex::new(Vec::new()))
+        Stack { things: Mutex::new(Vec::new()), count: AtomicU32::new(0) }
     }
 
     pub(crate) fn push(&self, thing: Arc<T>) {
-        self.0.lock().unwrap().push(thing);
+        let mut things = self.things.lock().unwrap();
+        things.push(thing);
+        self.count.store(things.len() as u32, Ordering::Relaxed);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap().is_empty()
+        self.count.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn take(&self) -> Vec<Arc<T>> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut things = self.things.lock().unwrap();
+        self.count.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *things)
     }
 }
 
-/// There is no keeper: nobody may need one.
-pub(crate) fn wake(_word: &AtomicU32) {}
+/// What the keeper sleeps on.
+#[derive(Debug, Default)]
+struct Futex {
+    lock: Mutex<()>,
+    woken: Condvar,
+}
 
-pub(crate) fn wait(_word: &AtomicU32, _: u32, _: Option<&libc::timespec>) -> Waited {
-    Waited::Late
+fn futex() -> &'static Futex {
+    FUTEX.get().expect("a model has begun")
+}
+
+pub(crate) fn wake(_word: &AtomicU32) {
+    let _lock = futex().lock.lock().unwrap();
+    futex().woken.notify_all();
+}
+
+/// No time has come yet.
+pub(crate) const NEVER: libc::timespec = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+/// This one has.
+pub(crate) const AT_ONCE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+
+pub(crate) fn wait(word: &AtomicU32, value: u32, until: Option<&libc::timespec>) -> Waited {
+    if until.is_some_and(|until| until.tv_sec == 0) {
+        return Waited::Late;
+    }
+    let lock = futex().lock.lock().unwrap();
+    if word.load(Ordering::Relaxed) == value {
+        let _lock = futex().woken.wait(lock).unwrap();
+    }
+    Waited::Woken
+}
+
+/// The number of a request that the kernel's queue has until it is let go.
+pub(crate) const HELD: usize = 2000;
+
+/// Those of this number and of greater ones have ended when they have been submitted.
+pub(crate) const ENDED: usize = 3000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    is_free: Mutex<bool>,
+    freed: Condvar,
+}
+
+/// Of this model.
+pub(crate) fn held() -> &'static Held {
+    HELD_ONE.get().expect("a model has begun")
+}
+
+impl Held {
+    pub(crate) fn let_go(&self) {
+        *self.is_free.lock().unwrap() = true;
+        self.freed.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut is_free = self.is_free.lock().unwrap();
+        while !*is_free {
+            is_free = self.freed.wait(is_free).unwrap();
+        }
+    }
 }
 
 pub(crate) fn wants_threads() -> bool {

@@ -20,23 +20,3 @@ impl<T> Mutex<T> {
         self.0.try_lock().ok()
     }
 }
-
-/// A condition variable.
-#[derive(Debug)]
-pub(crate) struct Condvar(loom::sync::Condvar);
-
-impl Default for Condvar {
-    fn default() -> Self {
-        Condvar(loom::sync::Condvar::new())
-    }
-}
-
-impl Condvar {
-    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).expect("never poisoned")
-    }
-
-    pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
-    }
-}

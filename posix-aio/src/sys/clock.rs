@@ -43,6 +43,19 @@ pub(crate) fn yield_now() {
     }
 }
 
+/// After so many turns the one that is waited for cannot run beside this thread.
+const TURNS: u32 = 64;
+
+/// The same in a loop. After some turns this thread sleeps for a moment: one whose priority is higher
+/// than that of the thread it waits for would yield for ever, on one CPU.
+pub(crate) fn yield_or_sleep(turn: u32) {
+    if turn < TURNS {
+        return yield_now();
+    }
+    let moment = libc::timespec { tv_sec: 0, tv_nsec: 50_000 };
+    let _late = wait(&AtomicU32::new(0), 0, Some(&later(now(), moment)));
+}
+
 /// A clock that costs next to nothing; see `hints.rs`.
 pub(crate) fn ticks() -> u64 {
     #[cfg(target_arch = "x86_64")]

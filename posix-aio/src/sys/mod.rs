@@ -36,7 +36,9 @@ mod threads;
 mod transfer;
 
 pub(crate) use self::cancellable::{Semaphore, may_be_cancelled, with_cleanup};
-pub(crate) use self::clock::{Waited, between, later, now, ticks, wait, wake, yield_now};
+pub(crate) use self::clock::{
+    Waited, between, later, now, ticks, wait, wake, yield_now, yield_or_sleep,
+};
 pub(crate) use self::control_block::{Buffer, ControlBlock, Event, Params};
 pub(crate) use self::descriptor::{
     Kind, Target, close, close_directly, close_range, close_stream, descriptor_of, duplicate_from,

@@ -55,6 +55,13 @@ impl Quiet {
     pub(crate) fn new() -> Quiet {
         Quiet(block_signals())
     }
+
+    /// Runs `f` with the signals as they were before: those that are waiting come now.
+    pub(crate) fn pause(&self, f: impl FnOnce()) {
+        set_signals(&self.0);
+        f();
+        block_signals();
+    }
 }
 
 impl fmt::Debug for Quiet {

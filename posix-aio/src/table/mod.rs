@@ -30,7 +30,7 @@ use std::ffi::c_int;
 use self::descriptor::Descriptor;
 use self::map::Map;
 use crate::generation;
-use crate::primitive::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, weakened};
+use crate::primitive::{Arc, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, weakened};
 use crate::request::{Order, Request, Submission};
 use crate::sys::{self, Kind, Outcome, Target};
 
@@ -50,8 +50,28 @@ struct Shard {
     descriptors: Mutex<Descriptors>,
     /// How many requests there are. Whoever sees none does not look any further.
     count: AtomicUsize,
-    /// Where those wait who close a descriptor.
-    gone: Condvar,
+    /// What those sleep on who close a descriptor. It changes under the lock.
+    gone: AtomicU32,
+}
+
+/// What is to be done before a file is closed.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    /// To run this request first, which has begun.
+    Run(Arc<Request>),
+    /// To wait for those that run elsewhere, by [`Table::wait_before_close`], and to ask again.
+    Wait(Waits),
+    /// Nothing is left.
+    Nothing,
+}
+
+/// One who waits for others before a file is closed.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    /// The descriptor that it counts in.
+    id: u64,
+    /// What the shard's word was then.
+    gone: u32,
 }
 
 /// All of it, in shards by the number of the descriptor.
@@ -145,7 +165,7 @@ impl Table {
         let mut all = self.lock(number);
         request.stage.return_to_ready();
         if all.find(request).is_some_and(|descriptor| descriptor.closers > 0) {
-            self.shard(number).gone.notify_all();
+            self.shard(number).wake_closers();
         }
     }
 
@@ -236,29 +256,43 @@ impl Table {
         cancelled
     }
 
-    /// For whoever is about to close a file: a request to be run first, which has begun; `None`
-    /// when there is none of a turn before `until` any more. Waits while those that are left run
-    /// elsewhere.
+    /// For whoever is about to close a file, with signals blocked: what becomes of the requests of a
+    /// turn before `until`. `waited`: as it was said the last time.
     ///
     /// Not left to the pump, all of whose threads may be in calls that end only after this.
-    pub(crate) fn next_before_close(&self, fd: c_int, until: u64) -> Option<Arc<Request>> {
+    pub(crate) fn next_before_close(
+        &self,
+        fd: c_int,
+        until: u64,
+        waited: Option<Waits>,
+    ) -> Closing {
         let mut all = self.lock(fd);
+        let mut of = waited.map(|waits| waits.id);
         loop {
-            let descriptor = all.by_number.get_mut(&fd)?;
+            let descriptor = all.by_number.get_mut(&fd);
+            let same = |descriptor: &&mut Descriptor| of.is_none_or(|id| descriptor.id == id);
+            let Some(descriptor) = descriptor.filter(same) else { return Closing::Nothing };
+            descriptor.closers -= usize::from(of.take().is_some());
             let mut old = descriptor.requests.values().filter(|request| request.turn < until);
             let ready = old.clone().filter(|request| request.stage.is_ready());
             match ready.min_by_key(|request| request.turn) {
-                Some(first) if first.stage.begin() => return Some(first.clone()),
+                Some(first) if first.stage.begin() => return Closing::Run(first.clone()),
                 // The pump was first with this one.
                 Some(_) => continue,
-                None => drop(old.next()?),
+                None if old.next().is_none() => return Closing::Nothing,
+                None => {}
             }
             descriptor.closers += 1;
-            let id = descriptor.id;
-            all = self.shard(fd).gone.wait(all);
-            let descriptor = all.by_number.get_mut(&fd).filter(|descriptor| descriptor.id == id)?;
-            descriptor.closers -= 1;
+            // Ordering: Relaxed, under the lock, under which it is written.
+            let gone = self.shard(fd).gone.load(Ordering::Relaxed);
+            return Closing::Wait(Waits { id: descriptor.id, gone });
         }
+    }
+
+    /// Sleeps until one of the descriptor's requests has left, or is ready again; or for no reason.
+    /// Without the lock: what a signal handler does meanwhile may need it.
+    pub(crate) fn wait_before_close(&self, fd: c_int, waits: &Waits) {
+        let _waited = sys::wait(&self.shard(fd).gone, waits.gone, None);
     }
 }
 
@@ -275,9 +309,17 @@ impl Shard {
         // thread, goes on with what it released.)
         self.count.fetch_sub(count, Ordering::Release);
         if descriptor.closers > 0 {
-            self.gone.notify_all();
+            self.wake_closers();
         }
         descriptor.requests.is_empty()
+    }
+
+    /// Under the lock: whoever waits to close looks again.
+    fn wake_closers(&self) {
+        // Ordering: Relaxed, as in `next_before_close`: whoever reads the old value there comes before
+        // this, and is found asleep by the kernel, or does not fall asleep.
+        self.gone.fetch_add(1, Ordering::Relaxed);
+        sys::wake(&self.gone);
     }
 
     /// `None`: the lock stays taken, as it does for a signal handler that has interrupted its

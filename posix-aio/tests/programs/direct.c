@@ -364,6 +364,63 @@ static void forked(void) {
     }
 }
 
+static volatile sig_atomic_t in_suspend, forks;
+static pthread_t suspended;
+
+static void forks_in(int signo) {
+    (void)signo;
+    if (!in_suspend) return;
+    int error = errno, status;
+    pid_t child = fork();
+    if (child == 0) {
+        /* Then it is finished, and nobody has taken it out. */
+        sleep_ms(3);
+    } else {
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        forks++;
+    }
+    errno = error;
+}
+
+static void *interrupts(void *argument) {
+    while (!stop) {
+        int one = 1;
+        /* Once for each time. */
+        if (__atomic_compare_exchange_n(&in_suspend, &one, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            CHECK(pthread_kill(suspended, SIGUSR1) == 0);
+    }
+    return argument;
+}
+
+/* A child that a handler has forked comes back to what that has interrupted, and has the kernel's
+   memory with its parent: what stands there is none of the child's. */
+static void forked_in_handlers(void) {
+    struct sigaction action = {.sa_handler = forks_in};
+    struct aiocb cb;
+    const struct aiocb *list[1] = {&cb};
+    struct timespec limit = {10, 0};
+    pthread_t thread;
+    pid_t parent = getpid();
+    suspended = pthread_self();
+    stop = 0;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, interrupts, NULL) == 0);
+    for (int round = 0; round < 50; round++) {
+        int before = forks;
+        read_block(&cb, 0, round);
+        in_suspend = 1;
+        int answer = aio_suspend(list, 1, &limit), error = errno;
+        in_suspend = 0;
+        if (getpid() != parent) _exit(answer == 0 || error == EINTR ? 0 : 2);
+        CHECK(answer == 0 || (error == EINTR && forks > before));
+        CHECK(wait_for(&cb) == 0);
+        expect(0, round);
+    }
+    stop = 1;
+    CHECK(pthread_join(thread, NULL) == 0 && forks > 0);
+}
+
 int main(int count, char **arguments) {
     (void)arguments;
     check_library();
@@ -394,6 +451,7 @@ int main(int count, char **arguments) {
     in_handlers();
     cancelled_leader();
     forked();
+    forked_in_handlers();
     written();
     not_whole();
     return 0;
