@@ -170,7 +170,7 @@ fn a_name_server_that_keeps_silent_holds_up_nobody_else() {
     }
     let (asks, mut command) = (child(), std::process::Command::new("unshare"));
     command.args(as_root).args(namespaces).arg("--").arg(asks.get_program());
-    command.args(asks.get_args()).env("RES_OPTIONS", "timeout:1 attempts:1");
+    command.args(asks.get_args()).env("RES_OPTIONS", "timeout:5 attempts:1");
     for (name, value) in asks.get_envs() {
         command.env(name, value.unwrap());
     }
@@ -197,7 +197,7 @@ fn ask_who_keeps_silent() {
         }
     });
     in_time(&runtime, "a name in a file is found", found).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(!asked.iter().any(|asked| asked.is_finished()), "they wait");
     wait_for_ticks("everything else goes on", &ticks, 20);
     assert!(!asked.iter().any(|asked| asked.is_finished()), "they still wait");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{FutureExt, join, join_all};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
+use socket2::{Domain, Socket, Type};
 use threadlet::io::Interest;
 use threadlet::net::{
     TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host,
@@ -17,7 +18,7 @@ use threadlet::net::{
 use threadlet::runtime::{Builder, Runtime};
 use threadlet::time::{sleep, timeout};
 
-use support::os::{process_cpu_time, set_limit};
+use support::os::{process_cpu_time, set_limit, wait_readable};
 use support::{alone, in_time, ticker};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -158,16 +159,14 @@ fn out_of_descriptors_a_server_recovers_and_takes_little_cpu() {
         address
     });
     let held: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
-    std::thread::sleep(SHORT);
     let mut hogs = Vec::new();
     let before = set_limit(libc::RLIMIT_NOFILE, 200);
-    let waiting = std::net::TcpStream::connect(address).unwrap();
+    // Two for which there will be none have their own before.
+    let waiting = [(); 2].map(|()| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
     while let Ok(file) = std::fs::File::open("/dev/null") {
         hogs.push(file);
     }
-    // One more than there is a descriptor for. (Its own is the one that was just given back.)
-    hogs.pop();
-    let more = std::net::TcpStream::connect(address).unwrap();
+    waiting.iter().for_each(|socket| socket.connect(&address.into()).unwrap());
     let (cpu, start) = (process_cpu_time(), Instant::now());
     std::thread::sleep(Duration::from_secs(1));
     let (cpu, lasted) = (process_cpu_time() - cpu, start.elapsed());
@@ -179,8 +178,8 @@ fn out_of_descriptors_a_server_recovers_and_takes_little_cpu() {
     set_limit(libc::RLIMIT_NOFILE, before);
     // Those that came meanwhile are served.
     let served = runtime.block_on(async {
-        join_all([waiting, more].map(|stream| async {
-            let mut stream = TcpStream::from_std(stream).unwrap();
+        join_all(waiting.map(|socket| async {
+            let mut stream = TcpStream::from_std(socket.into()).unwrap();
             stream.write_all(b"x").await.unwrap();
             stream.read_exact(&mut [0]).await.unwrap();
         }))
@@ -200,6 +199,8 @@ fn what_was_accepted_is_worth_a_try_before_the_first_event() {
     in_time(&runtime, "no look in between", async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // It has its answer; that it has it may still be on its way.
+        wait_readable(&listener);
         let listener = TcpListener::from_std(listener).unwrap();
         let (server, _) = listener.accept().now_or_never().expect("it is in the queue").unwrap();
         assert!(server.writable().now_or_never().is_some());

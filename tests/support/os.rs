@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -294,7 +294,6 @@ fn cpu_time(clock: libc::clockid_t) -> std::time::Duration {
 
 /// Whether the file system has no answer to a read with `RWF_NOWAIT`.
 pub(crate) fn refuses_to_be_asked(file: &File) -> bool {
-    use std::os::fd::AsRawFd;
     let mut byte = 0_u8;
     let iov = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
     let (fd, nowait) = (file.as_raw_fd(), libc::RWF_NOWAIT);
@@ -309,6 +308,15 @@ pub(crate) fn timer_slack() -> i32 {
     unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, 0, 0, 0, 0) }
 }
 
+/// Waits until there is something to read, or somebody to accept: what was sent over the loopback is
+/// passed on a little later, on a busy machine, than its sender goes on.
+pub(crate) fn wait_readable(file: &impl AsRawFd) {
+    let mut asked = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the one entry is ours to write.
+    let ready = unsafe { libc::poll(&raw mut asked, 1, 20_000) };
+    assert_eq!(ready, 1, "{}", io::Error::last_os_error());
+}
+
 /// Brings the network of this namespace up.
 pub(crate) fn use_loopback() {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -316,7 +324,7 @@ pub(crate) fn use_loopback() {
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
     request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    let fd = socket.as_raw_fd();
     // SAFETY: the request is one that this call reads.
     let done = unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &raw const request) };
     assert_eq!(done, 0, "{}", io::Error::last_os_error());
