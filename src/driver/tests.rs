@@ -42,7 +42,10 @@ fn by_either_means(test: impl Fn(&mut Driver, Handle)) {
 fn turn_until_ready(driver: &mut Driver) -> Vec<Waker> {
     let mut ready = Vec::new();
     while ready.is_empty() {
+        // How long one turn is, and not all of them: on a busy machine each takes its time.
+        let start = Instant::now();
         driver.turn(LONG, &mut ready).expect("the driver turns");
+        assert!(start.elapsed() < PATIENCE, "something was slept through");
     }
     ready
 }
@@ -90,17 +93,17 @@ fn unpark_wakes_a_parked_driver_every_time() {
             })
         };
         let mut ready = Vec::new();
-        let start = Instant::now();
         for round in 0..3_000 {
             while std::mem::take(&mut *work.lock().expect("no poison")) == 0 {
                 // Without bound in one half, in the poller an `epoll_wait`; in the other a `ppoll`.
                 let max = if round % 2 == 0 { None } else { LONG };
+                let start = Instant::now();
                 driver.turn(max, &mut ready).expect("turns");
+                assert!(start.elapsed() < PATIENCE, "an unpark was slept through");
             }
         }
         stop.store(true, Ordering::Release);
         waker.join().expect("no panic");
-        assert!(start.elapsed() < PATIENCE, "an unpark was slept through: {:?}", start.elapsed());
     });
 }
 
@@ -145,14 +148,12 @@ fn an_earlier_timer_is_never_slept_through() {
         let (_, far) = counter();
         let _far =
             TimersOf::first(&handle).insert(Instant::now() + PATIENCE * 10, &far).expect("alive");
-        let start = Instant::now();
         for _ in 0..rounds {
             go.wait();
             let ready = turn_until_ready(driver);
             assert_eq!(ready.len(), 1);
         }
         other.join().expect("no panic");
-        assert!(start.elapsed() < PATIENCE, "a timer was slept through: {:?}", start.elapsed());
     });
 }
 
@@ -301,7 +302,6 @@ fn shutdown_wakes_everything_and_refuses_the_rest() {
 #[test]
 fn the_first_source_is_heard_whenever_it_comes() {
     use std::io::Write as _;
-    let start = Instant::now();
     for round in 0..300_u32 {
         let (mut driver, handle) = new(1);
         let heard = thread::spawn(move || turn_until_ready(&mut driver).len());
@@ -318,7 +318,6 @@ fn the_first_source_is_heard_whenever_it_comes() {
         other.write_all(b"x").expect("room");
         assert_eq!(heard.join().expect("no panic"), 1);
     }
-    assert!(start.elapsed() < PATIENCE, "a source was slept through: {:?}", start.elapsed());
 }
 
 #[test]
