@@ -51,6 +51,7 @@ use crate::observe::profile::SiteEvents;
 use crate::observe::trace::Trace;
 use crate::primitive::park::Unparked;
 use crate::primitive::{Mutex, Padded};
+use crate::protocol::Cause;
 use crate::protocol::core::{SlotId, State, Suspect};
 use crate::protocol::idle::{Idle, Sleeper};
 use crate::protocol::monitor_sleep::MonitorSleep;
@@ -384,6 +385,9 @@ impl Shared {
         for (spare, _) in todo.handed.iter().filter(|(spare, _)| !self.watch.is_kept_by(*spare)) {
             self.unpark(self.slots.get(*spare));
             self.counters.spare_wakeups.fetch_add(1, Ordering::Relaxed);
+        }
+        for (_, claim) in todo.handed.iter().filter(|(_, claim)| claim.cause == Cause::Hog) {
+            self.slots.get(claim.observed).slow_down();
         }
         if let Some(trace) = &self.trace {
             todo.handed.iter().for_each(|(_, claim)| trace.handoff(claim.seat, claim.cause));

@@ -84,18 +84,20 @@ impl Slot {
         }
     }
 
-    /// By the monitor, before it takes the core of a hog; `slow_down` or `unmark_slow` follows.
+    /// By the monitor, before it claims the core of a hog; `unmark_slow` follows if that has moved on, or
+    /// `slow_down` when the core is taken: now, or as soon as there is a permit and a spare. (A claim
+    /// that comes to nothing leaves a mark, for which the thread asks the kernel once in vain.)
     ///
     /// The thread that has lost its core looks at the mark when its call has returned. It learns of
     /// the loss by the swap of its word, which comes after this store, so it sees the mark. From
-    /// there on there are two orders. The thread takes the mark away before the monitor's second
-    /// look below: then the monitor undoes what it did. Or after it: then what the monitor did is
-    /// done, and the thread undoes it.
+    /// there on there are two orders. The thread takes the mark away before the second look in
+    /// `slow_down`: then that undoes what it did. Or after it: then that is done, and the thread undoes
+    /// it.
     pub(crate) fn mark_slow(&self) {
         self.slowed.store(true, Ordering::SeqCst);
     }
 
-    /// By the monitor, which has taken the core of a hog: the thread computes on, in slices so long
+    /// By whoever has taken the core of a hog that is marked: the thread computes on, in slices so long
     /// that a thread that wakes with work to do need not wait for their end.
     pub(crate) fn slow_down(&self) {
         set_slice(self.tid.load(Ordering::Relaxed), Some(HOG_SLICE));

@@ -258,11 +258,9 @@ impl<'a> Watch<'a> {
         }
         if found == Found::Suspect {
             slot.computes.store(false, Ordering::Relaxed);
-        }
-        if hog && taken {
-            slot.slow_down();
-        } else if hog {
-            slot.unmark_slow();
+            if hog {
+                slot.unmark_slow();
+            }
         }
         found
     }
