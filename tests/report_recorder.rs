@@ -194,6 +194,12 @@ fn without_one_it_says_how_to_have_one() {
         assert!(error.to_string().contains("flight_recorder"), "{error}");
     }
     let runtime = Builder::new_current_thread().flight_recorder(1 << 16).build().unwrap();
-    let error = runtime.handle().dump_recorder("/nonexistent/recorder").unwrap_err();
-    assert!(error.to_string().contains("/nonexistent/recorder"), "{error}");
+    let known = [
+        ("/nonexistent/recorder", std::io::ErrorKind::NotFound),
+        ("/dev/full", std::io::ErrorKind::StorageFull),
+    ];
+    for (path, kind) in known {
+        let error = runtime.handle().dump_recorder(path).unwrap_err();
+        assert!(error.kind() == kind && error.to_string().contains(path), "{error}");
+    }
 }

@@ -27,9 +27,14 @@ impl Scratch {
 
     /// The flight recorders in it, each a whole array.
     fn dumps(&self) -> Vec<Vec<Value>> {
+        self.try_dumps().expect("each is one whole array")
+    }
+
+    /// The same while one may be being written.
+    fn try_dumps(&self) -> Option<Vec<Vec<Value>>> {
         let files = std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
         let text = files.map(|path| std::fs::read_to_string(path).unwrap());
-        text.map(|text| serde_json::from_str(&text).expect("one whole array")).collect()
+        text.map(|text| serde_json::from_str(&text).ok()).collect()
     }
 }
 
@@ -147,6 +152,8 @@ fn a_signal_has_the_tasks_told_and_the_recorder_written() {
             unsafe { libc::raise(libc::SIGUSR2) };
             wait_until("it is written", || std::fs::read_dir(&scratch.0).unwrap().count() == nth);
         }
+        wait_until("each is whole", || scratch.try_dumps().is_some());
+        // The lines are written by others.
         std::thread::sleep(Duration::from_millis(300));
         barrier.let_go(1);
         in_time(&runtime, "the call", stuck).unwrap();
@@ -180,6 +187,50 @@ fn a_panic_has_the_recorder_written() {
     assert_eq!(scratch.dumps().len(), 1, "{said}");
     let (ours, theirs) = (said.find("the flight recorder is in"), said.find("on purpose"));
     assert!(ours.is_some() && ours < theirs, "before the panic is told: {said}");
+}
+
+/// The story: "No such file or directory", and nobody said of what.
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    if is_child() {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).flight_recorder(1 << 16).dump_on_panic(true);
+        let runtime = builder.build().unwrap();
+        let panics = runtime.spawn(async { panic!("on purpose") });
+        assert!(in_time(&runtime, "it ends", panics).unwrap_err().is_panic());
+        return;
+    }
+    let mut command = child();
+    command.env("THREADLET_RECORDER_DIR", "/nonexistent/folder");
+    let said = passes(LIMIT, &mut command);
+    assert!(said.contains("cannot be written to /nonexistent/folder/threadlet-"), "{said}");
+}
+
+/// The story: whoever panics may not set the hook, and panicked once more for it, which is the end of
+/// the process.
+#[test]
+fn a_runtime_that_writes_at_a_panic_may_be_built_in_one() {
+    struct Builds(PathBuf);
+    impl Drop for Builds {
+        fn drop(&mut self) {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(1).flight_recorder(1 << 16).dump_on_panic(true);
+            let runtime = builder.recorder_directory(&self.0).build().unwrap();
+            let panics = runtime.spawn(async { panic!("in a task") });
+            assert!(in_time(&runtime, "it ends", panics).unwrap_err().is_panic());
+        }
+    }
+    if !support::alone(LIMIT) {
+        return;
+    }
+    let scratch = Scratch::new("in-panic");
+    let builds = Builds(scratch.0.clone());
+    let unwinds = std::panic::catch_unwind(move || {
+        let _builds = builds;
+        panic!("on purpose")
+    });
+    assert_eq!(unwinds.unwrap_err().downcast_ref(), Some(&"on purpose"));
+    assert_eq!(scratch.dumps().len(), 1, "that of the task");
 }
 
 #[test]
@@ -276,6 +327,8 @@ fn what_is_said_in_the_environment_is_checked() {
         let said = passes(LIMIT, child().env(name, "nonsense"));
         assert!(said.contains(name) && said.contains("such as"), "{said}");
     }
-    let said = passes(LIMIT, child().env("THREADLET_SIGNAL", "9"));
-    assert!(said.contains("cannot be waited for"), "{said}");
+    for number in ["9", "32", "4096"] {
+        let said = passes(LIMIT, child().env("THREADLET_SIGNAL", number));
+        assert!(said.contains(&format!("signal {number} cannot be waited for")), "{said}");
+    }
 }

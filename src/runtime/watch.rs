@@ -1,13 +1,13 @@
 //! What a program can be asked to say of itself: the flight recorder, stalls, tasks.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::{Builder, Handle, TaskInfo};
+use crate::observe::recorder::Recorder;
 use crate::primitive::Mutex;
 use crate::shared::{Shared, Watch};
 use crate::sys::fork::PerFork;
@@ -165,13 +165,24 @@ pub(super) fn began(shared: &Arc<Shared>) {
         runtimes.push(Panicking { runtime: Arc::downgrade(shared), written: None });
     }
     // Ordering: Relaxed; whoever comes second has nothing to do with what the first does.
-    if !HOOKED.swap(true, Ordering::Relaxed) {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            on_panic();
-            before(info);
-        }));
+    if HOOKED.swap(true, Ordering::Relaxed) {
+        return;
     }
+    if !std::thread::panicking() {
+        return hook();
+    }
+    // Who is panicking may not set the hook: another thread does, if there is one to be had.
+    if std::thread::Builder::new().spawn(hook).map(|thread| thread.join()).is_err() {
+        HOOKED.store(false, Ordering::Relaxed);
+    }
+}
+
+fn hook() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        on_panic();
+        before(info);
+    }));
 }
 
 fn on_panic() {
@@ -183,7 +194,7 @@ fn on_panic() {
         it.written = Some(Instant::now());
         let line = match shared.dump_recorder_by_itself() {
             Ok(path) => format!("the flight recorder is in {}", path.display()),
-            Err(error) => format!("the flight recorder cannot be written: {error}"),
+            Err(error) => error.to_string(),
         };
         let _unheard = writeln!(io::stderr(), "{}: {line}", shared.config.thread_name);
     }
@@ -327,15 +338,7 @@ impl Handle {
     /// # }
     /// ```
     pub fn dump_recorder(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        let path = path.as_ref();
-        let named = |error: io::Error| {
-            let text =
-                format!("the flight recorder cannot be written to {}: {error}", path.display());
-            io::Error::new(error.kind(), text)
-        };
-        self.demand_recorder()?;
-        let file = File::create(path).map_err(named)?;
-        self.write_recorder(BufWriter::with_capacity(1 << 16, file)).map_err(named)
+        self.shared.dump_recorder(self.demand_recorder()?, path.as_ref())
     }
 
     /// The same to whatever is given.
@@ -344,14 +347,12 @@ impl Handle {
     ///
     /// [`Unsupported`](io::ErrorKind::Unsupported) if there is no recorder; those of `out`.
     pub fn write_recorder(&self, mut out: impl Write) -> io::Result<()> {
-        self.demand_recorder()?;
-        let Some(recorder) = &self.shared.watched.recorder else { return Ok(()) };
-        self.shared.write_recorder(recorder, &mut out)
+        self.shared.write_recorder(self.demand_recorder()?, &mut out)
     }
 
-    fn demand_recorder(&self) -> io::Result<()> {
-        if self.shared.watched.recorder.is_some() {
-            return Ok(());
+    fn demand_recorder(&self) -> io::Result<&Recorder> {
+        if let Some(recorder) = &self.shared.watched.recorder {
+            return Ok(recorder);
         }
         let text = "this runtime has no flight recorder: give it one by `Builder::flight_recorder`, or \
                     `THREADLET_RECORDER=16M` in the environment";

@@ -217,7 +217,7 @@ impl<'a> Watcher<'a> {
         if self.shared.watched.recorder.is_some() {
             text += &match self.dump() {
                 Ok(path) => format!("  the flight recorder is in {}\n", path.display()),
-                Err(error) => format!("  the flight recorder cannot be written: {error}\n"),
+                Err(error) => format!("  {error}\n"),
             };
         }
         self.shared.tell_lines(text);
@@ -234,7 +234,7 @@ impl<'a> Watcher<'a> {
         }
         let said = match self.dump() {
             Ok(path) => format!("the flight recorder is in {}", path.display()),
-            Err(error) => format!("the flight recorder cannot be written: {error}"),
+            Err(error) => error.to_string(),
         };
         self.dumped = Some(Instant::now());
         self.shared.tell(&said);

@@ -76,9 +76,23 @@ impl Shared {
         let (process, runtime) = (std::process::id(), self.id);
         let name = format!("threadlet-{process}-{runtime}-{nth}.json");
         let path = self.config.watch.directory.as_deref().unwrap_or(Path::new(".")).join(name);
-        let mut out = BufWriter::with_capacity(1 << 16, File::create(&path)?);
-        self.write_recorder(recorder, &mut out)?;
+        self.dump_recorder(recorder, &path)?;
         Ok(path)
+    }
+
+    /// Writes the recorder, which is this runtime's, to a file, in place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of the file, which is named.
+    pub(crate) fn dump_recorder(&self, recorder: &Recorder, path: &Path) -> io::Result<()> {
+        let write =
+            |file| self.write_recorder(recorder, &mut BufWriter::with_capacity(1 << 16, file));
+        File::create(path).and_then(write).map_err(|error| {
+            let text =
+                format!("the flight recorder cannot be written to {}: {error}", path.display());
+            io::Error::new(error.kind(), text)
+        })
     }
 
     /// Writes the recorder, which is this runtime's.

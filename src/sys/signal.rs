@@ -55,6 +55,19 @@ impl AsRawFd for Bell {
 #[derive(Debug)]
 pub(crate) struct Watch(SigId);
 
+/// Has the handler of a signal do something more.
+///
+/// # Safety
+///
+/// It is async-signal-safe.
+unsafe fn add(signal: libc::c_int, does: impl Fn() + Send + Sync + 'static) -> io::Result<Watch> {
+    demand_catchable(signal)?;
+    // SAFETY: the caller's.
+    unsafe { register(signal, does) }.map(Watch).map_err(|error| {
+        io::Error::new(error.kind(), format!("signal {signal} cannot be waited for: {error}"))
+    })
+}
+
 fn demand_catchable(signal: libc::c_int) -> io::Result<()> {
     if signal <= 0 || FORBIDDEN.contains(&signal) {
         let text = format!("signal {signal} cannot be waited for: no handler may stand for it");
@@ -66,10 +79,9 @@ fn demand_catchable(signal: libc::c_int) -> io::Result<()> {
 /// Rings `bell` at each `signal`. The first watch of a signal takes away what the system does at
 /// it, for good.
 pub(crate) fn watch(signal: libc::c_int, bell: Arc<Bell>) -> io::Result<Watch> {
-    demand_catchable(signal)?;
     // SAFETY: what is done in the handler is async-signal-safe: one `write`, with `errno` put back.
     // The bell is freed by `unregister`, in no handler.
-    unsafe { register(signal, move || bell.ring()) }.map(Watch)
+    unsafe { add(signal, move || bell.ring()) }
 }
 
 /// The same, and sets `flag` before the bell rings: for a bell that others ring, too.
@@ -78,14 +90,13 @@ pub(crate) fn watch_by_flag(
     bell: Arc<Bell>,
     flag: Arc<AtomicBool>,
 ) -> io::Result<Watch> {
-    demand_catchable(signal)?;
     let ring = move || {
         // Ordering: Release. Partner: the swap of whoever answers the bell.
         flag.store(true, Ordering::Release);
         bell.ring();
     };
     // SAFETY: as in `watch`; the flag is one store.
-    unsafe { register(signal, ring) }.map(Watch)
+    unsafe { add(signal, ring) }
 }
 
 impl Drop for Watch {
