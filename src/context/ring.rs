@@ -19,6 +19,7 @@
 //! | a poll begins, and polls that block without having said so are frequent (`shared::rescues`) | the ring is armed; if there is none, it is wanted |
 //! | there is no sentinel yet | the monitor is told to start one; the next call asks again |
 //! | the ring cannot be opened, too many are open, or there will be no sentinel | *refused*, for good: the thread stays with the monitor |
+//! | the thread was the sentinel until it took its core, and its first poll is over, or it is about to open or arm its ring, or to sleep | a spare is called to be the sentinel, if nobody is |
 //! | the thread goes to sleep with its core | the heat grows by one if the stretch has come to `STRETCH`, and shrinks by one if not; the stretch is 0 again; the ring is disarmed |
 //! | the core is lost in a call | the heat is `HOTTEST` |
 //! | the core is lost, in a call or not, or goes back to nobody | the ring is disarmed |
@@ -77,6 +78,8 @@ pub(crate) struct ThreadRing<'a> {
     ring: RefCell<Option<Arc<Ring>>>,
     stretch: Cell<u32>,
     heat: Cell<u32>,
+    /// The thread was the sentinel until it took its core, and has called nobody in its place.
+    left_watch: Cell<bool>,
 }
 
 impl<'a> ThreadRing<'a> {
@@ -89,6 +92,7 @@ impl<'a> ThreadRing<'a> {
             ring: RefCell::new(None),
             stretch: Cell::new(0),
             heat: Cell::new(0),
+            left_watch: Cell::new(false),
         }
     }
 
@@ -120,6 +124,7 @@ impl<'a> ThreadRing<'a> {
 
     /// The thread is about to sleep with its core.
     pub(crate) fn on_sleep(&self) {
+        self.fill_watch();
         let many = self.stretch.replace(0) >= STRETCH;
         let heat = self.heat.get();
         self.heat.set(if many { (heat + 1).min(HOTTEST) } else { heat.saturating_sub(1) });
@@ -131,7 +136,25 @@ impl<'a> ThreadRing<'a> {
         self.heat.set(HOTTEST);
     }
 
+    /// The thread is the sentinel no more, because it has taken a core: it will call another.
+    pub(crate) fn leave_watch(&self) {
+        self.left_watch.set(true);
+    }
+
+    /// Calls another in this thread's place, if it has left the watch and nobody keeps it.
+    pub(crate) fn fill_watch(&self) {
+        if self.left_watch.take() && self.shared.wants_sentinel() {
+            self.shared.call_sentinel();
+        }
+    }
+
+    /// Whether the thread has yet to do that.
+    pub(crate) fn has_left_watch(&self) -> bool {
+        self.left_watch.get()
+    }
+
     fn arm(&self) {
+        self.fill_watch();
         let ring = self.ring.borrow();
         let armed = ring.as_ref().is_some_and(|ring| {
             ring.in_phase() && !probe::is_filtered_since() && ring.arm().is_ok()
@@ -196,6 +219,7 @@ impl<'a> ThreadRing<'a> {
 
     #[cold]
     fn open(&self) -> State {
+        self.fill_watch();
         let shared = self.shared;
         let Some(edges) = shared.edges.get() else {
             shared.counters.rings_wanted.fetch_add(1, Ordering::Relaxed);

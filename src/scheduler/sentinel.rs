@@ -8,7 +8,8 @@
 //! A *watch* is the time that one thread is the sentinel; there is one at most (`protocol::watch`).
 //! While there is none, edges wait in the epoll, and the monitor stands behind as always. A watch
 //! that nobody keeps is found by every thread that waits as a spare, before it sleeps; who leaves it
-//! wakes one of them; and the monitor looks after both.
+//! wakes one of them, behind the first poll with the core that it has taken, or in that poll before a
+//! call that may block (`context::ring`); and the monitor looks after both.
 
 use std::io;
 use std::sync::Arc;
@@ -41,20 +42,6 @@ pub(super) fn start(shared: &Shared) -> io::Result<()> {
         edges.stop();
     }
     Ok(())
-}
-
-/// Whether there are rings to be watched and nobody does. A hint: who then keeps the watch, the
-/// swap decides.
-pub(super) fn is_wanted(shared: &Shared) -> bool {
-    shared.watch.is_vacant()
-        && shared.edges.get().is_some()
-        && shared.sentinel_failure.get().is_none()
-}
-
-/// Has a spare keep the watch that nobody keeps. `false`: there is no spare.
-pub(super) fn call(shared: &Shared) -> bool {
-    let spare = shared.pool.any_spare();
-    spare.inspect(|spare| shared.unpark(shared.slots.get(*spare))).is_some()
 }
 
 /// By a thread that has no core, and is not on the list of spares: it is the sentinel until it has
@@ -98,7 +85,8 @@ pub(super) fn keep_watch(thread: &Thread<'_>) -> bool {
     }
     shared.watch.end();
     if has_core {
-        call(shared);
+        // First the core's next task: to wake another thread takes longer than all that was done here.
+        thread.ring.leave_watch();
     }
     true
 }

@@ -127,7 +127,7 @@ fn live(thread: &Thread<'_>, coming: &mut bool) {
             thread.release_permit();
             return;
         }
-        if sentinel::is_wanted(thread.shared) && (!listed || withdraw(thread)) {
+        if thread.shared.wants_sentinel() && (!listed || withdraw(thread)) {
             listed = false;
             arrived(thread.shared, coming);
             if sentinel::keep_watch(thread) {

@@ -57,6 +57,10 @@ pub(crate) fn run<'a>(thread: &Thread<'a>, core: HeldCore<'a>, mut root: Option<
     thread.set_home(root.is_some());
     let (mut worker, core) = Worker::begin(thread, core);
     let mut held = core;
+    if thread.ring.has_left_watch() && !thread.shared.is_shutdown() {
+        held = held.and_then(|core| worker.run_next(core, None));
+        thread.ring.fill_watch();
+    }
     while let Some(core) = held.take() {
         if thread.shared.is_shutdown() {
             held = Some(core);

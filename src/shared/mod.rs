@@ -7,6 +7,7 @@
 //! | `threads` | how many threads there are, and waiting until there are none |
 //! | `entered` | which runtimes have been entered on a thread |
 //! | `handoff_hook` | who calls the hook that wants to know of each hand-off |
+//! | `sentinel` | whether somebody waits for the kernel's edges, and who is to do so next |
 //! | `turns` | whose turn it is, where a test replays |
 //! | `leftover` | what becomes of tasks that are queued when the runtime ends |
 //! | `tasks` | what each task is doing |
@@ -19,6 +20,7 @@ pub(crate) mod entered;
 mod handoff_hook;
 pub(crate) mod leftover;
 mod rescues;
+mod sentinel;
 pub(crate) mod slot;
 pub(crate) mod tasks;
 pub(crate) mod threads;

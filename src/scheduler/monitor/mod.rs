@@ -140,7 +140,7 @@ impl Monitor<'_> {
         }
         self.spawn_retry = None;
         // Who waits for the rings is none of those that wait to be chosen.
-        let unwatched = sentinel::is_wanted(self.shared) && !sentinel::call(self.shared);
+        let unwatched = self.shared.wants_sentinel() && !self.shared.call_sentinel();
         let wanted = self.shared.pool.spares_wanted() + usize::from(unwatched);
         let starting = self.shared.counters.spares_coming.load(Ordering::Relaxed);
         for _ in starting..wanted {
@@ -166,7 +166,7 @@ impl Monitor<'_> {
         };
         match started {
             // Without a spare the next round makes one.
-            Ok(()) => _ = sentinel::call(shared),
+            Ok(()) => _ = shared.call_sentinel(),
             // Refused later than at the probe: the monitor does it all.
             Err(error) => {
                 let text = format!("the sentinel cannot be started: {error}");
