@@ -221,6 +221,27 @@ fn a_call_that_nobody_awaits_lets_the_clock_go() {
     });
 }
 
+/// The story: the timers count nanoseconds in 64 bits, 584 years of them. A sleep that ended behind that
+/// was woken there, found that it was not due, and was woken again, for ever.
+#[test]
+fn a_clock_comes_to_its_end() {
+    const CENTURIES: Duration = Duration::from_secs(400 * 365 * 24 * 3600);
+    everywhere(|| async {
+        for _ in 0..3 {
+            sleep(CENTURIES).await;
+            assert!(time::timeout(CENTURIES, std::future::pending::<()>()).await.is_err());
+        }
+        // It is as late as it gets: nothing is due later.
+        let mut ticks = interval(CENTURIES);
+        for _ in 0..3 {
+            ticks.tick().await;
+        }
+        let mut moved = pin!(sleep(CENTURIES));
+        moved.as_mut().reset(Instant::now() + CENTURIES);
+        moved.await;
+    });
+}
+
 /// What is ready comes before what is due later.
 #[test]
 fn a_socket_that_is_ready_comes_first() {

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::queue::TimerKey;
 use self::queue::{NEVER, Queue};
-use super::{Gone, Handle};
+use super::{Gone, Handle, any_was_stopped};
 use crate::primitive::{AtomicU64, Mutex, Ordering, Padded};
 
 /// More parts than these are not made: whoever sweeps looks at all of them.
@@ -114,6 +114,14 @@ impl TimersOf {
         self.driver().now()
     }
 
+    /// Whether a timer of that deadline is due. At the end of their time, which only a clock comes to that
+    /// jumps, all are: none fires later.
+    #[inline]
+    pub(crate) fn is_due(&self, deadline: Instant) -> bool {
+        let now = self.now();
+        now >= deadline || (any_was_stopped() && self.timers().nanos(now) == NEVER - 1)
+    }
+
     fn timers(&self) -> &Timers {
         &self.driver().shared.timers
     }
@@ -135,7 +143,7 @@ impl TimersOf {
     /// task of one that is due is woken here, as it would be some polls later.
     #[must_use]
     pub(crate) fn reset(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
-        if deadline <= self.now() {
+        if self.is_due(deadline) {
             if let Some(waker) = self.timers().remove(self.0.part, key) {
                 waker.wake();
             }

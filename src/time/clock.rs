@@ -19,7 +19,8 @@ use crate::primitive::quietly;
 /// # Jumps
 ///
 /// When every task waits, and so does the future in `block_on`, the clock jumps to the next timer.
-/// A test that sleeps for an hour takes no time.
+/// A test that sleeps for an hour takes no time. (Timers end with their time, 584 years behind the start
+/// of the runtime: nothing is due later than that.)
 ///
 /// It does not jump while a call is in flight: a [`threadlet!`](crate::threadlet), a
 /// [`run`](crate::run), a [`spawn_blocking`](crate::task::spawn_blocking), a call of

@@ -86,7 +86,7 @@ impl Timer {
         if self.elapsed {
             return Poll::Ready(());
         }
-        if timers.now() >= self.deadline.into_std() {
+        if timers.is_due(self.deadline.into_std()) {
             self.elapsed = true;
             if let Some(key) = self.key.take() {
                 timers.remove(key);

@@ -29,7 +29,7 @@ pub(super) struct Nap {
 
 impl Nap {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.timers.now() >= self.until {
+        if self.timers.is_due(self.until) {
             return Poll::Ready(());
         }
         if self.key.as_ref().is_some_and(|key| self.timers.update(key, cx.waker())) {
