@@ -109,6 +109,9 @@
 //! * `tower-http`: `tower_http::Backend`, the files of `ServeDir` of tower-http 0.7.
 //! * `bytes`: the sockets have `try_read_buf` and its kin, which fill buffers of the crate `bytes`;
 //!   `tokio1` and `hyper1` bring it.
+//! * `backtrace`: what lasts too long is told with the functions of the program that its thread is in, and
+//!   [`Handle::tasks`](runtime::Handle::tasks) has them ([`Backtrace`](runtime::Backtrace)): of threads that
+//!   sleep, on x86-64.
 //! * `test-util`: a test can stop the clock of a current-thread runtime: `time::pause`,
 //!   `time::advance`, `time::resume`, `Builder::start_paused`, and `start_paused = true` in the
 //!   attributes. Timers then take no time. And tests that replay: `Builder::deterministic`, and `seed = 7`

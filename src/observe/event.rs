@@ -45,6 +45,7 @@ pub(crate) fn stalled(stall: &Stall) -> bool {
     let call = stall.site.map(Site::text);
     let spawned = stall.spawned.map(|place| format!("{}:{}", place.file(), place.line()));
     let kernel_stack = (!stall.stack.is_empty()).then(|| stall.stack.join(" < "));
+    let backtrace = (!stall.backtrace.is_empty()).then(|| stall.backtrace.to_string());
     let length_us = u64::try_from(stall.lasts.as_micros()).unwrap_or(u64::MAX);
     quietly(|| {
         warn!(
@@ -55,6 +56,7 @@ pub(crate) fn stalled(stall: &Stall) -> bool {
             doing = stall.doing.text(),
             kernel = stall.channel,
             kernel_stack,
+            backtrace,
             length_us,
             thread = stall.tid,
             task.id = stall.task,

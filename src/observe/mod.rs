@@ -8,9 +8,11 @@
 //! | `trace` | the timeline |
 //! | `recorder` | the flight recorder: the last that happened |
 //! | `stall` | what is said of a poll or a call that lasts too long, and how often |
+//! | `backtrace` | where a thread that sleeps is in the program |
 //! | `event` | what `tracing` is told of a hand-off (feature `tracing`) |
 //! | `resource` | and what tokio-console is (the same) |
 
+pub(crate) mod backtrace;
 #[cfg(feature = "tracing")]
 pub(crate) mod event;
 #[cfg(not(feature = "tracing"))]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
+use crate::observe::backtrace::Backtrace;
 use crate::observe::site::Site;
 use crate::sys::whereabouts::Doing;
 
@@ -24,6 +25,8 @@ pub(crate) struct Stall {
     pub(crate) channel: String,
     /// The functions of the kernel that it is in, innermost first, where they are told.
     pub(crate) stack: Vec<String>,
+    /// The functions of the program that it is in, where they are known.
+    pub(crate) backtrace: Backtrace,
     /// How many before it were not told.
     pub(crate) untold: u64,
 }
@@ -58,7 +61,7 @@ impl Stall {
     }
 }
 
-/// As one line, without an end.
+/// As one line, without an end, and without the backtrace, whose names may take long to look up.
 impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, lasts, tid) = (self.subject(), self.lasts.as_millis(), self.tid);
@@ -159,6 +162,7 @@ mod tests {
             doing: Doing::Call(libc::SYS_read as u16),
             channel: "fuse_get_req".to_owned(),
             stack: vec!["a".to_owned(), "b".to_owned()],
+            backtrace: Backtrace::default(),
             untold: 3,
         };
         let spawned = format!("{}:{}", place.file(), place.line());

@@ -49,6 +49,7 @@ pub use crate::shared::tasks::{Running, TaskInfo, TaskState};
 
 use crate::call::in_place::spawn_call;
 use crate::context;
+pub use crate::observe::backtrace::{Backtrace, Frame};
 pub use crate::observe::profile::Histogram;
 pub use crate::observe::site::Site;
 use crate::observe::trace::Trace;

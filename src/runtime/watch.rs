@@ -73,7 +73,8 @@ impl Builder {
     /// otherwise it is a line on the standard error stream. No more than ten come at once, and no
     /// more than one each second after that; the next one says how many were left out. A
     /// [`spawn_blocking`](crate::task::spawn_blocking) is there to last, and is not told. It is also
-    /// told when tasks are queued and none is polled for so long.
+    /// told when tasks are queued and none is polled for so long. With the feature `backtrace` the functions
+    /// of the program that the thread is in stand at the end, if it sleeps.
     ///
     /// Each poll is timed then: two looks at the clock.
     ///
@@ -292,6 +293,9 @@ fn signal(word: &str) -> Option<i32> {
 impl Handle {
     /// What each task is doing that has not ended: the answer to "what does my program do?". Those
     /// of a [`LocalSet`](crate::task::LocalSet) are not in it.
+    ///
+    /// With the feature `backtrace` it reads the stack of each thread that is in a poll and sleeps: some
+    /// milliseconds more at most for each.
     ///
     /// It looks at each task under a lock that spawns and ends of tasks take as well: milliseconds
     /// for 100,000 of them.

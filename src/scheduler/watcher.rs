@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::detect::probe;
+use crate::observe::backtrace::Backtrace;
 use crate::observe::recorder::{Pen, Seen};
 use crate::observe::site::{Site, UNMARKED};
 use crate::observe::stall::{Limit, Stall};
@@ -156,23 +157,38 @@ impl<'a> Watcher<'a> {
         if let Some(bound) = bound.filter(|_| !long.told && !by_nature) {
             long.next = long.next.min(bound);
         }
+        let untold = if stalls { self.limit.say(Instant::now()) } else { None };
+        let waits = doing != Doing::Running;
+        let mut backtrace =
+            untold.filter(|_| waits).map_or_else(Backtrace::default, |_| Backtrace::of(tid));
+        if slot.begun.load(Ordering::Relaxed) != begun {
+            backtrace = Backtrace::default();
+        }
         if let Some(pen) = &self.pen {
             let place = site.or_else(|| spawned.map(|place| Site::at(place, UNMARKED)));
-            let channel = channel.as_str();
-            pen.saw(Seen { tid, task, site: place, lasts, doing, channel, stalls });
+            let (channel, backtrace) = (channel.as_str(), &backtrace);
+            pen.saw(Seen { tid, task, site: place, lasts, doing, channel, stalls, backtrace });
         }
         if stalls {
-            let untold = self.limit.say(Instant::now());
             let book = self.shared.watched.book.as_ref();
             if let Some(untold) = untold {
                 let name =
                     book.and_then(|book| book.get(task)).map_or(String::new(), |k| k.name.into());
-                let waits = doing != Doing::Running;
                 let stack =
                     waits.then(|| whereabouts::kernel_stack(tid)).flatten().unwrap_or_default();
-                let stall =
-                    Stall { site, spawned, task, name, lasts, tid, doing, channel, stack, untold };
-                self.shared.tell_of_stall(stall);
+                self.shared.tell_of_stall(Stall {
+                    site,
+                    spawned,
+                    task,
+                    name,
+                    lasts,
+                    tid,
+                    doing,
+                    channel,
+                    stack,
+                    backtrace,
+                    untold,
+                });
             }
             self.dump_by_itself();
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::slot::Slot;
+use crate::observe::backtrace::Backtrace;
 use crate::observe::site::Site;
 use crate::protocol::Cause;
 use crate::protocol::core::SlotId;
@@ -34,6 +35,9 @@ pub struct TaskInfo {
     pub polls: Option<u64>,
     /// How long all its polls took together, the one that runs not counted; if that is kept.
     pub busy: Option<Duration>,
+    /// The functions that it is in, if it is polled and its thread sleeps; always empty without the
+    /// feature `backtrace`.
+    pub backtrace: Backtrace,
 }
 
 /// What a task is doing.
@@ -73,9 +77,12 @@ impl fmt::Display for TaskInfo {
         if let Some(polls) = self.polls {
             write!(f, "; {polls} polls")?;
         }
-        match self.busy {
-            Some(busy) => write!(f, ", {busy:.1?}"),
-            None => Ok(()),
+        if let Some(busy) = self.busy {
+            write!(f, ", {busy:.1?}")?;
+        }
+        match self.backtrace.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; in the program: {}", self.backtrace),
         }
     }
 }
@@ -117,10 +124,11 @@ impl Shared {
         tasks
     }
 
-    fn task(&self, listed: &Listed, polls: &HashMap<u64, Running>) -> TaskInfo {
+    fn task(&self, listed: &Listed, polls: &HashMap<u64, (Running, Backtrace)>) -> TaskInfo {
         let Listed { id, spawned_at, now } = *listed;
         let kept = self.watched.book.as_ref().and_then(|book| book.get(id.number()));
-        let poll = || polls.get(&id.number()).copied().unwrap_or_default();
+        let poll = polls.get(&id.number()).filter(|_| matches!(now, Now::Runs));
+        let (running, backtrace) = poll.cloned().unwrap_or_default();
         TaskInfo {
             id,
             name: kept.as_ref().map(|kept| kept.name.to_string()).filter(|name| !name.is_empty()),
@@ -129,15 +137,16 @@ impl Shared {
             state: match now {
                 Now::Waits => TaskState::Waiting,
                 Now::Queued => TaskState::Queued,
-                Now::Runs => TaskState::Running(poll()),
+                Now::Runs => TaskState::Running(running),
             },
             polls: kept.as_ref().map(|kept| kept.polls),
             busy: kept.map(|kept| kept.busy),
+            backtrace,
         }
     }
 
     /// By the number of the task.
-    fn polls_under_way(&self) -> HashMap<u64, Running> {
+    fn polls_under_way(&self) -> HashMap<u64, (Running, Backtrace)> {
         let holders = self.pool.holders().into_iter();
         let lost: HashMap<SlotId, _> =
             holders.map(|(slot, holding)| (slot, (holding.since, holding.cause))).collect();
@@ -149,7 +158,13 @@ impl Shared {
                 since: self.began(slot),
                 lost_core: lost.get(&id).copied(),
             };
-            (task != 0).then_some((task, running))
+            let backtrace =
+                if task == 0 { Backtrace::default() } else { Backtrace::of(running.thread) };
+            // What was found is of that poll, and not of the next.
+            let same =
+                slot.task.load(Ordering::Relaxed) == task && self.began(slot) == running.since;
+            let backtrace = if same { backtrace } else { Backtrace::default() };
+            (task != 0).then_some((task, (running, backtrace)))
         };
         self.slots.iter().filter_map(poll).collect()
     }

@@ -57,8 +57,18 @@ impl Shared {
 
     /// A poll or a call lasts too long. Whoever listens to `tracing` hears of it; nobody: a line.
     pub(crate) fn tell_of_stall(&self, stall: Stall) {
-        let line = self.line(&stall.to_string());
-        by_other(line, move || event::stalled(&stall));
+        let short = stall.to_string();
+        let (line, name) = (self.line(&short), self.config.thread_name.clone());
+        by_other(line, move || {
+            if event::stalled(&stall) {
+                return None;
+            }
+            let backtrace = &stall.backtrace;
+            Some(match backtrace.is_empty() {
+                true => format!("{name}: {short}\n"),
+                false => format!("{name}: {short}; in the program: {backtrace}\n"),
+            })
+        });
     }
 
     /// Tasks are queued, and nothing has been polled for a while.
@@ -77,7 +87,8 @@ impl Shared {
 
     /// Says what may be several lines, with their ends.
     pub(crate) fn tell_lines(&self, lines: String) {
-        by_other(lines, || false);
+        let copy = lines.clone();
+        by_other(lines, || Some(copy));
     }
 
     fn line(&self, text: &str) -> String {
@@ -87,13 +98,13 @@ impl Shared {
 
 /// On a thread of its own: whoever reads our standard error may have stopped to, a subscriber of
 /// `tracing` is foreign code, and the caller has other things to do. If there is no thread to be had,
-/// the caller writes what there is room for. `heard` says whether the lines need not be written.
-fn by_other(lines: String, heard: impl FnOnce() -> bool + Send + 'static) {
-    let copy = lines.clone();
+/// the caller writes as much of `lines` as there is room for. `words` says what is written otherwise, if
+/// anything needs to be.
+fn by_other(lines: String, words: impl FnOnce() -> Option<String> + Send + 'static) {
     let thread = std::thread::Builder::new().name("threadlet-report".into());
     let told = thread.spawn(move || {
-        if !heard() {
-            let _ = io::stderr().write_all(copy.as_bytes());
+        if let Some(lines) = words() {
+            let _ = io::stderr().write_all(lines.as_bytes());
         }
     });
     if told.is_err() {

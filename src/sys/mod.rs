@@ -5,6 +5,8 @@
 //! the standard library, not from `primitive`: the kernel is the partner here, and no model has
 //! one.
 
+#[cfg(all(feature = "backtrace", target_arch = "x86_64"))]
+pub(crate) mod asleep;
 #[cfg(feature = "bytes")]
 pub(crate) mod buffer;
 pub(crate) mod child;

@@ -9,7 +9,7 @@
 //! The memory is read a part at a time while everybody goes on writing, so no second copy of it is
 //! made.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Write};
 use std::panic::Location;
@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use super::Recorder;
 use super::entry::{Entry, How, Kind, unpack_seen};
+use crate::observe::backtrace::Backtrace;
 use crate::observe::site::Site;
 use crate::observe::trace::{CORES, Escaped, THREADS, TRACKS, WAITS};
 use crate::sys::whereabouts::{Doing, call_text};
@@ -47,8 +48,9 @@ impl Recorder {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let channels = self.channels.lock().clone();
-        let mut dump =
-            Dump { out, sites: Site::all(), channels, threads: HashSet::new(), waits: 0 };
+        let backtraces = self.backtraces.lock().iter().cloned().collect();
+        let (sites, threads) = (Site::all(), HashSet::new());
+        let mut dump = Dump { out, sites, channels, backtraces, threads, waits: 0 };
         dump.begin(self)?;
         let since = self.horizon();
         for nth in 0..self.chunks.count() {
@@ -97,6 +99,8 @@ struct Dump<'a> {
     out: &'a mut dyn Write,
     sites: Vec<&'static Site>,
     channels: Vec<String>,
+    /// By the time of their entries.
+    backtraces: HashMap<u64, Backtrace>,
     /// Those that have been named.
     threads: HashSet<u64>,
     waits: u64,
@@ -208,8 +212,13 @@ impl Dump<'_> {
         let (kernel, doing) = (Escaped(channel).to_string(), doing.text());
         let (text, place) = (Escaped(site.map_or("?", Site::text)), Place(site));
         let (ts, lasts) = (Micros(at), lasts.as_micros());
+        let backtrace = self.backtraces.get(&at).map_or(String::new(), Backtrace::to_string);
+        let backtrace = match backtrace.is_empty() {
+            true => String::new(),
+            false => format!(r#","backtrace":"{}""#, Escaped(&backtrace)),
+        };
         self.event(format_args!(
-            r#""ph":"i","s":"{scope}","name":"{what}: {doing}","cat":"{what}","pid":{THREADS},"tid":{tid},"ts":{ts},"args":{{"doing":"{doing}","kernel":"{kernel}","at":"{place}","call":"{text}","task":{task},"lasts_us":{lasts}}}"#
+            r#""ph":"i","s":"{scope}","name":"{what}: {doing}","cat":"{what}","pid":{THREADS},"tid":{tid},"ts":{ts},"args":{{"doing":"{doing}","kernel":"{kernel}","at":"{place}","call":"{text}","task":{task},"lasts_us":{lasts}{backtrace}}}"#
         ))
     }
 }

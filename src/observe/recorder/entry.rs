@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::observe::backtrace::Backtrace;
 use crate::observe::site::Site;
 use crate::protocol::Cause;
 use crate::protocol::record::Record;
@@ -126,6 +127,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) channel: &'a str,
     /// That is longer than it may.
     pub(crate) stalls: bool,
+    /// The functions of the program that it is in.
+    pub(crate) backtrace: &'a Backtrace,
 }
 
 const RUNNING: u16 = u16::MAX;

@@ -12,17 +12,22 @@
 mod dump;
 mod entry;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::dump::UnderWay;
 use self::entry::{Entry, Kind};
 pub(crate) use self::entry::{How, Seen};
+use crate::observe::backtrace::Backtrace;
 use crate::observe::site::Site;
 use crate::primitive::Mutex;
 use crate::protocol::record::{Chunks, Writer};
 
 /// So many names of functions of the kernel are known at most; the others are one.
 const CHANNELS: usize = 1 << 12;
+
+/// So many backtraces are kept, the last.
+const BACKTRACES: usize = 64;
 
 /// The memory of a flight recorder.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub(crate) struct Recorder {
     chunks: Chunks,
     /// The names of the kernel's functions in which threads were seen to wait, by their numbers.
     channels: Mutex<Vec<String>>,
+    /// The last backtraces, with the time of the entry that each belongs to.
+    backtraces: Mutex<VecDeque<(u64, Backtrace)>>,
 }
 
 impl Recorder {
@@ -39,7 +46,8 @@ impl Recorder {
     pub(crate) fn new(bytes: usize) -> Self {
         // The unnamed is the first.
         let channels = Mutex::new(vec![String::new()]);
-        Recorder { start: Instant::now(), chunks: Chunks::new(bytes), channels }
+        let (start, chunks, backtraces) = (Instant::now(), Chunks::new(bytes), Mutex::default());
+        Recorder { start, chunks, channels, backtraces }
     }
 
     /// How many bytes its memory takes.
@@ -72,6 +80,14 @@ impl Recorder {
             known.len() - 1
         });
         nth as u16
+    }
+
+    fn keep(&self, at: u64, backtrace: &Backtrace) {
+        let mut kept = self.backtraces.lock();
+        if kept.len() == BACKTRACES {
+            kept.pop_front();
+        }
+        kept.push_back((at, backtrace.clone()));
     }
 }
 
@@ -144,10 +160,13 @@ impl Pen<'_> {
     /// Thread `tid` was seen in a poll of a task that has lasted for `since`, in a call at `site` (or in
     /// none, and then that is where the task was spawned).
     pub(crate) fn saw(&self, kind: Seen<'_>) {
-        let Seen { tid, task, site, lasts, doing, channel, stalls } = kind;
+        let Seen { tid, task, site, lasts, doing, channel, stalls, backtrace } = kind;
         let channel = self.recorder.channel(channel);
         let at = self.recorder.nanos(Instant::now());
         let value = entry::pack_seen(lasts, doing, channel);
+        if !backtrace.is_empty() {
+            self.recorder.keep(at, backtrace);
+        }
         let kind = if stalls { Kind::Stall } else { Kind::Seen };
         let (site, more) = (site.map_or(0, Site::id), tid.unsigned_abs());
         self.write(Entry { kind, at, task, site, more, value });
