@@ -210,10 +210,21 @@ fn a_chain_of_tasks_is_dropped_one_after_the_other() {
     if !alone(LIMIT) {
         return;
     }
-    const TASKS: usize = 100_000;
     os::become_nobody();
+    // A spare may be quicker than the limit: then there is somebody to do it, and it is another case.
+    let nobody_else = (0..20).any(|_| drops_a_chain());
+    assert!(nobody_else, "there was always somebody else to do it");
+}
+
+/// Whether there was no thread of the runtime to do it.
+fn drops_a_chain() -> bool {
+    const TASKS: usize = 100_000;
     let runtime = Builder::new_current_thread().detector(Detector::Off).build().unwrap();
     let limit = os::set_thread_limit(0);
+    if runtime.metrics().spares > 0 {
+        os::set_thread_limit(limit);
+        return false;
+    }
     runtime.block_on(async {
         let (mut tell, told): (Vec<_>, Vec<_>) =
             (0..TASKS).map(|_| futures::channel::oneshot::channel::<()>()).unzip();
@@ -228,9 +239,10 @@ fn a_chain_of_tasks_is_dropped_one_after_the_other() {
             threadlet::task::yield_now().await;
         }
     });
-    assert_eq!(runtime.metrics().spares, 0, "there is nobody else to do it");
+    let nobody_else = runtime.metrics().spares == 0;
     drop(runtime);
     os::set_thread_limit(limit);
+    nobody_else
 }
 
 #[test]
