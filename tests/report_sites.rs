@@ -94,6 +94,25 @@ fn compute(time: Duration) {
     while support::os::thread_cpu_time() - start < time {}
 }
 
+/// A function of `fs` stands where it is called, and not where this crate has it.
+#[test]
+fn files_are_counted_where_they_are_opened() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let task = runtime.spawn(async {
+        threadlet::fs::read("/etc/hosts").await.unwrap();
+        threadlet::fs::metadata("/etc/hosts").await.unwrap();
+        let file = threadlet::fs::File::open("/etc/hosts").await.unwrap();
+        file.sync_data().await.unwrap();
+        line!() - 4
+    });
+    let first = in_time(&runtime, "four calls", task).unwrap();
+    let texts = ["fs::read", "fs::metadata", "fs::File::open", "fs::File::sync_data"];
+    for (line, text) in (first..).zip(texts) {
+        let row = row(&runtime, line);
+        assert_eq!((row.text, row.calls), (text, 1), "{row:?}");
+    }
+}
+
 #[test]
 fn a_hog_is_no_block() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,8 +15,15 @@ use crate::runtime::{self, Handle};
 use crate::spawned::{JoinHandle, Origin};
 use crate::syslet::Answer;
 
-/// The site of a function of this module: one for all its callers, because an `async fn` does not
-/// know its caller's place when it is polled.
+/// The site of a function of this module where it is called: for one that is no `async fn`, which does not
+/// know its caller's place.
+#[track_caller]
+pub(super) fn here(text: &'static str) -> &'static Site {
+    Site::at(Location::caller(), text)
+}
+
+/// The site of a method of this module: one for all its callers. They are for what is called often, and
+/// borrow.
 macro_rules! site {
     ($text:literal) => {{
         static SITE: crate::observe::site::Site =

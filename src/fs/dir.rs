@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use futures::stream::Stream;
 
-use super::call::{KeptGate, Moved, moved, on_path, site};
+use super::call::{KeptGate, Moved, here, moved, on_path, site};
 use super::path::symlink_metadata;
 use crate::call::in_place::in_place;
 use crate::call::region::run_at;
@@ -40,8 +40,10 @@ const BATCH: usize = 64;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    on_path(site!("fs::create_dir"), path.as_ref(), |path| std::fs::create_dir(path)).await
+#[track_caller]
+pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::create_dir");
+    async move { on_path(site, path.as_ref(), |path| std::fs::create_dir(path)).await }
 }
 
 /// Makes a directory, and those above it that are missing.
@@ -62,8 +64,10 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    on_path(site!("fs::create_dir_all"), path.as_ref(), |path| std::fs::create_dir_all(path)).await
+#[track_caller]
+pub fn create_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::create_dir_all");
+    async move { on_path(site, path.as_ref(), |path| std::fs::create_dir_all(path)).await }
 }
 
 /// How a directory is to be made: [`std::fs::DirBuilder`], with a `create` that can be awaited.
@@ -111,14 +115,17 @@ impl DirBuilder {
     /// # Errors
     ///
     /// As [`std::fs::DirBuilder::create`].
-    pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(self.recursive);
-        if let Some(mode) = self.mode {
-            builder.mode(mode);
+    #[track_caller]
+    pub fn create(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+        let site = here("fs::DirBuilder::create");
+        async move {
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(self.recursive);
+            if let Some(mode) = self.mode {
+                builder.mode(mode);
+            }
+            on_path(site, path.as_ref(), move |path| builder.create(path)).await
         }
-        let site = site!("fs::DirBuilder::create");
-        on_path(site, path.as_ref(), move |path| builder.create(path)).await
     }
 }
 
@@ -147,11 +154,14 @@ impl DirBuilder {
 /// })
 /// # }
 /// ```
-pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
-    let site = site!("fs::read_dir");
-    let entries = on_path(site, path.as_ref(), |path| std::fs::read_dir(path)).await?;
-    let (ready, gate) = (VecDeque::new(), KeptGate::default());
-    Ok(ReadDir { entries: Some(entries), ready, flight: None, gate })
+#[track_caller]
+pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadDir>> {
+    let site = here("fs::read_dir");
+    async move {
+        let entries = on_path(site, path.as_ref(), |path| std::fs::read_dir(path)).await?;
+        let (ready, gate) = (VecDeque::new(), KeptGate::default());
+        Ok(ReadDir { entries: Some(entries), ready, flight: None, gate })
+    }
 }
 
 /// The entries of a directory, but for `.` and `..`: a [`Stream`].

@@ -4,9 +4,10 @@ use std::io;
 use std::path::Path;
 
 use super::File;
-use super::call::{answered, moved, site};
+use super::call::{answered, here, moved};
 use crate::call::in_place::in_place;
 use crate::context;
+use crate::observe::site::Site;
 use crate::syslet::{OpenOptions, ask_open, open};
 
 impl OpenOptions {
@@ -20,8 +21,13 @@ impl OpenOptions {
     /// # Errors
     ///
     /// As [`std::fs::OpenOptions::open`].
-    pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        let (site, path) = (site!("fs::OpenOptions::open"), path.as_ref());
+    #[track_caller]
+    pub fn open(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        let site = here("fs::OpenOptions::open");
+        async move { self.open_at(site, path.as_ref()).await }
+    }
+
+    pub(super) async fn open_at(&self, site: &'static Site, path: &Path) -> io::Result<File> {
         if context::is_ours() {
             return in_place(site, || open(path, self)).await.map(File::new);
         }

@@ -4,7 +4,7 @@ use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::call::{answered, on_path, on_paths, site};
+use super::call::{answered, here, on_path, on_paths};
 use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
@@ -28,9 +28,13 @@ use crate::syslet::look_up;
 ///     assert!(hosts.is_file() && hosts.len() > 0);
 /// });
 /// ```
-pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let (site, path) = (site!("fs::metadata"), path.as_ref());
-    look(site, path, true, |path| std::fs::metadata(path)).await
+#[track_caller]
+pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    let site = here("fs::metadata");
+    async move {
+        let path = path.as_ref();
+        look(site, path, true, |path| std::fs::metadata(path)).await
+    }
 }
 
 /// What is at the end of a path; a symbolic link is not followed.
@@ -51,9 +55,13 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 ///     assert!(link.is_symlink());
 /// });
 /// ```
-pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let (site, path) = (site!("fs::symlink_metadata"), path.as_ref());
-    look(site, path, false, |path| std::fs::symlink_metadata(path)).await
+#[track_caller]
+pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    let site = here("fs::symlink_metadata");
+    async move {
+        let path = path.as_ref();
+        look(site, path, false, |path| std::fs::symlink_metadata(path)).await
+    }
 }
 
 /// Whether there is anything at the end of a path. `Ok(false)` if there is not, for sure.
@@ -74,12 +82,16 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 ///     assert!(!threadlet::fs::try_exists("/no/such/file").await.unwrap());
 /// });
 /// ```
-pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
-    let (site, path) = (site!("fs::try_exists"), path.as_ref());
-    match look(site, path, true, |path| std::fs::metadata(path)).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+#[track_caller]
+pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> {
+    let site = here("fs::try_exists");
+    async move {
+        let path = path.as_ref();
+        match look(site, path, true, |path| std::fs::metadata(path)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -118,8 +130,10 @@ async fn look(
 ///     assert!(path.is_absolute() && !path.to_str().unwrap().contains(".."));
 /// });
 /// ```
-pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    on_path(site!("fs::canonicalize"), path.as_ref(), |path| std::fs::canonicalize(path)).await
+#[track_caller]
+pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    let site = here("fs::canonicalize");
+    async move { on_path(site, path.as_ref(), |path| std::fs::canonicalize(path)).await }
 }
 
 /// What a symbolic link says.
@@ -140,8 +154,10 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 ///     assert_eq!(program, std::env::current_exe().unwrap());
 /// });
 /// ```
-pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    on_path(site!("fs::read_link"), path.as_ref(), |path| std::fs::read_link(path)).await
+#[track_caller]
+pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    let site = here("fs::read_link");
+    async move { on_path(site, path.as_ref(), |path| std::fs::read_link(path)).await }
 }
 
 /// Removes a file.
@@ -162,8 +178,10 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
-    on_path(site!("fs::remove_file"), path.as_ref(), |path| std::fs::remove_file(path)).await
+#[track_caller]
+pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::remove_file");
+    async move { on_path(site, path.as_ref(), |path| std::fs::remove_file(path)).await }
 }
 
 /// Removes an empty directory.
@@ -184,8 +202,10 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    on_path(site!("fs::remove_dir"), path.as_ref(), |path| std::fs::remove_dir(path)).await
+#[track_caller]
+pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::remove_dir");
+    async move { on_path(site, path.as_ref(), |path| std::fs::remove_dir(path)).await }
 }
 
 /// Removes a directory with all that is in it. Symbolic links are removed, not followed.
@@ -206,8 +226,10 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    on_path(site!("fs::remove_dir_all"), path.as_ref(), |path| std::fs::remove_dir_all(path)).await
+#[track_caller]
+pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::remove_dir_all");
+    async move { on_path(site, path.as_ref(), |path| std::fs::remove_dir_all(path)).await }
 }
 
 /// Gives a file or directory another name; what had that name before is replaced.
@@ -228,9 +250,16 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let (from, to) = (from.as_ref(), to.as_ref());
-    on_paths(site!("fs::rename"), from, to, |from, to| std::fs::rename(from, to)).await
+#[track_caller]
+pub fn rename(
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::rename");
+    async move {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        on_paths(site, from, to, |from, to| std::fs::rename(from, to)).await
+    }
 }
 
 /// Copies the contents and the permissions of a file; returns the number of bytes.
@@ -253,9 +282,13 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # Ok(())
 /// # }
 /// ```
-pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
-    let (from, to) = (from.as_ref(), to.as_ref());
-    on_paths(site!("fs::copy"), from, to, |from, to| std::fs::copy(from, to)).await
+#[track_caller]
+pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<u64>> {
+    let site = here("fs::copy");
+    async move {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        on_paths(site, from, to, |from, to| std::fs::copy(from, to)).await
+    }
 }
 
 /// Gives a file a second name.
@@ -276,12 +309,16 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
 /// # Ok(())
 /// # }
 /// ```
-pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (original.as_ref(), link.as_ref());
-    on_paths(site!("fs::hard_link"), original, link, |original, link| {
-        std::fs::hard_link(original, link)
-    })
-    .await
+#[track_caller]
+pub fn hard_link(
+    original: impl AsRef<Path>,
+    link: impl AsRef<Path>,
+) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::hard_link");
+    async move {
+        let (original, link) = (original.as_ref(), link.as_ref());
+        on_paths(site, original, link, |original, link| std::fs::hard_link(original, link)).await
+    }
 }
 
 /// Makes a symbolic link that says `original`.
@@ -302,12 +339,17 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// # Ok(())
 /// # }
 /// ```
-pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (original.as_ref(), link.as_ref());
-    on_paths(site!("fs::symlink"), original, link, |original, link| {
-        std::os::unix::fs::symlink(original, link)
-    })
-    .await
+#[track_caller]
+pub fn symlink(
+    original: impl AsRef<Path>,
+    link: impl AsRef<Path>,
+) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::symlink");
+    async move {
+        let (original, link) = (original.as_ref(), link.as_ref());
+        on_paths(site, original, link, |original, link| std::os::unix::fs::symlink(original, link))
+            .await
+    }
 }
 
 /// Changes the permissions of a file or directory.
@@ -330,7 +372,11 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
 /// # Ok(())
 /// # }
 /// ```
-pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
-    let site = site!("fs::set_permissions");
-    on_path(site, path.as_ref(), |path| std::fs::set_permissions(path, permissions)).await
+#[track_caller]
+pub fn set_permissions(
+    path: impl AsRef<Path>,
+    permissions: Permissions,
+) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::set_permissions");
+    async move { on_path(site, path.as_ref(), |path| std::fs::set_permissions(path, permissions)).await }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::call::{moved, on_path, site};
+use super::call::{here, moved, on_path};
 use crate::call::in_place::in_place;
 use crate::context;
 use crate::observe::site::Site;
@@ -30,12 +30,16 @@ use crate::syslet::{Chain, OpenOptions, Progress, Syslet};
 /// })
 /// # }
 /// ```
-pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let (site, path) = (site!("fs::read"), path.as_ref());
-    if context::is_ours() {
-        return in_place(site, || std::fs::read(path)).await;
+#[track_caller]
+pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
+    let site = here("fs::read");
+    async move {
+        let path = path.as_ref();
+        if context::is_ours() {
+            return in_place(site, || std::fs::read(path)).await;
+        }
+        read_elsewhere(site, path).await
     }
-    read_elsewhere(site, path).await
 }
 
 /// Reads a whole file that is UTF-8.
@@ -59,13 +63,17 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// })
 /// # }
 /// ```
-pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
-    let (site, path) = (site!("fs::read_to_string"), path.as_ref());
-    if context::is_ours() {
-        return in_place(site, || std::fs::read_to_string(path)).await;
+#[track_caller]
+pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
+    let site = here("fs::read_to_string");
+    async move {
+        let path = path.as_ref();
+        if context::is_ours() {
+            return in_place(site, || std::fs::read_to_string(path)).await;
+        }
+        let data = read_elsewhere(site, path).await?;
+        String::from_utf8(data).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
-    let data = read_elsewhere(site, path).await?;
-    String::from_utf8(data).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Asks for what can be had at once, and moves the rest.
@@ -106,11 +114,18 @@ async fn read_elsewhere(site: &'static Site, path: &Path) -> io::Result<Vec<u8>>
 /// })
 /// # }
 /// ```
-pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
-    let (site, path) = (site!("fs::write"), path.as_ref());
-    if context::is_ours() {
-        return in_place(site, || std::fs::write(path, contents)).await;
+#[track_caller]
+pub fn write(
+    path: impl AsRef<Path>,
+    contents: impl AsRef<[u8]>,
+) -> impl Future<Output = io::Result<()>> {
+    let site = here("fs::write");
+    async move {
+        let path = path.as_ref();
+        if context::is_ours() {
+            return in_place(site, || std::fs::write(path, contents)).await;
+        }
+        let contents = contents.as_ref().to_vec();
+        on_path(site, path, move |path| std::fs::write(path, contents)).await
     }
-    let contents = contents.as_ref().to_vec();
-    on_path(site, path, move |path| std::fs::write(path, contents)).await
 }

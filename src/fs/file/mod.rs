@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use futures::lock::Mutex;
 
 use super::OpenOptions;
-use super::call::{moved, site};
+use super::call::{here, moved};
 use super::cursor::Cursor;
 use super::file_ref::FileRef;
 use crate::call::in_place::in_place;
@@ -117,8 +117,10 @@ impl File {
     /// })
     /// # }
     /// ```
-    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
-        OpenOptions::new().read(true).open(path).await
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        let site = here("fs::File::open");
+        async move { OpenOptions::new().read(true).open_at(site, path.as_ref()).await }
     }
 
     /// Opens a file to write it; creates it, or makes it empty.
@@ -144,8 +146,17 @@ impl File {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).await
+    #[track_caller]
+    pub fn create(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        let site = here("fs::File::create");
+        async move {
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open_at(site, path.as_ref())
+                .await
+        }
     }
 
     /// Creates a file to read and write it; fails if it exists.
@@ -171,8 +182,17 @@ impl File {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path).await
+    #[track_caller]
+    pub fn create_new(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        let site = here("fs::File::create_new");
+        async move {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open_at(site, path.as_ref())
+                .await
+        }
     }
 
     /// All options off: [`OpenOptions::new`].
@@ -229,9 +249,13 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::sync_all`]; that of a cancelled write that has failed.
-    pub async fn sync_all(&self) -> io::Result<()> {
-        self.written().await?;
-        self.call(site!("fs::File::sync_all"), std::fs::File::sync_all).await
+    #[track_caller]
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
+        let site = here("fs::File::sync_all");
+        async move {
+            self.written().await?;
+            self.call(site, std::fs::File::sync_all).await
+        }
     }
 
     /// Waits until all that was written is on the device, and of the metadata what is needed to
@@ -258,9 +282,13 @@ impl File {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn sync_data(&self) -> io::Result<()> {
-        self.written().await?;
-        self.call(site!("fs::File::sync_data"), std::fs::File::sync_data).await
+    #[track_caller]
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
+        let site = here("fs::File::sync_data");
+        async move {
+            self.written().await?;
+            self.call(site, std::fs::File::sync_data).await
+        }
     }
 
     /// Cuts the file off at `size`, or extends it with zeros. The position stays.
@@ -272,9 +300,13 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::set_len`].
-    pub async fn set_len(&self, size: u64) -> io::Result<()> {
-        self.settled().await?;
-        self.call(site!("fs::File::set_len"), move |file| file.set_len(size)).await
+    #[track_caller]
+    pub fn set_len(&self, size: u64) -> impl Future<Output = io::Result<()>> {
+        let site = here("fs::File::set_len");
+        async move {
+            self.settled().await?;
+            self.call(site, move |file| file.set_len(size)).await
+        }
     }
 
     /// Size, times, permissions.
@@ -286,13 +318,17 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::metadata`].
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        self.quiet().await;
-        if context::is_ours() {
-            return self.call(site!("fs::File::metadata"), std::fs::File::metadata).await;
+    #[track_caller]
+    pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
+        let site = here("fs::File::metadata");
+        async move {
+            self.quiet().await;
+            if context::is_ours() {
+                return self.call(site, std::fs::File::metadata).await;
+            }
+            // The kernel has the attributes of an open file in memory.
+            self.open.get().metadata()
         }
-        // The kernel has the attributes of an open file in memory.
-        self.open.get().metadata()
     }
 
     /// Changes the permissions.
@@ -304,9 +340,13 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::set_permissions`].
-    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        let site = site!("fs::File::set_permissions");
-        self.call(site, move |file| file.set_permissions(permissions)).await
+    #[track_caller]
+    pub fn set_permissions(
+        &self,
+        permissions: Permissions,
+    ) -> impl Future<Output = io::Result<()>> {
+        let site = here("fs::File::set_permissions");
+        async move { self.call(site, move |file| file.set_permissions(permissions)).await }
     }
 
     /// Changes the times of the last access and the last change.
@@ -318,10 +358,14 @@ impl File {
     /// # Errors
     ///
     /// As [`std::fs::File::set_times`]; that of a cancelled write that has failed.
-    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        // A write that is still under way would change them again.
-        self.written().await?;
-        self.call(site!("fs::File::set_times"), move |file| file.set_times(times)).await
+    #[track_caller]
+    pub fn set_times(&self, times: FileTimes) -> impl Future<Output = io::Result<()>> {
+        let site = here("fs::File::set_times");
+        async move {
+            // A write that is still under way would change them again.
+            self.written().await?;
+            self.call(site, move |file| file.set_times(times)).await
+        }
     }
 
     /// Changes the time of the last change. As [`set_times`](Self::set_times).
@@ -333,8 +377,9 @@ impl File {
     /// # Errors
     ///
     /// As [`set_times`](Self::set_times).
-    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.set_times(FileTimes::new().set_modified(time)).await
+    #[track_caller]
+    pub fn set_modified(&self, time: SystemTime) -> impl Future<Output = io::Result<()>> {
+        self.set_times(FileTimes::new().set_modified(time))
     }
 
     /// A second handle of the same open file. The two share one position.
