@@ -17,7 +17,7 @@ fn a_record_is_whole_and_its_writer_s() {
         // What a model begins with may not be preempted before its first step: that is the writer.
         let reader = thread::spawn(move || {
             if let Some(page) = theirs.read(0) {
-                assert_eq!(page.records, [[page.by; WORDS]]);
+                assert_eq!(page.words, [page.by; WORDS]);
             }
         });
         for by in [1, 2] {
@@ -39,13 +39,13 @@ fn a_chunk_has_one_writer() {
             let writer = Writer::new(&theirs, 1);
             writer.push([1; WORDS]);
             if writer.is_writing() {
-                assert_eq!(theirs.read(0).expect("it is ours").records, [[1; WORDS]]);
+                assert_eq!(theirs.read(0).expect("it is ours").words, [1; WORDS]);
             }
         });
         let writer = Writer::new(&chunks, 2);
         writer.push([2; WORDS]);
         if writer.is_writing() {
-            assert_eq!(chunks.read(0).expect("it is ours").records, [[2; WORDS]]);
+            assert_eq!(chunks.read(0).expect("it is ours").words, [2; WORDS]);
         }
         drop(writer);
         other.join().unwrap();

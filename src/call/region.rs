@@ -145,9 +145,10 @@ impl Watch {
     #[inline]
     fn end(self, thread: &Thread<'_>, site: &'static Site) {
         let (Watch::Wall(start) | Watch::Full(start, _)) = self else { return };
-        let long = start.elapsed() >= BLOCKED;
+        let lasted = start.elapsed();
+        let long = lasted >= BLOCKED;
         if long {
-            thread.log.called(site, recorder::How::Kept, start);
+            thread.log.called(site, recorder::How::Kept, start, lasted);
         }
         match self {
             Watch::No => {}
@@ -173,7 +174,7 @@ impl Watch {
         let lasted = start.elapsed();
         if lasted >= BLOCKED {
             thread.slot.coreless.note(site.id(), lasted);
-            thread.log.called(site, recorder::How::Coreless, start);
+            thread.log.called(site, recorder::How::Coreless, start, lasted);
         }
     }
 }
@@ -338,7 +339,7 @@ fn record(thread: &Thread<'_>, site: &'static Site) {
         Cause::Rescued => return,
     }
     shared.with_events(site.id(), |events| events.handed_over(holding.cause, lasted));
-    thread.log.called(site, recorder::How::Lost(holding.cause), holding.since);
+    thread.log.called(site, recorder::How::Lost(holding.cause), holding.since, lasted);
     let task = thread.slot.task.load(Ordering::Relaxed);
     event::handed_over(site, holding.cause, lasted, task);
 }

@@ -166,7 +166,11 @@ impl<'a> Thread<'a> {
         self.core.word.set(held);
         self.slot.set_seat(Some(index));
         if self.traced || self.log.is_on() {
-            self.core.since.set(Instant::now());
+            let now = Instant::now();
+            self.core.since.set(now);
+            self.log.looked(now);
+        } else {
+            self.log.lapse();
         }
         HeldCore::new(index, seat)
     }

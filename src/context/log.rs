@@ -1,6 +1,14 @@
 //! What a thread notes of its polls and calls, for the flight recorder and for those who look at what
 //! takes long; if nobody wants to know, nothing.
+//!
+//! A look at the clock is what costs most of it. So there is one for a poll: where it ends, the next
+//! begins, unless the thread has done more in between than take a task from its own queue
+//! ([`Log::lapse`]). A wake has none of its own: it is noted for the time of the last look, unless the
+//! kernel's clock has ticked since.
 
+use std::cell::Cell;
+use std::panic::Location;
+use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,9 +17,9 @@ use crate::observe::site::{Site, UNMARKED};
 use crate::shared::slot::Slot;
 use crate::shared::{Shared, Watched};
 use crate::spawned::Id;
-use crate::sys::thread::tid;
+use crate::sys::thread::{nanos, nanos_at_tick, tid};
 
-/// A thread's notes. It belongs to that thread.
+/// A thread's notes. It belongs to that thread. Times are nanoseconds since the runtime was built.
 #[derive(Debug)]
 pub(crate) struct Log<'a> {
     /// Whether anybody wants to know. Never changes.
@@ -19,6 +27,10 @@ pub(crate) struct Log<'a> {
     watched: &'a Watched,
     slot: &'a Slot,
     pen: Option<Pen<'a>>,
+    /// When it last looked at the clock. 0: too much has happened since.
+    last: Cell<u64>,
+    /// Where the last task was spawned, and the row of that site.
+    place: Cell<Option<(&'static Location<'static>, u32)>>,
 }
 
 impl<'a> Log<'a> {
@@ -26,7 +38,8 @@ impl<'a> Log<'a> {
     pub(super) fn new(shared: &'a Shared, slot: &'a Slot) -> Self {
         let watched = &shared.watched;
         let pen = watched.recorder.as_ref().map(|recorder| recorder.pen(tid()));
-        Log { on: watched.is_on(), watched, slot, pen }
+        let (last, place) = (Cell::new(0), Cell::new(None));
+        Log { on: watched.is_on(), watched, slot, pen, last, place }
     }
 
     #[inline]
@@ -34,34 +47,80 @@ impl<'a> Log<'a> {
         self.on
     }
 
-    /// A poll begins, now.
-    pub(crate) fn begin(&self) -> Instant {
-        let now = Instant::now();
-        let since = now.saturating_duration_since(self.watched.born);
-        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        // Ordering: Relaxed, here and below; whoever looks, looks again.
-        self.slot.begun.store(nanos.max(1), Ordering::Relaxed);
+    /// Time has passed of which no poll is to have a part.
+    #[inline]
+    pub(crate) fn lapse(&self) {
+        self.last.set(0);
+    }
+
+    /// Somebody has looked at the clock, for another reason.
+    pub(crate) fn looked(&self, now: Instant) {
+        if self.on {
+            self.last.set(self.since_birth(now));
+        }
+    }
+
+    /// When the clock was last looked at, if little has happened since.
+    #[inline]
+    pub(crate) fn last_look(&self) -> Option<Instant> {
+        let last = self.last.get();
+        (last != 0).then(|| self.watched.born + Duration::from_nanos(last))
+    }
+
+    /// Looks at the clock.
+    #[inline]
+    fn look(&self) -> u64 {
+        let now = nanos().wrapping_sub(self.watched.born_at).max(1);
+        self.last.set(now);
         now
     }
 
-    /// It has ended, and has lost its core so many times.
-    pub(crate) fn end(&self, begun: Instant, end: Instant, losses: u32) {
-        self.slot.begun.store(0, Ordering::Relaxed);
-        if let Some(book) = &self.watched.book {
-            let task = self.slot.task.load(Ordering::Relaxed);
-            book.polled(task, end.saturating_duration_since(begun));
-        }
-        if let Some(pen) = &self.pen {
-            let task = self.slot.task.load(Ordering::Relaxed);
-            let site = self.slot.spawned_at.get().map(|place| Site::at(place, UNMARKED));
-            pen.polled(task, site, losses, (begun, end));
-        }
+    fn since_birth(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.watched.born);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// A call that took long, or lost its core, from `begin` to now.
-    pub(crate) fn called(&self, site: &'static Site, how: How, begin: Instant) {
+    /// A poll begins: when.
+    pub(crate) fn begin(&self) -> u64 {
+        let begun = match self.last.get() {
+            0 => self.look(),
+            last => last,
+        };
+        // Ordering: Relaxed, here and below; whoever looks, looks again.
+        self.slot.begun.store(begun, Ordering::Relaxed);
+        begun
+    }
+
+    /// It has ended, and has lost its core so many times. How long it was.
+    pub(crate) fn end(&self, begun: u64, losses: u32) -> Duration {
+        let end = self.look();
+        self.slot.begun.store(0, Ordering::Relaxed);
+        let task = || self.slot.task.load(Ordering::Relaxed);
+        let lasted = Duration::from_nanos(end.saturating_sub(begun));
+        if let Some(book) = &self.watched.book {
+            book.polled(task(), lasted);
+        }
         if let Some(pen) = &self.pen {
-            pen.called(self.slot.task.load(Ordering::Relaxed), site, how, begin);
+            pen.polled(task(), self.row(), losses, (begun, end));
+        }
+        lasted
+    }
+
+    /// The row of the site where the task was spawned that this thread polls. 0: of none.
+    fn row(&self) -> u32 {
+        let Some(place) = self.slot.spawned_at.get() else { return 0 };
+        if let Some((_, row)) = self.place.get().filter(|(last, _)| ptr::eq(*last, place)) {
+            return row;
+        }
+        let row = Site::at(place, UNMARKED).id();
+        self.place.set(Some((place, row)));
+        row
+    }
+
+    /// A call that took long, or lost its core.
+    pub(crate) fn called(&self, site: &'static Site, how: How, begin: Instant, lasted: Duration) {
+        if let Some(pen) = &self.pen {
+            pen.called(self.slot.task.load(Ordering::Relaxed), site, how, (begin, lasted));
         }
     }
 
@@ -88,8 +147,13 @@ impl<'a> Log<'a> {
 
     /// What this thread polls has woken a task, or spawned it.
     pub(super) fn woke(&self, task: Id) {
-        if let Some(pen) = &self.pen {
-            pen.woke(task.number(), self.slot.task.load(Ordering::Relaxed));
-        }
+        let Some(pen) = &self.pen else { return };
+        // The tick is never ahead. Behind the birth it counts as new.
+        let tick = nanos_at_tick().wrapping_sub(self.watched.born_at);
+        let at = match self.last.get() {
+            last if tick <= last => last,
+            _ => self.look(),
+        };
+        pen.woke(at, task.number(), self.slot.task.load(Ordering::Relaxed));
     }
 }

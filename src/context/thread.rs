@@ -267,7 +267,7 @@ impl<'a> Thread<'a> {
     fn note_rescue(&self, since: Instant) {
         let Some(place) = self.slot.spawned_at.get() else { return };
         let (lasted, site) = (since.elapsed(), Site::at(place, UNMARKED));
-        self.log.called(site, How::Lost(Cause::Rescued), since);
+        self.log.called(site, How::Lost(Cause::Rescued), since, lasted);
         // Ordering: Relaxed. Whoever took the core has said so before.
         let computed = self.slot.computes.load(Ordering::Relaxed);
         self.slot.computes.store(false, Ordering::Relaxed);

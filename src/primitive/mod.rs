@@ -8,6 +8,8 @@ pub(crate) mod failpoint;
 mod loom;
 mod padded;
 pub(crate) mod park;
+#[allow(unsafe_code, reason = "an instruction that changes nothing")]
+mod prefetch;
 mod quietly;
 #[cfg(not(threadlet_loom))]
 #[allow(unsafe_code, reason = "one dereference of a reference that lives for ever")]
@@ -22,6 +24,7 @@ pub(crate) use self::loom::*;
 #[cfg(not(threadlet_loom))]
 pub(crate) use self::std::*;
 pub(crate) use padded::Padded;
+pub(crate) use prefetch::prefetch;
 pub(crate) use quietly::quietly;
 #[cfg(not(threadlet_loom))]
 pub(crate) use static_ref::StaticRef;

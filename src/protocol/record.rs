@@ -9,10 +9,11 @@
 //!
 //! # Writers
 //!
-//! A chunk has one writer at most: the one whose swap has found `owned` false. A record is four
-//! words, stored (Relaxed), and then the chunk's length (Release): no lock, no system call, no
-//! cache line that others write to. Once in a chunk's time there is a swap of `owned`, and an
-//! addition to the cursor that all share.
+//! A chunk has one writer at most: the one whose swap has found `owned` false. A record is some words,
+//! stored (Relaxed), and then the chunk's length (Release), in words: no lock, no system call, no
+//! cache line that others write to. A record stands in one chunk whole; the last words of a chunk, where
+//! the next has no room, stay empty. Once in a chunk's time there is a swap of `owned`, and an addition
+//! to the cursor that all share.
 //!
 //! # Readers
 //!
@@ -21,7 +22,7 @@
 //! programming language memory models?", 2012). The writer that begins a chunk (W1) makes the epoch
 //! odd, (W2) fences, (W3) sets the length to zero, (W4) makes the epoch even again (Release), and
 //! writes (W5) records and lengths. The reader (R1) loads the epoch (Acquire), (R2) the length
-//! (Acquire), (R3) the records below it, (R4) fences, and (R5) loads the epoch once more. It drops
+//! (Acquire), (R3) the words below it, (R4) fences, and (R5) loads the epoch once more. It drops
 //! what it has read unless both epochs are the same even number.
 //!
 //! * *No record is read that is half another one.* A word that R3 finds of a later epoch was stored
@@ -29,26 +30,24 @@
 //!   least W1 of that epoch, and the chunk is dropped.
 //! * *No record counts as one of a later epoch.* If R1 finds the epoch of W4, R2 finds the length of
 //!   W3 or one behind it, and not one of the epoch before.
-//! * *A record is whole.* The length of R2 was stored behind the words that it counts.
+//! * *A record is whole.* The length of R2 was stored behind the words that it counts, and is the end
+//!   of a record.
 
 use std::cell::Cell;
 
-use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence, full_fence, weakened};
+use crate::primitive::{
+    AtomicBool, AtomicU64, AtomicUsize, Ordering, fence, full_fence, prefetch, weakened,
+};
 
-/// A record is so many words. (In a model two are as good.)
+/// Words in a chunk, which is a page with what it knows of itself. (In a model two are as good.)
 #[cfg(not(threadlet_loom))]
-pub(crate) const WORDS: usize = 4;
+pub(crate) const WORDS: usize = 508;
 #[cfg(threadlet_loom)]
 pub(crate) const WORDS: usize = 2;
 
-/// What is written at once.
-pub(crate) type Record = [u64; WORDS];
-
-/// Records in a chunk, which is a page with what it knows of itself.
-#[cfg(not(threadlet_loom))]
-pub(crate) const RECORDS: usize = 127;
-#[cfg(threadlet_loom)]
-pub(crate) const RECORDS: usize = 1;
+/// How far ahead of its writer a chunk is fetched into the cache, in words: a line. The memory is
+/// larger than a cache, and the next atomic step of the thread would wait for each line.
+const AHEAD: usize = 8;
 
 /// How many chunks are tried for one that nobody writes. Nearly always the first is free; where more
 /// threads write than there are chunks, a record more or less is lost.
@@ -59,24 +58,23 @@ const TRIES: usize = 16;
 struct Chunk {
     /// Odd while the chunk is being begun; grows with each time.
     epoch: AtomicU64,
-    /// Records that are there.
+    /// Words that are there.
     length: AtomicUsize,
     /// Whose records they are: what the writer calls itself.
     by: AtomicU64,
     /// It has a writer.
     owned: AtomicBool,
-    records: [[AtomicU64; WORDS]; RECORDS],
+    words: [AtomicU64; WORDS],
 }
 
 impl Chunk {
     fn new() -> Self {
-        let record = |_| std::array::from_fn(|_| AtomicU64::new(0));
         Chunk {
             epoch: AtomicU64::new(0),
             length: AtomicUsize::new(0),
             by: AtomicU64::new(0),
             owned: AtomicBool::new(false),
-            records: std::array::from_fn(record),
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -111,7 +109,8 @@ pub(crate) struct Page {
     pub(crate) by: u64,
     /// Its writer may go on with it.
     pub(crate) open: bool,
-    pub(crate) records: Vec<Record>,
+    /// Whole records, one behind the other.
+    pub(crate) words: Vec<u64>,
 }
 
 impl Chunks {
@@ -169,17 +168,15 @@ impl Chunks {
         let epoch = chunk.epoch.load(Ordering::Acquire);
         // Ordering: Acquire. Partner: the Release in `Writer::push`.
         let length = chunk.length.load(weakened!("record-length", Ordering::Acquire));
-        let word = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        let records = chunk.records.iter().take(length);
-        let records: Vec<Record> =
-            records.map(|record| std::array::from_fn(|nth| word(&record[nth]))).collect();
+        let words = chunk.words.iter().take(length);
+        let words: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
         let by = chunk.by.load(Ordering::Relaxed);
         let open = chunk.owned.load(Ordering::Relaxed);
         // Ordering: R4, whose partner is W2.
         fence(Ordering::Acquire);
         let still = chunk.epoch.load(Ordering::Relaxed);
         let whole = epoch.is_multiple_of(2) && still == epoch;
-        (whole && !records.is_empty()).then_some(Page { by, open, records })
+        (whole && !words.is_empty()).then_some(Page { by, open, words })
     }
 }
 
@@ -188,7 +185,7 @@ impl Chunks {
 pub(crate) struct Writer<'a> {
     chunks: &'a Chunks,
     chunk: Cell<Option<&'a Chunk>>,
-    /// Records in it.
+    /// Words in it.
     length: Cell<usize>,
     by: u64,
 }
@@ -196,24 +193,27 @@ pub(crate) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// For whoever calls itself `by`. It takes a chunk when it has something to write.
     pub(crate) fn new(chunks: &'a Chunks, by: u64) -> Self {
-        Writer { chunks, chunk: Cell::new(None), length: Cell::new(RECORDS), by }
+        Writer { chunks, chunk: Cell::new(None), length: Cell::new(WORDS), by }
     }
 
-    /// Writes a record.
+    /// Writes a record, which is `N` words, one at least.
     #[inline]
-    pub(crate) fn push(&self, record: Record) {
-        if self.length.get() == RECORDS {
+    pub(crate) fn push<const N: usize>(&self, record: [u64; N]) {
+        if self.length.get() + N > WORDS {
             self.change();
         }
         let Some(chunk) = self.chunk.get() else { return };
-        let nth = self.length.get();
-        for (word, value) in chunk.records[nth].iter().zip(record) {
+        let length = self.length.get();
+        for (word, value) in chunk.words[length..length + N].iter().zip(record) {
             // Ordering: Relaxed; W5. The length below publishes it.
             word.store(value, Ordering::Relaxed);
         }
-        self.length.set(nth + 1);
+        if let Some(ahead) = chunk.words.get(length + N + AHEAD) {
+            prefetch(ahead);
+        }
+        self.length.set(length + N);
         // Ordering: Release. Partner: R2.
-        chunk.length.store(nth + 1, weakened!("record-publish", Ordering::Release));
+        chunk.length.store(length + N, weakened!("record-publish", Ordering::Release));
     }
 
     /// Whether it has a chunk.
@@ -239,7 +239,7 @@ impl<'a> Writer<'a> {
             // Ordering: Release. Partner: the Acquire in `take`.
             chunk.owned.store(false, Ordering::Release);
         }
-        self.length.set(RECORDS);
+        self.length.set(WORDS);
     }
 }
 
@@ -255,10 +255,14 @@ mod tests {
 
     const CHUNK: usize = size_of::<Chunk>();
 
+    /// The words of a record here, and how many of them a chunk holds.
+    const N: usize = 3;
+    const RECORDS: usize = WORDS / N;
+
     fn all(chunks: &Chunks) -> Vec<u64> {
         let pages = (0..chunks.count()).filter_map(|nth| chunks.read(nth));
-        let mut firsts: Vec<u64> =
-            pages.flat_map(|page| page.records).map(|record| record[0]).collect();
+        let firsts = |page: Page| page.words.into_iter().step_by(N);
+        let mut firsts: Vec<u64> = pages.flat_map(firsts).collect();
         firsts.sort_unstable();
         firsts
     }
@@ -270,7 +274,7 @@ mod tests {
         assert_eq!((chunks.count(), chunks.bytes()), (4, 4 * CHUNK));
         let writer = Writer::new(&chunks, 7);
         let written = 10 * RECORDS as u64 + 5;
-        (0..written).for_each(|n| writer.push([n; WORDS]));
+        (0..written).for_each(|n| writer.push([n; N]));
         // Three chunks before the one that is being written.
         let first = written - 5 - 3 * RECORDS as u64;
         assert_eq!(all(&chunks), (first..written).collect::<Vec<_>>());
@@ -283,7 +287,7 @@ mod tests {
         let chunks = Chunks::of(8);
         for by in 0..10_000 {
             std::thread::scope(|scope| {
-                scope.spawn(|| Writer::new(&chunks, by).push([by; WORDS]));
+                scope.spawn(|| Writer::new(&chunks, by).push([by; N]));
             });
         }
         assert_eq!(chunks.lost(), 0);
@@ -295,15 +299,32 @@ mod tests {
     fn more_writers_than_chunks_lose_what_has_no_room() {
         let chunks = Chunks::of(2);
         let writers: Vec<_> = (0..3).map(|by| Writer::new(&chunks, by)).collect();
-        writers.iter().for_each(|writer| writer.push([writer.by; WORDS]));
+        writers.iter().for_each(|writer| writer.push([writer.by; N]));
         assert_eq!((all(&chunks), chunks.lost()), (vec![0, 1], 1));
         assert!(writers[1].is_writing() && !writers[2].is_writing());
         drop(writers);
-        Writer::new(&chunks, 9).push([9; WORDS]);
+        Writer::new(&chunks, 9).push([9; N]);
         assert!(all(&chunks).contains(&9), "what was given back is taken again");
     }
 
-    /// Each record is four times the same number; a reader finds no other, whatever writers do.
+    /// A record has room or it has not, whatever the length of those before it.
+    #[test]
+    fn a_record_is_never_cut() {
+        let chunks = Chunks::of(2);
+        let writer = Writer::new(&chunks, 1);
+        writer.push([0; 3]);
+        (0..WORDS / 4 - 1).for_each(|_| writer.push([4; 4]));
+        // One word is left.
+        writer.push([5; 4]);
+        let words = [0, 1].map(|nth| chunks.read(nth).expect("both are written").words);
+        assert_eq!((words[0].len(), &words[1]), (WORDS - 1, &vec![5; 4]));
+        (0..WORDS / 4 - 1).for_each(|_| writer.push([6; 4]));
+        writer.push([7; 1]);
+        let words = chunks.read(0).expect("it is begun anew").words;
+        assert_eq!(words, [7], "a full chunk has room for no word more");
+    }
+
+    /// Each record is some times the same number; a reader finds no other, whatever writers do.
     #[test]
     fn a_reader_finds_whole_records_only() {
         let chunks = Chunks::of(2);
@@ -316,7 +337,7 @@ mod tests {
                     while !stop.load(Ordering::Relaxed) {
                         let writer = Writer::new(chunks, by);
                         for _ in 0..RECORDS {
-                            writer.push([n; WORDS]);
+                            writer.push([n; N]);
                             n += 2;
                         }
                     }
@@ -325,8 +346,8 @@ mod tests {
             let end = std::time::Instant::now() + std::time::Duration::from_millis(300);
             while std::time::Instant::now() < end {
                 for page in [0, 1].iter().filter_map(|nth| chunks.read(*nth)) {
-                    for record in page.records {
-                        assert_eq!(record, [record[0]; WORDS]);
+                    for record in page.words.chunks(N) {
+                        assert_eq!(record, [record[0]; N]);
                         assert_eq!(record[0] % 2, page.by % 2, "it is its writer's");
                     }
                 }

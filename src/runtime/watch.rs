@@ -33,8 +33,8 @@ impl Builder {
     /// not in it.
     ///
     /// The memory is taken at the start, and never grows, however many threads come and go. A poll
-    /// takes 32 bytes of it, and about as much again for the wake before it: 16 MiB hold a quarter of
-    /// a million polls.
+    /// takes 24 bytes of it, and as much again for the wake before it: 16 MiB hold a third of a million
+    /// polls.
     ///
     /// # Examples
     ///
@@ -76,7 +76,7 @@ impl Builder {
     /// told when tasks are queued and none is polled for so long. With the feature `backtrace` the functions
     /// of the program that the thread is in stand at the end, if it sleeps.
     ///
-    /// Each poll is timed then: two looks at the clock.
+    /// Each poll is timed then: a look at the clock, or two.
     ///
     /// # Examples
     ///

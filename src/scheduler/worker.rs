@@ -155,6 +155,7 @@ impl<'t, 'a> Worker<'t, 'a> {
         let core = self.thread.give_away(core)?;
         // The monitor makes one, or finds out that it cannot.
         self.thread.slot.parker.park(Some(NO_SPARE_YET));
+        self.thread.log.lapse();
         Some(core)
     }
 
@@ -236,7 +237,9 @@ impl<'t, 'a> Worker<'t, 'a> {
             return true;
         }
         let asks = tick.is_multiple_of(CLOCK) || self.thread.budget.was_busy();
-        asks && Instant::now() >= self.drive_at
+        // Where polls are noted, the end of the last was.
+        let now = || self.thread.log.last_look().unwrap_or_else(Instant::now);
+        asks && now() >= self.drive_at
     }
 
     fn steal(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
@@ -251,6 +254,7 @@ impl<'t, 'a> Worker<'t, 'a> {
             }
             self.searching = true;
         }
+        self.thread.log.lapse();
         let start = self.random() as usize % seats;
         let others = (0..seats).map(|nth| (start + nth) % seats).filter(|nth| *nth != core.index());
         for victim in others {
@@ -286,13 +290,16 @@ impl<'t, 'a> Worker<'t, 'a> {
     /// In passing: timers that are due, and I/O that is ready, if nobody else is at it.
     fn drive(&mut self, core: HeldCore<'a>, now: Instant) -> Option<HeldCore<'a>> {
         self.drive_at = now + DRIVE_AFTER;
+        self.thread.log.looked(now);
         let mut ready = Vec::new();
         self.thread.shared.driver_handle.expire(now, &mut ready);
         if let Some(mut driver) = self.thread.shared.driver.try_lock() {
             // An error of the poller is one that the next sleep meets too, and waits out.
             let _ = driver.turn(Some(Duration::ZERO), &mut ready);
         }
-        self.wake_all(Some(core), ready)
+        let core = self.wake_all(Some(core), ready);
+        self.thread.log.lapse();
+        core
     }
 
     /// Calls wakers: these, and those that are due, until there are none or the core is gone. They
@@ -488,11 +495,10 @@ fn run_watched(thread: &Thread<'_>, task: Runnable) {
     run_quietly(task);
     // In a child of `fork`, a lock may be held by a thread that is not there.
     let Some(begun) = begun.filter(|_| !thread.is_forgotten()) else { return };
-    let end = Instant::now();
+    let lasted = log.end(begun, thread.poll.losses.get());
     if shared.config.poll_times {
-        polls().times.note(end.saturating_duration_since(begun));
+        polls().times.note(lasted);
     }
-    log.end(begun, end, thread.poll.losses.get());
 }
 
 /// Nothing in a task's poll unwinds but foreign code at its edges, the drop of its metadata. It is
@@ -511,11 +517,13 @@ pub(crate) fn in_root_poll<'a>(
         if !thread.log.is_on() {
             return root.poll();
         }
+        // Where this is a call inside of a task's poll, that began long ago.
+        thread.log.lapse();
         let begun = thread.log.begin();
         let polled = root.poll();
         // As in `run_watched`.
         if !thread.is_forgotten() {
-            thread.log.end(begun, Instant::now(), thread.poll.losses.get());
+            thread.log.end(begun, thread.poll.losses.get());
         }
         polled
     })
@@ -532,6 +540,7 @@ pub(crate) fn in_poll<'a, R>(
     thread.budget.begin();
     let result = poll(thread, core, f);
     thread.budget.end();
+    thread.log.lapse();
     result
 }
 

@@ -15,12 +15,15 @@ use crate::observe::recorder::{Recorder, UnderWay};
 use crate::spawned::book::Book;
 use crate::sys::poll::ppoll_in;
 use crate::sys::signal::{Bell, Watch as SignalWatch, watch_by_flag};
+use crate::sys::thread::nanos;
 
 /// What is kept.
 #[derive(Debug)]
 pub(crate) struct Watched {
     /// When the runtime was built: what is noted of polls that run counts from here.
     pub(crate) born: Instant,
+    /// The same by the clock of `sys::thread::nanos`.
+    pub(crate) born_at: u64,
     pub(crate) recorder: Option<Recorder>,
     /// What is kept of tasks.
     pub(crate) book: Option<Book>,
@@ -37,9 +40,14 @@ impl Watched {
     pub(crate) fn new(watch: &Watch) -> io::Result<Self> {
         let keeps_tasks = watch.tasks || watch.stall_after.is_some() || watch.signal.is_some();
         let watches = keeps_tasks || watch.recorder.is_some();
+        let before = nanos();
+        let born = Instant::now();
+        // The same moment, as nearly as can be told.
+        let born_at = before + (nanos() - before) / 2;
         Ok(Watched {
-            born: Instant::now(),
-            recorder: watch.recorder.map(Recorder::new),
+            born,
+            born_at,
+            recorder: watch.recorder.map(|bytes| Recorder::new(bytes, born)),
             book: keeps_tasks.then(Book::default),
             alarm: watches.then(|| Alarm::new(watch.signal)).transpose()?,
             dumps: AtomicU32::new(0),

@@ -57,6 +57,26 @@ pub(crate) fn cpu_time_of(tid: i32) -> Option<Duration> {
     (answer == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
+/// The clock of `Instant`, in nanoseconds since the machine started.
+#[inline]
+pub(crate) fn nanos() -> u64 {
+    nanos_of(libc::CLOCK_MONOTONIC)
+}
+
+/// The same as of the kernel's last tick, some milliseconds ago at most, for a fifth of the price.
+#[inline]
+pub(crate) fn nanos_at_tick() -> u64 {
+    nanos_of(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+#[inline]
+fn nanos_of(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write for the length of the call. Every Linux has these clocks.
+    let _known = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
 /// Sleeps for `duration`; a signal may end it early. Unlike the standard library's sleep it is one
 /// system call, so that it is also one block.
 pub(crate) fn nanosleep(duration: Duration) {

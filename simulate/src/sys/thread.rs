@@ -21,6 +21,14 @@ pub(crate) fn cpu_time_of(tid: i32) -> Option<Duration> {
     kernel::cpu_time_of(tid).map(Duration::from_nanos)
 }
 
+pub(crate) fn nanos() -> u64 {
+    kernel::nanos()
+}
+
+pub(crate) fn nanos_at_tick() -> u64 {
+    kernel::nanos()
+}
+
 pub(crate) fn nanosleep(duration: Duration) {
     kernel::block(super::nanos(duration));
 }

@@ -200,6 +200,11 @@ pub fn sleeps() -> u64 {
     ask(|world| world.kernel.threads[world.current].sleeps)
 }
 
+/// The clock, in nanoseconds.
+pub fn nanos() -> u64 {
+    engine::now()
+}
+
 /// The CPU time that a thread has used, in nanoseconds.
 pub fn cpu_time_of(tid: i32) -> Option<u64> {
     ask(|world| {

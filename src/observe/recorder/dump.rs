@@ -56,9 +56,8 @@ impl Recorder {
         for nth in 0..self.chunks.count() {
             let Some(page) = self.chunks.read(nth) else { continue };
             dump.thread(page.by, name)?;
-            let entries = page.records.into_iter().filter_map(Entry::unpack);
             // A thread that has slept for hours still has what it wrote before that.
-            for entry in entries.filter(|entry| entry.end() >= since) {
+            for entry in Entry::all(&page.words).filter(|entry| entry.end() >= since) {
                 dump.entry(page.by, &entry)?;
             }
         }
@@ -77,7 +76,7 @@ impl Recorder {
         }
         let first = |nth| {
             let page = self.chunks.read(nth).filter(|page| !page.open)?;
-            page.records.first().and_then(|record| Entry::unpack(*record)).map(|entry| entry.at)
+            Entry::all(&page.words).next().map(|entry| entry.at)
         };
         (0..self.chunks.count()).filter_map(first).min().unwrap_or(0)
     }

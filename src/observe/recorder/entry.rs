@@ -1,12 +1,13 @@
-//! What a record says, and how that is four words: the time with the kind, the task (or the seat), the
-//! place with one number more, and a value, which is a length as a rule.
+//! What a record says, and how that is three words: the time with the kind, the task (or the seat), and
+//! the place with one number more and a value, which is a length as a rule. Where the last two are
+//! large, the value has a fourth word for itself.
 
 use std::time::Duration;
 
 use crate::observe::backtrace::Backtrace;
-use crate::observe::site::Site;
+use crate::observe::site::{MAX_SITES, Site};
 use crate::protocol::Cause;
-use crate::protocol::record::Record;
+use crate::protocol::record::Writer;
 use crate::sys::whereabouts::Doing;
 
 /// What a record is about.
@@ -36,6 +37,18 @@ impl Kind {
     ];
 }
 
+/// In the byte of the kind: the record is three words.
+const SHORT: u64 = 0x80;
+const KIND: u64 = 0x7F;
+
+/// How many bits of the last word of a short record are the value (nearly five hours of nanoseconds),
+/// the number more, and the site (all rows of the table).
+const VALUE_BITS: u32 = 44;
+const MORE_BITS: u32 = 8;
+const SITE_BITS: u32 = 12;
+const _: () = assert!(VALUE_BITS + MORE_BITS + SITE_BITS == u64::BITS);
+const _: () = assert!(MAX_SITES <= 1 << SITE_BITS);
+
 /// One record. What `task`, `more` and `value` are, the methods of `Pen` say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -51,10 +64,47 @@ pub(super) struct Entry {
 
 impl Entry {
     #[inline]
-    pub(super) fn pack(self) -> Record {
+    pub(super) fn write(self, writer: &Writer<'_>) {
+        let Entry { kind, at, task, site, more, value } = self;
         // Two years of nanoseconds beside the kind.
-        let first = self.at << 8 | self.kind as u64;
-        [first, self.task, u64::from(self.more) << 32 | u64::from(self.site), self.value]
+        let first = at << 8 | kind as u64;
+        let (site, more) = (u64::from(site), u64::from(more));
+        if value < 1 << VALUE_BITS && more < 1 << MORE_BITS && site < 1 << SITE_BITS {
+            let last = (value << MORE_BITS | more) << SITE_BITS | site;
+            writer.push([first | SHORT, task, last]);
+        } else {
+            writer.push([first, task, more << 32 | site, value]);
+        }
+    }
+
+    /// Those that stand in so many words, which this program has written.
+    pub(super) fn all(words: &[u64]) -> impl Iterator<Item = Entry> {
+        let mut rest = words;
+        std::iter::from_fn(move || {
+            let (entry, behind) = Entry::first(rest)?;
+            rest = behind;
+            Some(entry)
+        })
+    }
+
+    /// The first, and what stands behind it. `None`: there is none.
+    fn first(words: &[u64]) -> Option<(Entry, &[u64])> {
+        let first = *words.first()?;
+        let kind = Kind::ALL.into_iter().find(|kind| *kind as u64 == first & KIND)?;
+        let at = first >> 8;
+        match *words {
+            [_, task, last, ref rest @ ..] if first & SHORT != 0 => {
+                let site = (last & ((1 << SITE_BITS) - 1)) as u32;
+                let more = (last >> SITE_BITS & ((1 << MORE_BITS) - 1)) as u32;
+                let value = last >> (SITE_BITS + MORE_BITS);
+                Some((Entry { kind, at, task, site, more, value }, rest))
+            }
+            [_, task, place, value, ref rest @ ..] => {
+                let (site, more) = (place as u32, (place >> 32) as u32);
+                Some((Entry { kind, at, task, site, more, value }, rest))
+            }
+            _ => None,
+        }
     }
 
     /// When it ends.
@@ -63,13 +113,6 @@ impl Entry {
             Kind::Poll | Kind::Call | Kind::Core | Kind::Wait => self.at.saturating_add(self.value),
             Kind::Wake | Kind::Late | Kind::Seen | Kind::Stall => self.at,
         }
-    }
-
-    /// `None`: it is none that this program writes.
-    pub(super) fn unpack([first, task, place, value]: Record) -> Option<Entry> {
-        let kind = Kind::ALL.into_iter().find(|kind| *kind as u64 == first & 0xFF)?;
-        let (site, more) = (place as u32, (place >> 32) as u32);
-        Some(Entry { kind, at: first >> 8, task, site, more, value })
     }
 }
 
@@ -161,16 +204,32 @@ pub(super) fn unpack_seen(value: u64) -> (Duration, Doing, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::record::Chunks;
 
     #[test]
     fn what_is_packed_is_unpacked() {
+        let (mut written, chunks) = (Vec::new(), Chunks::of(1));
+        let writer = Writer::new(&chunks, 1);
         for kind in Kind::ALL {
-            let (at, task, value) = (u64::MAX >> 8, u64::MAX, u64::MAX - 1);
-            let entry = Entry { kind, at, task, site: 4095, more: u32::MAX, value };
-            assert_eq!(Entry::unpack(entry.pack()), Some(entry));
+            let (at, task) = (u64::MAX >> 8, u64::MAX);
+            let short = Entry { kind, at, task, site: 4095, more: 255, value: (1 << 44) - 1 };
+            let long = [
+                Entry { value: 1 << 44, ..short },
+                Entry { more: 256, ..short },
+                Entry { site: 4096, ..short },
+                Entry { site: u32::MAX, more: u32::MAX, value: u64::MAX, ..short },
+            ];
+            for entry in [short].into_iter().chain(long) {
+                entry.write(&writer);
+                written.push(entry);
+            }
         }
-        assert_eq!(Entry::unpack([0; 4]), None);
-        assert_eq!(Entry::unpack([99; 4]), None);
+        let words = chunks.read(0).expect("it is written").words;
+        assert_eq!(words.len(), Kind::ALL.len() * (3 + 4 * 4));
+        assert_eq!(Entry::all(&words).collect::<Vec<_>>(), written);
+        for none in [&[][..], &[0; 4], &[99; 4], &words[..2]] {
+            assert_eq!(Entry::all(none).next(), None);
+        }
         for how in [How::Kept, How::Coreless].into_iter().chain(Cause::ALL.map(How::Lost)) {
             assert_eq!(How::of(how.number()), Some(how));
         }

@@ -2,7 +2,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `entry` | what a record says, and how that is four words |
+//! | `entry` | what a record says, and how that is three words |
 //! | `dump` | how it is written out |
 //! | this one | who writes: each thread has a [`Pen`] |
 //!
@@ -42,11 +42,11 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// With so many bytes, less than a page.
-    pub(crate) fn new(bytes: usize) -> Self {
+    /// With so many bytes, less than a page; times count from `start`.
+    pub(crate) fn new(bytes: usize, start: Instant) -> Self {
         // The unnamed is the first.
         let channels = Mutex::new(vec![String::new()]);
-        let (start, chunks, backtraces) = (Instant::now(), Chunks::new(bytes), Mutex::default());
+        let (chunks, backtraces) = (Chunks::new(bytes), Mutex::default());
         Recorder { start, chunks, channels, backtraces }
     }
 
@@ -95,7 +95,8 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What a thread writes with. It belongs to that thread; each of its methods writes one record.
+/// What a thread writes with. It belongs to that thread; each of its methods writes one record. A time
+/// that is a number is nanoseconds since the recorder's start.
 #[derive(Debug)]
 pub(crate) struct Pen<'a> {
     recorder: &'a Recorder,
@@ -105,48 +106,57 @@ pub(crate) struct Pen<'a> {
 impl Pen<'_> {
     #[inline]
     fn write(&self, entry: Entry) {
-        self.writer.push(entry.pack());
+        entry.write(&self.writer);
     }
 
     /// A span of time.
     #[inline]
-    fn span(&self, kind: Kind, task: u64, (site, more): (u32, u32), begin: Instant, end: Instant) {
-        let (at, value) = (self.recorder.nanos(begin), nanos(end.saturating_duration_since(begin)));
+    fn span(
+        &self,
+        kind: Kind,
+        task: u64,
+        (site, more): (u32, u32),
+        begin: Instant,
+        lasts: Duration,
+    ) {
+        let (at, value) = (self.recorder.nanos(begin), nanos(lasts));
         self.write(Entry { kind, at, task, site, more, value });
     }
 
-    /// A poll of a task that was spawned at `site`, or of a root future, which is task 0; `losses`:
-    /// how often it has lost a core.
+    /// A poll of a task that was spawned at `site`, a row of the table, or of a root future, which is
+    /// task 0, from `begin` to `end`; `losses`: how often it has lost a core.
     #[inline]
-    pub(crate) fn polled(
-        &self,
-        task: u64,
-        site: Option<&'static Site>,
-        losses: u32,
-        (begin, end): (Instant, Instant),
-    ) {
-        self.span(Kind::Poll, task, (site.map_or(0, Site::id), losses), begin, end);
+    pub(crate) fn polled(&self, task: u64, site: u32, losses: u32, (begin, end): (u64, u64)) {
+        let value = end.saturating_sub(begin);
+        self.write(Entry { kind: Kind::Poll, at: begin, task, site, more: losses, value });
     }
 
-    /// A call, from `begin` to now.
-    pub(crate) fn called(&self, task: u64, site: &'static Site, how: How, begin: Instant) {
-        self.span(Kind::Call, task, (site.id(), how.number()), begin, Instant::now());
+    /// A call.
+    pub(crate) fn called(
+        &self,
+        task: u64,
+        site: &'static Site,
+        how: How,
+        (begin, lasted): (Instant, Duration),
+    ) {
+        self.span(Kind::Call, task, (site.id(), how.number()), begin, lasted);
     }
 
     /// The thread had a core until `end`. `lost`: it was handed over.
     pub(crate) fn had_core(&self, seat: usize, lost: Option<How>, begin: Instant, end: Instant) {
         let how = lost.map_or(0, How::number);
-        self.span(Kind::Core, seat as u64, (0, how), begin, end);
+        let lasted = end.saturating_duration_since(begin);
+        self.span(Kind::Core, seat as u64, (0, how), begin, lasted);
     }
 
     /// A call waited at its gate, from `begin` to now.
     pub(crate) fn waited(&self, task: u64, site: &'static Site, begin: Instant) {
-        self.span(Kind::Wait, task, (site.id(), 0), begin, Instant::now());
+        self.span(Kind::Wait, task, (site.id(), 0), begin, begin.elapsed());
     }
 
     /// The task was woken, or spawned, by what this thread polls: task `by`, 0 if it is none.
-    pub(crate) fn woke(&self, task: u64, by: u64) {
-        let at = self.recorder.nanos(Instant::now());
+    #[inline]
+    pub(crate) fn woke(&self, at: u64, task: u64, by: u64) {
         self.write(Entry { kind: Kind::Wake, at, task, site: 0, more: 0, value: by });
     }
 
