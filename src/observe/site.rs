@@ -284,7 +284,7 @@ impl Site {
 /// and its *warmth*.
 ///
 /// The site is warm if one of its calls has blocked of late, however few of them do; only then are
-/// threads' rings armed for it. Each block makes it as warm as can be; each thread takes one off
+/// threads' rings armed for it, and only then is one look of the monitor's enough. Each block makes it as warm as can be; each thread takes one off
 /// with every few hundred calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record(u16);

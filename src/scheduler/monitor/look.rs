@@ -5,16 +5,18 @@
 //! `/proc/self/task/TID/stat`. (The word alone would take a long computation for a block; the
 //! thread's CPU clock would take a wait for a CPU for one.) The word is loaded before the state is
 //! read, and the retake compares with that same word: a thread that has moved on is never robbed.
-//! So the second look is for economy, not for safety; after a long pause, when a state costs little
-//! beside the wait for another look, the first one is enough for a region, and for a poll it is
-//! enough to look again soon.
+//! So the second look is for economy, not for safety, and there is none where it would cost more than it
+//! spares. In a call of a site that has blocked of late (a warm one) the first look is enough: most blocks
+//! of a tenth of a millisecond are over before a second one comes. So it is in any call after a long pause,
+//! when a state costs little beside the wait for another look; and for a poll it is enough then to look
+//! again soon.
 //!
 //! A computation need not leave the word alone: each task that it wakes or spawns changes it, and
 //! each call that ends. There the same call, or the same poll, on two looks is what counts.
 //!
 //! | what it sees | for at least | then |
 //! |---|---|---|
-//! | a region, asleep, the word the same | a second look | handed over: blocked |
+//! | a region, asleep, the word the same | a second look; at a warm site, or after a long pause, none | handed over: blocked |
 //! | a poll outside any region, asleep, the word the same | `rescue_after`, and 400 us more where the sentinel hears of it | handed over: rescued |
 //! | a call, running, the call the same | `hog_after` | handed over: hog |
 //! | a poll, running, the poll the same | 10 ms | handed over: rescued |
@@ -121,7 +123,8 @@ impl<'a> Watch<'a> {
             looked.in_region = in_region;
             looked.since = Some(now);
             looked.claimed = false;
-            if paused < LONG {
+            let warm = slot.site.get().is_some_and(|site| site.record().is_warm());
+            if paused < LONG && !(in_region && warm) {
                 return goes_on;
             }
             if !in_region {
@@ -141,7 +144,7 @@ impl<'a> Watch<'a> {
         slot.suspicion.settle(Suspect::Monitor);
         match found {
             Some(found) => found,
-            None if !known => Found::Nothing,
+            None if !known => goes_on,
             None if in_region || self.is_early(slot, since) => Found::Suspect,
             None => Found::Computes,
         }
