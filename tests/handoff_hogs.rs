@@ -99,8 +99,8 @@ fn a_hog_whose_core_waits_for_a_spare_has_long_slices_too() {
             wait_until("the core is handed over", || runtime.metrics().async_threads == 1);
             let hog = runtime.spawn_blocking(move || until_slices_are_long(usual));
             wait_until("its core waits", || runtime.metrics().regions_stalled == 1);
-            closed.store(false, Ordering::SeqCst);
             wait_until("a spare is on its way", || door.blocked() > 0);
+            closed.store(false, Ordering::SeqCst);
             door.let_go(100);
             let slices = runtime.block_on(hog).unwrap();
             call.let_go(1);
