@@ -98,9 +98,10 @@ fn what_stalls_is_told_with_the_functions_that_it_is_in() {
             let line = said.lines().find_map(|line| line.find(&begins).map(|at| &line[at..]));
             let line = line.unwrap_or_else(|| panic!("no line {begins}: {said}"));
             let at = |what: &str| line.find(what).unwrap_or_else(|| panic!("{what}: {line}"));
-            let program = at("; in the program: ");
-            assert!(program < at("report_backtrace::deep_in_the_library"), "{line}");
-            assert!(at("deep_in_the_library") < at("report_backtrace::in_the_middle"), "{line}");
+            let program = &line[at("; in the program: ")..];
+            let (deep, middle) =
+                (program.find("deep_in_the_library"), program.find("in_the_middle"));
+            assert!(deep.is_some() && deep < middle, "{line}");
             for ours in ["threadlet::scheduler", "threadlet::spawned", "threadlet::call"] {
                 assert!(!line.contains(ours), "{ours}: {line}");
             }
@@ -123,8 +124,8 @@ fn one_that_did_not_say_so_is_found_as_well_and_one_that_computes_is_not() {
     }
     let said = passes(LIMIT, &mut child());
     let line = |does: &str| said.lines().find(|line| line.contains(does)).expect(&said).to_owned();
-    assert!(line("waits in").contains("report_backtrace::deep_in_the_library"), "{said}");
-    assert!(!line("computes").contains("in the program"), "{said}");
+    assert!(line(" waits in").contains("deep_in_the_library"), "{said}");
+    assert!(!line(" computes").contains("in the program"), "{said}");
 }
 
 #[test]
@@ -144,8 +145,8 @@ fn the_recorder_and_the_tasks_say_so_too() {
         let task = tasks.iter().find(|task| task.id == stuck.id()).unwrap();
         let frames = task.backtrace.frames();
         let names: Vec<_> = frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
-        let place = |name: &str| names.iter().position(|found| found.ends_with(name));
-        let (deep, middle) = (place("::deep_in_the_library"), place("::in_the_middle"));
+        let place = |name: &str| names.iter().position(|found| found.contains(name));
+        let (deep, middle) = (place("deep_in_the_library"), place("in_the_middle"));
         assert!(deep.is_some() && deep < middle, "{names:?}");
         assert!(task.to_string().contains("; in the program: "), "{task}");
         let others = tasks.iter().filter(|task| task.id != stuck.id());
@@ -157,7 +158,7 @@ fn the_recorder_and_the_tasks_say_so_too() {
             let stall = events.iter().find(|event| event["cat"] == "stall");
             stall.is_some_and(|event| {
                 let functions = event["args"]["backtrace"].as_str().expect("it slept on");
-                functions.contains("report_backtrace::deep_in_the_library")
+                functions.contains("deep_in_the_library")
             })
         });
         writer.write_all(b"x").unwrap();
