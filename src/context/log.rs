@@ -60,11 +60,14 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// When the clock was last looked at, if little has happened since.
-    #[inline]
-    pub(crate) fn last_look(&self) -> Option<Instant> {
-        let last = self.last.get();
-        (last != 0).then(|| self.watched.born + Duration::from_nanos(last))
+    /// When the clock was last looked at; now, if too much has happened since. Out of the way of those
+    /// that note nothing.
+    #[cold]
+    pub(crate) fn last_look(&self) -> Instant {
+        match self.last.get() {
+            0 => Instant::now(),
+            last => self.watched.born + Duration::from_nanos(last),
+        }
     }
 
     /// Looks at the clock.
