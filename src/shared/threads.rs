@@ -48,7 +48,7 @@ impl Shared {
         });
         match spawned {
             Ok(handle) => {
-                self.threads.started(handle);
+                self.threads.started(handle, || !self.is_shutdown());
                 Ok(())
             }
             Err(error) => {
@@ -70,8 +70,7 @@ impl Shared {
     }
 
     fn count_out(self: &Arc<Self>, role: Role) {
-        let ends = self.is_shutdown();
-        if self.threads.ended(role, !ends) && self.is_shutdown() {
+        if self.threads.ended(role, || !self.is_shutdown()) && self.is_shutdown() {
             drop_tasks(self, Accepted::Run);
         }
     }
@@ -97,8 +96,14 @@ impl State {
     /// Threads that have ended are forgotten when another starts or ends, so that their stacks go,
     /// too. Not joined: a thread that has returned may still run destructors of thread-locals,
     /// which are the user's.
-    fn forget_ended(&mut self) {
-        self.handles.retain(|handle| !handle.is_finished());
+    ///
+    /// Where the runtime ends, whoever ends it joins them all, destructors and all: then nobody is
+    /// forgotten. It is asked under this lock: who has ended with the runtime has had the lock after
+    /// the end was said, and so whoever finds that thread ended knows of it, too.
+    fn forget_ended(&mut self, may_forget: impl FnOnce() -> bool) {
+        if may_forget() {
+            self.handles.retain(|handle| !handle.is_finished());
+        }
     }
 }
 
@@ -115,22 +120,19 @@ impl Threads {
     }
 
     /// The thread has been spawned.
-    fn started(&self, handle: JoinHandle<()>) {
+    fn started(&self, handle: JoinHandle<()>, may_forget: impl FnOnce() -> bool) {
         let mut state = self.lock();
-        state.forget_ended();
+        state.forget_ended(may_forget);
         state.handles.push(handle);
     }
 
-    /// The thread could not be spawned, or ends. `true`: no runner is left. Where the runtime ends,
-    /// whoever ends it joins the others, destructors and all: then nobody is forgotten.
-    fn ended(&self, role: Role, forgets: bool) -> bool {
+    /// The thread could not be spawned, or ends. `true`: no runner is left.
+    fn ended(&self, role: Role, may_forget: impl FnOnce() -> bool) -> bool {
         let runner = role == Role::Runner;
         let mut state = self.lock();
         state.live -= 1;
         state.runners -= usize::from(runner);
-        if forgets {
-            state.forget_ended();
-        }
+        state.forget_ended(may_forget);
         self.changed.notify_all();
         runner && state.runners == 0
     }
@@ -197,5 +199,32 @@ impl Drop for Vital {
             let _ = std::io::stderr().write_all(text);
             std::process::abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The story: a spare that was started while the runtime ended had one forgotten that was at its
+    /// destructors, and nobody waited for it.
+    #[test]
+    fn who_starts_or_ends_with_the_runtime_forgets_nobody() {
+        let threads = Threads::default();
+        let ended = || {
+            let handle = std::thread::spawn(|| ());
+            while !handle.is_finished() {
+                std::thread::yield_now();
+            }
+            handle
+        };
+        threads.starting(Role::Helper);
+        threads.started(ended(), || false);
+        threads.starting(Role::Helper);
+        threads.started(ended(), || false);
+        threads.ended(Role::Helper, || false);
+        assert_eq!(threads.lock().handles.len(), 2, "while the runtime ends");
+        threads.ended(Role::Helper, || true);
+        assert_eq!(threads.lock().handles.len(), 0, "otherwise");
     }
 }
