@@ -3,7 +3,7 @@
 use super::Frame;
 
 /// Here is what polls a task, or a root future: this and what has called it is left out.
-const POLLS: [&str; 3] = ["spawned/raw", "scheduler/", "runtime/block_on"];
+const POLLS: [&str; 4] = ["spawned/raw", "spawned/traced", "scheduler/", "runtime/block_on"];
 
 /// And here what stands between a task and the call that it makes.
 const BETWEEN: [&str; 4] = ["call/", "coop", "context/", "primitive/"];
@@ -93,6 +93,8 @@ mod tests {
         // Without debug information.
         let by_name = frame("<threadlet::spawned::raw::Cell<F,K,S>>::run", "");
         assert_eq!(trimmed(vec![frame("app::task", ""), by_name]).len(), 1);
+        let traced = frame("<threadlet::spawned::traced::Traced<F> as Future>::poll", "");
+        assert_eq!(trimmed(vec![frame("app::task", ""), traced]).len(), 1);
         // A type of ours is no function of ours.
         let awaits = frame("app::wait<threadlet::spawned::handle::JoinHandle<()>>", "");
         assert_eq!(trimmed(vec![awaits.clone()]), [awaits]);
