@@ -7,8 +7,7 @@
 //! | `look` | when a core is to be taken, by what is seen of its thread |
 //! | this one | how often to look, and what else is to be done |
 //!
-//! It looks often while it finds something and ever more seldom while it does not, up to 10 ms (each look
-//! takes a CPU from a worker, and one in seventeen is to be worth it); a
+//! It looks often while it finds something and ever more seldom while it does not, up to 10 ms; a
 //! call that may well block, on a thread without a ring, ends a long pause. When every seat sleeps it
 //! sleeps too, and the next seat to wake wakes it.
 
@@ -34,12 +33,6 @@ const TICK: Duration = Duration::from_micros(20);
 
 /// Looks without a find before the pause begins to grow.
 const PATIENCE: u32 = 64;
-
-/// A find makes up for so many looks without one. Were all forgiven, a load of which one look in sixty
-/// finds something would be looked at without a pause, and lose a tenth of its CPU to that. With four, who
-/// waits while one call in ten blocks for 10 ms was found too late: a ticker's 99th percentile rose from 0.2
-/// to 1.4 ms.
-const WORTH: u32 = 16;
 
 /// Where a seat has just woken, nothing speaks for a block yet: the first pauses are eight times
 /// the shortest. Sixty-four of the shortest, at every burst of work, would cost each burst of a
@@ -226,10 +219,7 @@ impl Monitor<'_> {
     }
 
     fn pause(&mut self, found: Found) {
-        self.quiet = match found {
-            Found::Blocked => self.quiet.min(QUIET_AT_FIRST).saturating_sub(WORTH),
-            _ => self.quiet.saturating_add(1),
-        };
+        self.quiet = if found == Found::Blocked { 0 } else { self.quiet.saturating_add(1) };
         let growth = self.quiet.saturating_sub(PATIENCE).min(10);
         let mut pause = (TICK * (1 << growth)).min(TICK_MAX);
         let waiting = self.shared.pool.anyone_behind() || self.spawn_retry.is_some();
