@@ -55,11 +55,7 @@ fn a_ticker_ticks_beside_four_closures_that_spin_for_a_second_on_two_cores() {
 /// not for longer than it computes, nor for what it starts.
 #[test]
 fn a_hog_has_long_slices_until_it_returns() {
-    let usual = os::slice_of(0);
-    if usual == 0 || os::is_filtered() {
-        support::say("the kernel tells no slices, or a filter keeps us from changing them");
-        return;
-    }
+    let Some(usual) = usual_slice() else { return };
     for detector in detectors() {
         within(Duration::from_secs(120), move || {
             let runtime = build(Builder::new_multi_thread().worker_threads(1), detector);
@@ -74,11 +70,7 @@ fn a_hog_has_long_slices_until_it_returns() {
 /// nobody made the slices of the hog long.
 #[test]
 fn a_hog_whose_core_waits_for_a_spare_has_long_slices_too() {
-    let usual = os::slice_of(0);
-    if usual == 0 || os::is_filtered() {
-        support::say("the kernel tells no slices, or a filter keeps us from changing them");
-        return;
-    }
+    let Some(usual) = usual_slice() else { return };
     for detector in detectors() {
         within(Duration::from_secs(120), move || {
             let (closed, door, call) =
@@ -108,6 +100,16 @@ fn a_hog_whose_core_waits_for_a_spare_has_long_slices_too() {
             runtime.block_on(blocked).unwrap();
         });
     }
+}
+
+/// The slices that threads have here, if they can be told and changed.
+fn usual_slice() -> Option<u64> {
+    let usual = os::slice_of(0);
+    if usual == 0 || os::is_filtered() {
+        support::say("the kernel tells no slices, or a filter keeps us from changing them");
+        return None;
+    }
+    Some(usual)
 }
 
 /// Computes until its slices are not the `usual` ones. Returns its thread, its slice, and that of a thread
