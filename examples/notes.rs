@@ -54,7 +54,6 @@ async fn main() -> ExitCode {
 
 async fn listen(folder: &str, address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    println!("listening on {}", listener.local_addr()?);
     run(listener, folder).await
 }
 
@@ -63,6 +62,7 @@ async fn run(listener: TcpListener, folder: &str) -> io::Result<()> {
     // Ctrl-C, and what a service manager sends.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    println!("listening on {}", listener.local_addr()?);
     let (stop, stopped) = watch::channel(false);
     loop {
         let accepted = tokio::select! {

@@ -23,7 +23,7 @@ use axum::{Json, Router};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use threadlet::net::TcpListener;
-use threadlet::signal::ctrl_c;
+use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::{Group, threadlet};
 
 /// As many readers at once as there are connections for them. Who comes later waits as a task.
@@ -67,11 +67,10 @@ async fn run(path: &Path, address: &str) -> Result<(), Box<dyn std::error::Error
         .route("/notes/{id}", get(read).delete(delete))
         .with_state(pool);
     let listener = TcpListener::bind(address).await?;
+    // Before anybody is told that the server is there.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     println!("http://{}", listener.local_addr()?);
-    let stop = async {
-        // An error: nobody will tell us of Ctrl-C, so there is no reason to go on.
-        let _ = ctrl_c().await;
-    };
+    let stop = async move { _ = interrupt.recv().await };
     threadlet::axum::serve(listener, router).with_graceful_shutdown(stop).await?;
     Ok(())
 }

@@ -26,7 +26,7 @@ use async_tungstenite::tungstenite::{self, Message};
 use async_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use futures::StreamExt;
 use threadlet::net::{TcpListener, TcpStream};
-use threadlet::signal::ctrl_c;
+use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::task::JoinSet;
 use threadlet::time::{self, Duration};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -57,18 +57,16 @@ async fn main() -> ExitCode {
 
 async fn run(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
+    // Before anybody is told that the server is there.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     println!("ws://{}", listener.local_addr()?);
     let (said, _) = broadcast::channel(BEHIND);
     let mut clients = JoinSet::new();
-    let mut stop = std::pin::pin!(ctrl_c());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = clients.join_next() => continue,
-            stopped = &mut stop => {
-                stopped?;
-                break;
-            }
+            _ = interrupt.recv() => break,
         };
         match accepted {
             Ok((stream, peer)) => {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use clap::{Parser, Subcommand};
 use threadlet::net::{TcpListener, TcpStream};
-use threadlet::signal::ctrl_c;
+use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::task::JoinSet;
 use threadlet::threadlet;
 use threadlet::time::{Duration, sleep, timeout};
@@ -73,12 +73,10 @@ async fn run(address: &str, command: Command) -> io::Result<ExitCode> {
         Command::Serve { log } => {
             let store = threadlet!(Store::open(&log))?;
             let listener = TcpListener::bind(address).await?;
+            // Before anybody is told that the server is there.
+            let mut interrupt = signal(SignalKind::interrupt())?;
             println!("listening on {}", listener.local_addr()?);
-            let stop = async {
-                // An error: nobody will tell us of Ctrl-C, so there is no reason to go on.
-                let _ = ctrl_c().await;
-            };
-            serve(listener, Arc::new(store), stop).await;
+            serve(listener, Arc::new(store), async { _ = interrupt.recv().await }).await;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Get { key } => format!("get {key}"),

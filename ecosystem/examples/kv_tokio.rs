@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use clap::{Parser, Subcommand};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{self, JoinSet};
 use tokio::time::{Duration, sleep, timeout};
 
@@ -72,12 +72,10 @@ async fn run(address: &str, command: Command) -> io::Result<ExitCode> {
         Command::Serve { log } => {
             let store = task::spawn_blocking(move || Store::open(&log)).await??;
             let listener = TcpListener::bind(address).await?;
+            // Before anybody is told that the server is there.
+            let mut interrupt = signal(SignalKind::interrupt())?;
             println!("listening on {}", listener.local_addr()?);
-            let stop = async {
-                // An error: nobody will tell us of Ctrl-C, so there is no reason to go on.
-                let _ = ctrl_c().await;
-            };
-            serve(listener, Arc::new(store), stop).await;
+            serve(listener, Arc::new(store), async { _ = interrupt.recv().await }).await;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Get { key } => format!("get {key}"),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use threadlet::net::{TcpListener, TcpStream};
-use threadlet::signal::ctrl_c;
+use threadlet::signal::unix::{SignalKind, signal};
 use threadlet::task::JoinSet;
 use threadlet::time::{self, Duration};
 use tokio::io::copy_bidirectional;
@@ -48,19 +48,17 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> io::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await?;
     let target: Arc<str> = arguments.target.into();
+    // Before anybody is told that the server is there.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     println!("listening on {}", listener.local_addr()?);
 
     let mut clients = JoinSet::new();
-    let mut stop = std::pin::pin!(ctrl_c());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // So that the set does not keep those that have gone.
             Some(_) = clients.join_next() => continue,
-            stopped = &mut stop => {
-                stopped?;
-                break;
-            }
+            _ = interrupt.recv() => break,
         };
         match accepted {
             Ok((client, peer)) => {

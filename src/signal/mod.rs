@@ -17,7 +17,8 @@ use std::io;
 /// # Cancel safety
 ///
 /// Cancelled, a signal that came is not kept for the next call. In a loop, where none may be missed
-/// between two calls, use [`unix::signal`].
+/// between two calls, use [`unix::signal`]; so, too, in a server that tells others when it is ready:
+/// the future listens when it is polled, and until then the signal ends the process.
 ///
 /// # Errors
 ///
