@@ -1,6 +1,7 @@
 //! Tasks from outside beside workers that are never idle: two tasks compute for a millisecond in each
 //! poll and yield, and a thread that is no worker spawns many. How long until the first of these has
-//! run, and until the last has?
+//! run, and until the last has? That depends on how far into its poll the task is that computes just
+//! then: each side is asked at as many points of a poll, evenly spread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,9 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     rows.map(|(workers, which, what)| row(plan, workers, which, what)).into()
 }
 
+/// How long a poll of those that compute takes.
+const POLL: Duration = Duration::from_millis(1);
+
 #[derive(Clone, Copy)]
 enum Which {
     First,
@@ -29,18 +33,25 @@ enum Which {
 
 fn row(plan: &Plan, workers: usize, which: Which, what: &'static str) -> Row {
     let count = plan.size(200, 20);
-    let ours = || wait(&plan.runtime_of(workers), which, count);
-    let tokios = || {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        wait(&builder.worker_threads(workers).build().expect("tokio's"), which, count)
+    let rounds = plan.rounds(11);
+    let parts = || (0..rounds as u32).map(|nth| POLL * nth / rounds as u32);
+    let (mut of_ours, mut of_tokios) = (parts(), parts());
+    let ours = || {
+        let part = of_ours.next().expect("one for each round");
+        wait(&plan.runtime_of(workers), which, count, part)
     };
-    let (ours, peer): (Samples, Samples) = interleave(plan.rounds(11), ours, tokios);
+    let tokios = || {
+        let part = of_tokios.next().expect("one for each round");
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        wait(&builder.worker_threads(workers).build().expect("tokio's"), which, count, part)
+    };
+    let (ours, peer): (Samples, Samples) = interleave(rounds, ours, tokios);
     let side = |name, samples| Side::new(name, Unit::Ms, samples);
     Row::quotient(what, Bar::AtMost(3.0), side("ours", &ours), side("tokio", &peer))
 }
 
-/// Milliseconds.
-fn wait<P: Peer>(runtime: &P, which: Which, count: usize) -> f64 {
+/// Milliseconds, asked when `part` of a poll is over (and what the sleep before takes too long).
+fn wait<P: Peer>(runtime: &P, which: Which, count: usize, part: Duration) -> f64 {
     let over = Arc::new(AtomicBool::new(false));
     // The thread in `block_on` is no worker.
     runtime.block_on(async {
@@ -48,12 +59,12 @@ fn wait<P: Peer>(runtime: &P, which: Which, count: usize) -> f64 {
             let over = over.clone();
             drop(P::spawn(async move {
                 while !over.load(Ordering::Relaxed) {
-                    spin(Duration::from_millis(1));
+                    spin(POLL);
                     P::yield_now().await;
                 }
             }));
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(50 * POLL + part);
         let (tell, told) = mpsc::channel();
         let begin = Instant::now();
         for _ in 0..count {
