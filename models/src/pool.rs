@@ -71,6 +71,27 @@ fn a_claim_without_a_permit_is_served_later() {
     });
 }
 
+/// The story: a stalled core got its permit between a look at those that hold one and a look at the
+/// stalled list, and was in neither: the list of who is blocked was empty.
+#[test]
+fn who_is_blocked_is_listed_at_each_moment() {
+    explore(3, || {
+        let pool = Arc::new(Pool::new(1, 4, 0));
+        let claim = blocked(&pool, 0, 0);
+        let mut todo = Todo::default();
+        assert!(matches!(pool.retake(claim, None, &mut todo), Retake::NoSpare));
+        let other = pool.clone();
+        let comes = thread::spawn(move || {
+            let mut todo = Todo::default();
+            other.add_spare(20, &mut todo);
+            assert_eq!(todo.handed.len(), 1);
+        });
+        let (holders, stalled) = pool.blocked();
+        assert_eq!(holders.len() + stalled.len(), 1, "{holders:?} {stalled:?}");
+        comes.join().unwrap();
+    });
+}
+
 /// The story: a claim finds no spare while one is just being added. It must be served by whichever
 /// comes second.
 #[test]

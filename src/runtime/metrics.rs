@@ -415,10 +415,9 @@ pub(crate) fn metrics(shared: &Arc<Shared>) -> Metrics {
 }
 
 pub(crate) fn blocked(shared: &Shared) -> Vec<Blocked> {
-    let gone = shared.pool.holders().into_iter();
-    let gone = gone.map(|(id, holding)| (id, Some(holding.since), holding.cause));
-    let stalled = shared.pool.stalled().into_iter();
-    let stalled = stalled.map(|claim| (claim.observed, None, claim.cause));
+    let (holders, stalled) = shared.pool.blocked();
+    let gone = holders.into_iter().map(|(id, holding)| (id, Some(holding.since), holding.cause));
+    let stalled = stalled.into_iter().map(|claim| (claim.observed, None, claim.cause));
     gone.chain(stalled)
         .map(|(id, since, cause)| {
             let slot = shared.slots.get(id);

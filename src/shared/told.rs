@@ -17,8 +17,9 @@ impl Shared {
     /// No permit has come back for a while, and calls wait for one, or cores are blocked for want of
     /// one or of a thread.
     pub(crate) fn tell_of_saturation(&self, counts: &PoolCounts) {
-        let mut slots: Vec<_> = self.pool.holders().into_iter().map(|(slot, _)| slot).collect();
-        slots.extend(self.pool.stalled().into_iter().map(|claim| claim.observed));
+        let (holders, stalled) = self.pool.blocked();
+        let mut slots: Vec<_> = holders.into_iter().map(|(slot, _)| slot).collect();
+        slots.extend(stalled.into_iter().map(|claim| claim.observed));
         let blocked = slots.len();
         let places = places(slots.into_iter().map(|slot| self.slots.get(slot)));
         let failure = self.spawn_failure.lock().clone();

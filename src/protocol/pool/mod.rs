@@ -438,10 +438,13 @@ impl Pool {
         self.state.lock().holdings.list().to_vec()
     }
 
-    /// The claims on the stalled list whose threads have not moved on.
-    pub(crate) fn stalled(&self) -> Vec<Claim> {
+    /// Beside them the claims on the stalled list whose threads have not moved on. Of one moment: a core
+    /// that gets its permit meanwhile is in one of the two.
+    pub(crate) fn blocked(&self) -> (Vec<(SlotId, Holding)>, Vec<Claim>) {
+        let state = self.state.lock();
+        let holders = state.holdings.list().to_vec();
         let stands = |claim: &&Claim| self.word(claim.seat).load() == claim.seen;
-        self.state.lock().stalled.iter().filter(stands).copied().collect()
+        (holders, state.stalled.iter().filter(stands).copied().collect())
     }
 
     /// Shutdown: no core is handed over from here on. The spares stay on the list until each takes
