@@ -2,15 +2,17 @@
 
 mod support;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::io::AsyncReadExt;
 use support::{
     Barrier, a_block_is_seen, alone, child, in_time, is_child, os, passes, skip, ticker,
     wait_for_ticks, wait_until, within,
 };
+use threadlet::net::UnixStream;
 use threadlet::runtime::{Builder, Runtime};
 use threadlet::{threadlet, time};
 
@@ -335,20 +337,40 @@ fn a_hook_that_blocks_when_a_thread_wakes_holds_up_nobody() {
     within(LIMIT, || {
         let barrier = Barrier::default();
         let armed = Arc::new(AtomicBool::new(false));
+        let [begun, asleep]: [Arc<AtomicUsize>; 2] = Default::default();
         let (mine, is_armed) = (barrier.clone(), armed.clone());
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2).on_thread_unpark(move || {
+        let (have_begun, sleeps) = (begun.clone(), asleep.clone());
+        let mut builder = one_core();
+        // With so many waiting the only worker goes to sleep.
+        builder.on_thread_park(move || {
+            sleeps.store(have_begun.load(Ordering::Relaxed), Ordering::Relaxed);
+        });
+        builder.on_thread_unpark(move || {
             if is_armed.swap(false, Ordering::Relaxed) {
                 mine.block();
             }
         });
         let runtime = builder.build().unwrap();
-        let sleepers: Vec<_> =
-            (0..4).map(|_| runtime.spawn(time::sleep(Duration::from_millis(100)))).collect();
-        std::thread::sleep(Duration::from_millis(50));
+        let (ends, readers): (Vec<_>, Vec<_>) = (0..4)
+            .map(|_| {
+                let (end, other) = std::os::unix::net::UnixStream::pair().unwrap();
+                other.set_nonblocking(true).unwrap();
+                let begun = begun.clone();
+                let reads = async move {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    let mut stream = UnixStream::from_std(other).unwrap();
+                    stream.read_exact(&mut [0]).await.unwrap();
+                };
+                (end, runtime.spawn(reads))
+            })
+            .unzip();
+        wait_until("all wait", || asleep.load(Ordering::Relaxed) == 4);
         armed.store(true, Ordering::Relaxed);
+        for mut end in ends {
+            end.write_all(b"x").unwrap();
+        }
         wait_until("the hook blocks", || barrier.blocked() > 0);
-        wait_until("they wake", || sleepers.iter().all(|sleeper| sleeper.is_finished()));
+        wait_until("they wake", || readers.iter().all(|reader| reader.is_finished()));
         barrier.let_go(1);
         drop(runtime);
     });

@@ -68,6 +68,42 @@ fn a_push_between_look_and_sleep_is_found() {
     finish(runtime);
 }
 
+/// The same by hand: what a thread calls before it sleeps, when it has seen its queues empty, waits for the
+/// push.
+#[test]
+fn a_push_while_the_last_worker_falls_asleep_is_found() {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    static PUSHED: AtomicBool = AtomicBool::new(false);
+    let mut builder = Builder::new_multi_thread();
+    // Nobody is to take the core from the thread that waits here.
+    builder.worker_threads(1).detector(Detector::Off).rescue(false).on_thread_park(|| {
+        if ASKED.swap(false, Ordering::SeqCst) {
+            let asked = Instant::now();
+            while !PUSHED.swap(false, Ordering::SeqCst) && asked.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+        }
+    });
+    let runtime = std::mem::ManuallyDrop::new(builder.build().unwrap());
+    for _ in 0..20 {
+        let (tell, told) = mpsc::channel();
+        let last = tell.clone();
+        ASKED.store(true, Ordering::SeqCst);
+        // Whatever it did: behind this task it looks for others, and falls asleep.
+        runtime.spawn(async move { tell.send(1).unwrap() });
+        let asked = Instant::now();
+        while ASKED.load(Ordering::SeqCst) {
+            assert!(asked.elapsed() < PATIENCE, "the worker is about to sleep");
+            std::thread::yield_now();
+        }
+        runtime.spawn(async move { last.send(2).unwrap() });
+        PUSHED.store(true, Ordering::SeqCst);
+        let ran = [told.recv_timeout(PATIENCE), told.recv_timeout(PATIENCE)];
+        assert_eq!(ran, [Ok(1), Ok(2)], "the second look finds the task");
+    }
+    finish(runtime);
+}
+
 /// The story (tokio issue 6596): a task wakes another, which goes into the LIFO slot of its worker,
 /// and blocks; the slot goes with the core, and the other task must run.
 #[test]
@@ -147,6 +183,10 @@ fn the_queue_has_its_turn_on_a_core_that_changes_hands() {
             let nth = LINKS.fetch_add(1, Ordering::SeqCst);
             if END.load(Ordering::SeqCst) || nth > 3 * TURNS {
                 return;
+            }
+            // With no spare the core would stay here, and what is in the slot go to the queue.
+            while threadlet::runtime::Handle::current().metrics().spares == 0 {
+                std::thread::yield_now();
             }
             let plants = plants.and_then(|ran| {
                 if nth < TURNS {

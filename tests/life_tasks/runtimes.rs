@@ -126,8 +126,12 @@ fn the_blocked_are_listed_with_site_and_place() {
         threadlet!(receiver.recv()).unwrap();
     });
     let site_line = place + 1;
-    wait_until("it is listed", || !runtime.handle().blocked().is_empty());
-    let list = runtime.handle().blocked();
+    // Where no spare is there yet its core is stalled with it first, and it has no `since`.
+    let mut list = Vec::new();
+    wait_until("it is listed, and its core is gone", || {
+        list = runtime.handle().blocked();
+        list.first().is_some_and(|blocked| blocked.since.is_some())
+    });
     let site = list[0].site.expect("it said so");
     assert_eq!((site.file(), site.line(), site.text()), (file!(), site_line, "receiver.recv()"));
     assert_eq!(list[0].spawned_at.as_deref(), Some(format!("{}:{place}", file!()).as_str()));
