@@ -110,7 +110,7 @@ where
     const TABLE: Table = Table {
         schedule: S::schedule,
         inject: Self::inject,
-        keeper: Self::keeper,
+        keeper: Self::any_keeper,
         run: Self::run,
         cancel: Self::cancel,
         read: Self::read,
@@ -128,10 +128,15 @@ where
         unsafe { kept::let_go(keeper, shard) };
     }
 
-    unsafe fn keeper(header: &Header) -> &dyn Keeper {
+    unsafe fn keeper(header: &Header) -> &K {
         // SAFETY: as in `inject`; and a header does not outlive its task.
-        let keeper: &K = unsafe { header.keeper.cast::<K>().as_ref() };
-        keeper
+        unsafe { header.keeper.cast::<K>().as_ref() }
+    }
+
+    /// The same for whoever does not know its type.
+    unsafe fn any_keeper(header: &Header) -> &dyn Keeper {
+        // SAFETY: the caller's.
+        unsafe { Self::keeper(header) }
     }
 
     /// Where the future is, until it has ended.
@@ -153,12 +158,14 @@ where
     unsafe fn run(task: NonNull<Header>) {
         // SAFETY: that reference keeps the task.
         let header = unsafe { task.as_ref() };
+        // SAFETY: the header is that of a task of these types.
+        let keeper = unsafe { Self::keeper(header) };
         let is_aborted = header.word.begin();
         // Here, where the task counts as running, and not before: whoever stops all tasks says so
         // first, and wakes them then. While one is queued that wake does nothing, and a look could
         // still have come before the word. Here either the wake came before it began to run, and
         // the word is seen; or it comes later, and the task will be polled again.
-        if is_aborted || (header.keeper().is_ending() && !header.is_accepted()) {
+        if is_aborted || (keeper.is_ending() && !header.is_accepted()) {
             // SAFETY: the task has begun, and its future is there.
             return unsafe { Self::stop(task) };
         }
@@ -247,7 +254,8 @@ where
             // SAFETY: the caller has begun, and alone touches this until `complete`.
             unsafe { place.write(outcome) };
         }
-        let was_listed = header.keeper().ended(header);
+        // SAFETY: the header is that of a task of these types.
+        let was_listed = unsafe { Self::keeper(header) }.ended(header);
         match header.word.complete(cancelled) {
             Completed::Unwanted if !cancelled => {
                 // SAFETY: it was written above, and there is no handle.
