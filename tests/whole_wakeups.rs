@@ -1,13 +1,17 @@
 //! What only the whole runtime can show; `.ci/sabotage` breaks a line for each and wants it to
 //! fail.
 
+use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use futures::{SinkExt, StreamExt};
 use threadlet::runtime::{Builder, Detector, Runtime};
 use threadlet::threadlet;
 
@@ -213,4 +217,98 @@ fn the_queue_has_its_turn_on_a_core_that_changes_hands() {
     let latest = wait.iter().max().expect("four tasks were planted");
     END.store(true, Ordering::SeqCst);
     assert!(latest < 200, "the last of four queued tasks ran {latest} links later");
+}
+
+/// Turns of the tasks that keep the core busy.
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Wakes a task, and notes the turn in which.
+struct Noting(Waker, AtomicUsize);
+
+impl Wake for Noting {
+    fn wake(self: Arc<Self>) {
+        self.1.store(TURNS.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.0.wake_by_ref();
+    }
+}
+
+/// A millisecond; answers how many turns others have had from the wake to the poll.
+async fn overtaken() -> usize {
+    let mut sleep = pin!(threadlet::time::sleep(Duration::from_millis(1)));
+    let mut noting = None;
+    poll_fn(|cx| {
+        let note =
+            noting.get_or_insert_with(|| Arc::new(Noting(cx.waker().clone(), AtomicUsize::new(0))));
+        sleep.as_mut().poll(&mut Context::from_waker(&note.clone().into()))
+    })
+    .await;
+    let woken = noting.map_or(0, |note| note.1.load(Ordering::Relaxed));
+    TURNS.load(Ordering::Relaxed) - woken
+}
+
+/// The story: a ticker's task was woken in time, into the LIFO slot. But that slot had had its share, or
+/// it was time to look at the injector: the task that came first woke another, and the ticker's went to
+/// the end of the queue, where it waited for all that were busy, and for each that blocked among them.
+#[test]
+fn whose_time_has_come_is_not_sent_to_the_end_of_the_queue() {
+    const TICKS: usize = 400;
+
+    async fn turn() {
+        TURNS.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros(5) {}
+    }
+
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).detector(Detector::Off).build().unwrap();
+    let end = Arc::new(AtomicBool::new(false));
+    let goes_on = move |end: &AtomicBool| !end.load(Ordering::Relaxed);
+    for _ in 0..16 {
+        // Each wakes the other into the slot.
+        let (mut there, mut ball) = futures::channel::mpsc::channel::<()>(0);
+        let (mut back, mut returned) = futures::channel::mpsc::channel::<()>(0);
+        let over = end.clone();
+        runtime.spawn(async move {
+            while goes_on(&over) && there.send(()).await.is_ok() && returned.next().await.is_some()
+            {
+                turn().await;
+            }
+        });
+        runtime.spawn(async move {
+            while ball.next().await.is_some() && back.send(()).await.is_ok() {
+                turn().await;
+            }
+        });
+    }
+    // And from outside come tasks that put another into the slot.
+    let (outside, over) = (runtime.handle().clone(), end.clone());
+    let feeder = std::thread::spawn(move || {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        while goes_on(&over) {
+            if waiting.load(Ordering::Relaxed) < 8 {
+                waiting.fetch_add(1, Ordering::Relaxed);
+                let waiting = waiting.clone();
+                outside.spawn(async move {
+                    threadlet::spawn(turn());
+                    waiting.fetch_sub(1, Ordering::Relaxed);
+                });
+            } else {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+        }
+    });
+    let behind = runtime.block_on(async {
+        let ticker = async {
+            let mut behind = Vec::new();
+            for _ in 0..TICKS {
+                behind.push(overtaken().await);
+            }
+            behind
+        };
+        threadlet::spawn(ticker).await.unwrap()
+    });
+    end.store(true, Ordering::Relaxed);
+    feeder.join().unwrap();
+    let many = behind.iter().filter(|turns| **turns > 2).count();
+    assert!(many <= TICKS / 20, "{many} of {TICKS} ticks waited for others' turns: {behind:?}");
 }

@@ -38,6 +38,10 @@ const ROOT_EVERY: usize = INTERVAL as usize;
 /// How many tasks in a row may come from the LIFO slot, before the queue has its turn.
 const LIFO_STREAK: u32 = 3;
 
+/// In a seat's count of those: a timer, or a socket, has woken a task in this row, and there may be one
+/// more.
+const DRIVEN: u32 = 1 << 8;
+
 /// The future of `block_on` in a current-thread runtime, polled between tasks.
 pub(crate) trait Root {
     /// Whether it was woken and waits to be polled.
@@ -104,6 +108,8 @@ struct Worker<'t, 'a> {
     before_root: usize,
     /// When to look at timers and I/O.
     drive_at: Instant,
+    /// It is time for what waits elsewhere.
+    looks: bool,
     /// What it does for others' tasks while it has its own.
     held_up: HeldUp,
     /// Of the generator that picks whom to steal from.
@@ -121,8 +127,9 @@ impl<'t, 'a> Worker<'t, 'a> {
         let now = Instant::now();
         let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
         let held_up = HeldUp::new(core.index(), now);
+        let (searching, before_root, looks) = (false, 0, false);
         let mut worker =
-            Worker { thread, searching: false, before_root: 0, drive_at: now, held_up, seed };
+            Worker { thread, searching, before_root, drive_at: now, looks, held_up, seed };
         let mut ready = Vec::new();
         thread.shared.driver_handle.expire(now, &mut ready);
         let core = worker.wake_all(Some(core), ready);
@@ -167,8 +174,9 @@ impl<'t, 'a> Worker<'t, 'a> {
         let regular = tick.is_multiple_of(INTERVAL);
         let yields = self.thread.has_yielded() && self.is_alone(&core);
         let looks = regular || yields || self.is_drive_due(&core, tick);
+        self.looks |= looks;
         let core = if looks { self.drive(core, Instant::now())? } else { core };
-        match self.next_task(&core, looks) {
+        match self.next_task(&core) {
             Some(task) => {
                 self.end_search();
                 self.before_root = self.before_root.saturating_sub(1);
@@ -196,13 +204,18 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
     }
 
-    /// `looks`: it is time for what waits elsewhere, too: at a seat that is held up, or in the
-    /// injector. A share of it, and not one task: others may have put many there since the last
-    /// look, and wait for each.
-    fn next_task(&mut self, core: &HeldCore<'_>, looks: bool) -> Option<Runnable> {
-        let first = if looks { self.others_first(core) } else { None };
+    /// The task that was woken last, but for a streak of those; then, if it is time for that, what
+    /// waits elsewhere, at a seat that is held up or in the injector. A share of it, and not one task:
+    /// others may have put many there since the last look, and wait for each.
+    fn next_task(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
+        if let Some(task) = last_woken(core) {
+            return Some(task);
+        }
+        let seat = core.seat();
+        let first = if std::mem::take(&mut self.looks) { self.others_first(core) } else { None };
         first
-            .or_else(|| own_task(core))
+            .or_else(|| seat.queue.pop())
+            .or_else(|| seat.lifo.take())
             .or_else(|| injected(self.thread, core))
             .or_else(|| self.steal(core))
     }
@@ -318,6 +331,9 @@ impl<'t, 'a> Worker<'t, 'a> {
         }
         // Should one of them block, nobody is to count on this seat's search.
         self.end_search();
+        if let Some(core) = &core {
+            may_be_next(core);
+        }
         let wake = |waker: Waker| quietly(|| waker.wake());
         let call = || {
             alone.into_iter().for_each(wake);
@@ -418,12 +434,20 @@ fn count_steal(core: &HeldCore<'_>) {
     steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// From the LIFO slot, but not more often than a few times in a row while the queue waits.
-fn own_task(core: &HeldCore<'_>) -> Option<Runnable> {
-    let seat = core.seat();
+/// A timer or a socket is about to wake a task into the LIFO slot: it is the next, once in a row even if
+/// the slot has had its share. The task that came first would wake another, and this one, at the end of
+/// the queue, wait for all that are busy, and for each that blocks among them.
+fn may_be_next(core: &HeldCore<'_>) {
+    let streak = &core.seat().lifo_streak;
     // Ordering: Relaxed, here and below; only the holder of the core touches it.
+    streak.store(streak.load(Ordering::Relaxed) | DRIVEN, Ordering::Relaxed);
+}
+
+/// From the LIFO slot, but not more often than a few times in a row while others wait.
+fn last_woken(core: &HeldCore<'_>) -> Option<Runnable> {
+    let seat = core.seat();
     let streak = seat.lifo_streak.load(Ordering::Relaxed);
-    if streak < LIFO_STREAK {
+    if streak % DRIVEN < LIFO_STREAK + streak / DRIVEN {
         if let Some(task) = seat.lifo.take() {
             seat.lifo_streak.store(streak + 1, Ordering::Relaxed);
             return Some(task);
@@ -432,7 +456,7 @@ fn own_task(core: &HeldCore<'_>) -> Option<Runnable> {
     if streak > 0 {
         seat.lifo_streak.store(0, Ordering::Relaxed);
     }
-    seat.queue.pop().or_else(|| seat.lifo.take())
+    None
 }
 
 /// A fair share of the injector: one task to run, the rest into the seat's own queue.
