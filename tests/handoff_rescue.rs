@@ -182,6 +182,43 @@ fn where_rescues_are_frequent_they_are_soon() {
     });
 }
 
+/// How long each of `many` unmarked blocks holds up the next task of the only core.
+async fn held_up_by(many: usize, block: Duration) -> Vec<Duration> {
+    let mut held_up = Vec::new();
+    for _ in 0..many {
+        let blocked = Instant::now();
+        let next = task::spawn(async move { blocked.elapsed() });
+        task::spawn(async move { std::thread::sleep(block) }).await.unwrap();
+        held_up.push(next.await.unwrap());
+    }
+    held_up
+}
+
+/// The story: by the monitor each poll that slept kept its core for `rescue_after`, though all those
+/// before it had slept for much longer.
+#[test]
+fn where_all_sleep_on_none_is_waited_for_until_they_are_short() {
+    const AFTER: Duration = Duration::from_millis(5);
+    support::within(LIMIT, || {
+        let builder = &mut builder(1);
+        let runtime = builder.rescue_after(AFTER).detector(Detector::Monitor).build().unwrap();
+        let run = |many, block| {
+            let task = runtime.spawn(held_up_by(many, block));
+            runtime.block_on(task).unwrap()
+        };
+        // One in sixteen is asked, and a busy machine has pauses of its own.
+        let soon = || run(24, AFTER * 5 / 2).iter().filter(|held_up| **held_up < AFTER).count();
+        let tries: Vec<_> = (0..20).map(|_| soon()).take_while(|soon| *soon < 18).collect();
+        assert!(tries.len() < 20, "of 24 were not waited for: {tries:?}");
+
+        run(150, AFTER / 5);
+        let before = runtime.metrics().handoffs_rescued;
+        run(50, AFTER / 5);
+        let rescued = runtime.metrics().handoffs_rescued - before;
+        assert!(rescued <= 10, "{rescued} of 50 short ones were rescued");
+    });
+}
+
 /// One popular lock could take every permit, and then no marked call got one. Rescues have a limit
 /// of their own, a quarter of the cap: beyond it cores stand still, all but the last.
 #[test]

@@ -5,9 +5,9 @@
 //! the way; here one answer serves all: rescues that follow each other closely.
 //!
 //! A poll that went to sleep keeps its core for `rescue_after`, because a hand-off costs more than a
-//! short block. Waiting for that time costs, too: the core stands, and so does a CPU. So the sentinel
-//! counts how those go on that it has seen fall asleep. As long as nearly all of them sleep on, it waits
-//! only for one in sixteen, to be told when that changes.
+//! short block. Waiting for that time costs, too: the core stands, and so does a CPU. So the sentinel, or
+//! the monitor where there is none, counts how those go on that it has seen asleep. As long as nearly all
+//! of them sleep on, it waits only for one in sixteen, to be told when that changes.
 
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,10 @@ const OVER: Duration = Duration::from_millis(200);
 pub(crate) struct Rescues {
     last: Mutex<Option<Instant>>,
     frequent: AtomicBool,
-    /// How sure it is that a poll which has fallen asleep sleeps on. The sentinel's alone.
+    /// How sure it is that a poll which has fallen asleep sleeps on. The sentinel's alone; the monitor's where
+    /// there is none.
     sure: AtomicU32,
-    /// Of those that are not waited for, how many there were. The sentinel's alone.
+    /// Of those that are not waited for, how many there were. The same one's.
     unasked: AtomicU32,
 }
 
@@ -72,9 +73,14 @@ impl Rescues {
         self.sure.store(sure, Ordering::Relaxed);
     }
 
+    /// Whether nearly all of them sleep on.
+    pub(crate) fn are_long(&self) -> bool {
+        self.sure.load(Ordering::Relaxed) >= SURE
+    }
+
     /// Whether a poll that has just fallen asleep may lose its core at once.
     pub(crate) fn will_sleep_on(&self) -> bool {
-        if self.sure.load(Ordering::Relaxed) < SURE {
+        if !self.are_long() {
             return false;
         }
         let unasked = self.unasked.load(Ordering::Relaxed).wrapping_add(1);

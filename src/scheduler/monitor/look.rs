@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | a region, asleep, the word the same | a second look; at a warm site, or after a long pause, none | handed over: blocked |
 //! | a poll outside any region, asleep, the word the same | `rescue_after`, and 400 us more where the sentinel hears of it | handed over: rescued |
+//! | the same, where nearly all such polls sleep on and there is no sentinel | no second look, but for one in sixteen (`shared::rescues`) | handed over: rescued |
 //! | a call, running, the call the same | `hog_after` | handed over: hog |
 //! | a poll, running, the poll the same | 10 ms | handed over: rescued |
 
@@ -88,8 +89,13 @@ impl<'a> Watch<'a> {
 
     fn look(&mut self, seat: usize, now: Instant, paused: Duration) -> Found {
         let word = self.shared.pool.word(seat).load();
+        let may_be_taken_soon = self.may_be_taken_soon();
         let looked = &mut self.looks[seat];
         let known = looked.word == Some(word);
+        if !known && std::mem::take(&mut looked.asked) {
+            let since = now.saturating_duration_since(looked.since.unwrap_or(now));
+            learn(self.shared, since, false);
+        }
         if word.state() != State::Lent {
             looked.word = Some(word);
             if known && word.state() == State::Taken {
@@ -124,10 +130,11 @@ impl<'a> Watch<'a> {
             looked.since = Some(now);
             looked.claimed = false;
             let warm = slot.site.get().is_some_and(|site| site.record().is_warm());
-            if paused < LONG && !(in_region && warm) {
+            let soon = if in_region { warm } else { may_be_taken_soon };
+            if paused < LONG && !soon {
                 return goes_on;
             }
-            if !in_region {
+            if !in_region && !soon {
                 // To be seen asleep once more, and soon: at the next look after such a pause it
                 // would be another poll.
                 let suspect = self.shared.config.rescue
@@ -174,7 +181,7 @@ impl<'a> Watch<'a> {
         if moved {
             return None;
         }
-        let cause = self.blocked(slot, word.slot(), call.is_some(), since)?;
+        let cause = self.blocked(seat, slot, word.slot(), call.is_some(), since)?;
         if cause == Cause::Rescued {
             slot.computes.store(false, Ordering::Relaxed);
             self.shared.rescues.note(Instant::now());
@@ -190,16 +197,41 @@ impl<'a> Watch<'a> {
     /// that thread sleeps.
     fn blocked(
         &mut self,
+        seat: usize,
         slot: &Slot,
         id: SlotId,
         in_region: bool,
         since: Duration,
     ) -> Option<Cause> {
-        if !in_region && (!self.shared.config.rescue || self.is_early(slot, since)) {
+        if in_region {
+            let asleep = self.states.is_asleep(self.shared, id, slot, since);
+            return asleep.then_some(Cause::Blocked);
+        }
+        let early = self.is_early(slot, since);
+        if !self.shared.config.rescue || (early && !self.is_asked()) {
             return None;
         }
-        let cause = if in_region { Cause::Blocked } else { Cause::Rescued };
-        self.states.is_asleep(self.shared, id, slot, since).then_some(cause)
+        let asleep = self.states.is_asleep(self.shared, id, slot, since);
+        let (rescues, looked) = (&self.shared.rescues, &mut self.looks[seat]);
+        if early && asleep {
+            looked.asked |= !rescues.will_sleep_on();
+            return (!looked.asked).then_some(Cause::Rescued);
+        }
+        if std::mem::take(&mut looked.asked) {
+            learn(self.shared, since, asleep);
+        }
+        asleep.then_some(Cause::Rescued)
+    }
+
+    /// Whether polls found asleep are asked how they go on: where rescues are frequent, and there is no
+    /// sentinel that would ask.
+    fn is_asked(&self) -> bool {
+        !self.shared.detection.perf && self.shared.rescues.are_frequent()
+    }
+
+    /// Whether one look is enough for a poll that sleeps, but for the one in sixteen that is asked.
+    fn may_be_taken_soon(&self) -> bool {
+        self.is_asked() && self.shared.rescues.are_long()
     }
 
     /// Why the core should be taken, if the call has computed for `hog_after`, or the poll for the
@@ -275,5 +307,13 @@ impl<'a> Watch<'a> {
         let looked = &mut self.looks[seat];
         looked.claimed = matches!(retake, Retake::NoPermit | Retake::NoSpare);
         if retake == Retake::Stale { Found::Suspect } else { Found::Blocked }
+    }
+}
+
+/// What became of a poll that was asked, `since` so long ago. A look that comes late cannot tell whether
+/// one that is awake by now slept on.
+fn learn(shared: &Shared, since: Duration, asleep: bool) {
+    if asleep || since < 2 * shared.config.rescue_after {
+        shared.rescues.learn(asleep);
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct LookedAt {
     pub(super) since: Option<Instant>,
     /// Claimed already and now on the stalled list: nothing more to be done here.
     pub(super) claimed: bool,
+    /// An unmarked poll was found asleep, and keeps its core to show whether it sleeps on.
+    pub(super) asked: bool,
     /// The poll, and the call in it. A poll that spawns, or makes many calls, changes the word all
     /// the time, and may be a long one all the same.
     pub(super) poll: Span<(SlotId, u32)>,
