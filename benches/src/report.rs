@@ -122,6 +122,9 @@ impl Side {
 pub(crate) enum How {
     /// The first side's median over the second's.
     Quotient,
+    /// The median of the quotients of what was measured in turn: what both rounds of a pair suffered
+    /// goes away.
+    Pairs,
     /// The first side's median less the second's.
     Difference,
     /// The first side's median.
@@ -153,6 +156,25 @@ impl Row {
         under: Side,
     ) -> Row {
         Row::of(what, bar, How::Quotient, vec![over, under])
+    }
+
+    /// The median of one side over the other, by pairs.
+    pub(crate) fn pairs(
+        what: impl Into<Cow<'static, str>>,
+        bar: Bar,
+        over: Side,
+        under: Side,
+    ) -> Row {
+        assert_eq!(over.samples.len(), under.samples.len(), "they were measured in turn");
+        let quotients = quotients(&over, &under).expect("they are as many");
+        let (low, high) = quotients.median_within();
+        let text = format!(
+            "of {} pairs, whose median is known to lie within {} and {} (95 %)",
+            quotients.len(),
+            Unit::Ratio.show(low),
+            Unit::Ratio.show(high)
+        );
+        Row::of(what, bar, How::Pairs, vec![over, under]).note(text)
     }
 
     /// One side's median less the other's.
@@ -198,6 +220,9 @@ impl Row {
         let median = |nth: usize| self.sides[nth].samples.median();
         match self.how {
             How::Quotient => median(0) / median(1),
+            How::Pairs => quotients(&self.sides[0], &self.sides[1])
+                .expect("they were measured in turn")
+                .median(),
             How::Difference => median(0) - median(1),
             How::Median => median(0),
             How::Worst => self.sides[0].samples.max(),
@@ -206,7 +231,10 @@ impl Row {
 
     /// What the number is.
     pub(crate) fn unit(&self) -> Unit {
-        if self.how == How::Quotient { Unit::Ratio } else { self.sides[0].unit }
+        match self.how {
+            How::Quotient | How::Pairs => Unit::Ratio,
+            _ => self.sides[0].unit,
+        }
     }
 
     /// Between what the middle half of the rounds lie; of a quotient, of the quotients of what was
@@ -214,7 +242,7 @@ impl Row {
     pub(crate) fn spread(&self) -> Option<(f64, f64)> {
         let first = &self.sides[0].samples;
         let of = match self.how {
-            How::Quotient => first.by_pairs(&self.sides[1].samples, |over, under| over / under)?,
+            How::Quotient | How::Pairs => quotients(&self.sides[0], &self.sides[1])?,
             How::Difference => first.by_pairs(&self.sides[1].samples, |from, less| from - less)?,
             How::Median => first.clone(),
             How::Worst => return None,
@@ -225,6 +253,11 @@ impl Row {
     pub(crate) fn is_met(&self) -> bool {
         self.bar.is_met_by(self.value())
     }
+}
+
+/// By pairs. `None`: they were not measured in turn.
+fn quotients(over: &Side, under: &Side) -> Option<Samples> {
+    over.samples.by_pairs(&under.samples, |over, under| over / under)
 }
 
 /// The one of several that is best, where less is better, and the others.
@@ -257,11 +290,13 @@ mod tests {
         let of = |how| Row::of("w", Bar::Open, how, vec![ours.clone(), peer.clone()]);
         let show = |how: How| of(how).unit().show(of(how).value());
         assert_eq!(show(How::Quotient), "0.500");
+        // By pairs: 0.5, 0.2, 9.
+        assert_eq!(show(How::Pairs), "0.500");
         assert_eq!(show(How::Difference), "-2.00 us");
         assert_eq!(show(How::Median), "2.00 us");
         assert_eq!(show(How::Worst), "9.00 us");
-        // By pairs: 0.5, 0.2, 9.
         assert_eq!(of(How::Quotient).spread(), Some((0.2, 9.0)));
+        assert_eq!(of(How::Pairs).spread(), Some((0.2, 9.0)));
         assert_eq!(of(How::Median).spread(), Some((1.0, 9.0)));
     }
 

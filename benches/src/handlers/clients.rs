@@ -6,12 +6,14 @@
 //! machine with it. In a process of its own it has nothing to do with the runtimes: their threads,
 //! rings and signals, their allocator.
 //!
-//! The program starts itself again for this, with the hidden command `clients`. It tells its parent
-//! when the time begins that counts and when it ends, and then what came of it.
+//! The program starts itself again for this, with the hidden command `clients`. It connects, and
+//! begins a round with each line that its parent writes; the answers to what it has asked last wait in
+//! its sockets meanwhile. It tells its parent when the time begins that counts and when it ends, and
+//! then what came of it.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -35,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) slow_each: u64,
     #[arg(long)]
     pub(crate) warm_up_ms: u64,
+    /// What counts of a round, behind its warm-up
     #[arg(long)]
     pub(crate) length_ms: u64,
 }
@@ -55,6 +58,8 @@ pub(crate) struct Answers {
 /// The process, from the side that is asked.
 pub(crate) struct Clients {
     child: Child,
+    /// It ends when this does.
+    told: ChildStdin,
     says: BufReader<ChildStdout>,
 }
 
@@ -69,24 +74,38 @@ impl Clients {
             .args(["--slow-each", &options.slow_each.to_string()])
             .args(["--warm-up-ms", &options.warm_up_ms.to_string()])
             .args(["--length-ms", &options.length_ms.to_string()])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("one more process");
+        let told = child.stdin.take().expect("a pipe was asked for");
         let says = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
-        Clients { child, says }
+        Clients { child, told, says }
     }
 
-    /// Waits for the begin of the time that counts, or its end.
+    /// Begins a round, and waits for the begin of the time that counts.
+    pub(crate) fn begin(&mut self) {
+        self.told.write_all(b"\n").expect("the pipe holds");
+        self.wait();
+    }
+
+    /// Waits for the end of the time that counts.
     pub(crate) fn wait(&mut self) {
         let _ = self.line();
     }
 
-    pub(crate) fn answers(mut self) -> Answers {
+    /// What came of the round.
+    pub(crate) fn answers(&mut self) -> Answers {
         let line = self.line();
-        let status = self.child.wait().expect("it is our child");
-        assert!(status.success(), "the clients end well: {status}");
         Answers::parse(&line).unwrap_or_else(|| panic!("the clients say {line:?}"))
+    }
+
+    /// There is no other round.
+    pub(crate) fn end(self) {
+        let Clients { mut child, told, says: _ } = self;
+        drop(told);
+        let status = child.wait().expect("it is our child");
+        assert!(status.success(), "the clients end well: {status}");
     }
 
     fn line(&mut self) -> String {
@@ -114,6 +133,14 @@ impl Answers {
 /// The process itself.
 pub(crate) fn run(options: &Options) -> io::Result<()> {
     let mut asking = Asking::connect(options)?;
+    for line in io::stdin().lines() {
+        let _go = line?;
+        round(&mut asking, options)?;
+    }
+    Ok(())
+}
+
+fn round(asking: &mut Asking, options: &Options) -> io::Result<()> {
     asking.go_on(Duration::from_millis(options.warm_up_ms))?;
     say("begin")?;
     asking.forget();

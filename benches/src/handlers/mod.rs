@@ -26,7 +26,7 @@ pub(crate) use clients::{Options as Clients, run as run_clients};
 
 use std::net::SocketAddr;
 
-use crate::harness::{Plan, Samples};
+use crate::harness::{Plan, Samples, pairs};
 use crate::report::{Bar, Row, Side as Measured, Unit};
 use crate::suite::{Figure, Suite};
 use crate::sys;
@@ -82,7 +82,12 @@ impl Side {
             warm_up_ms: plan.size(300, 100),
             length_ms: plan.size(1_000, 200),
         });
-        clients.wait();
+        self.round(&mut clients);
+        clients.end();
+    }
+
+    fn round(&mut self, clients: &mut clients::Clients) {
+        clients.begin();
         let cpu = sys::process_cpu_time();
         clients.wait();
         let cpu = sys::process_cpu_time() - cpu;
@@ -124,16 +129,37 @@ fn compare(names: [(&'static str, Bar); 3], ours: &Side, theirs: &Side) -> [Row;
 }
 
 /// Requests that nothing holds up, with a flight recorder and without.
+///
+/// One round says little, and a hundredth is to be told: so the rounds are short and many, both
+/// servers and the connections to them stay from round to round, and both are started anew a few
+/// times, because how a server's threads and memory happen to lie stays with it.
 pub(crate) fn recorded(plan: &Plan) -> Vec<Row> {
     let [mut with, mut without] = ["with", "without"].map(|name| Side::new(name, 0));
-    for _ in 0..plan.rounds(15) {
-        with.measure::<Silent<Ours>>(plan, &plan.recorded());
-        without.measure::<Silent<Ours>>(plan, &plan.runtime());
+    for _ in 0..plan.size(10, 1) {
+        let (on, off) = (plan.recorded(), plan.runtime());
+        let [mut of_on, mut of_off] = [&on, &off].map(|runtime| {
+            clients::Clients::start(&Clients {
+                address: server::start(runtime, says_hello::<Silent<Ours>>),
+                path: "/".to_owned(),
+                connections: CONNECTIONS,
+                slow_each: 0,
+                warm_up_ms: 5,
+                length_ms: 25,
+            })
+        });
+        pairs(plan.rounds(44), || with.round(&mut of_on), || without.round(&mut of_off));
+        of_on.end();
+        of_off.end();
     }
     let rate = |side: &Side| Measured::new(side.name, Unit::PerSecond, &side.rate);
     let what = "hyper, hello: requests/s, without a recorder / with one";
-    let row = Row::quotient(what, Bar::AtMost(1.02), rate(&without), rate(&with));
-    vec![with.costs().into_iter().chain(without.costs()).fold(row, Row::beside)]
+    let row = Row::pairs(what, Bar::AtMost(1.02), rate(&without), rate(&with));
+    let costs = |side: &Side| {
+        // The process has the threads of both.
+        let [cpu, _threads, clients] = side.costs();
+        [cpu, clients]
+    };
+    vec![costs(&with).into_iter().chain(costs(&without)).fold(row, Row::beside)]
 }
 
 fn sleeps(plan: &Plan) -> Vec<Row> {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use threadlet::threadlet;
 
-use crate::harness::{Plan, Samples};
+use crate::harness::{Plan, Samples, pairs};
 use crate::peer::{Peer, Smol};
 use crate::report::{Bar, Row, Side as Measured, Unit, least, most};
 use crate::sys;
@@ -306,17 +306,30 @@ pub(crate) fn run(plan: &Plan) -> Vec<Row> {
     Mix::all().into_iter().flat_map(|mix| yielding(plan, mix)).collect()
 }
 
-/// 10 % of the calls block for 100 us, with a flight recorder and without.
+/// 10 % of the calls block for 100 us, with a flight recorder and without: short rounds, many, on
+/// runtimes that stay from round to round and are built anew a few times.
 pub(crate) fn recorded(plan: &Plan) -> Vec<Row> {
-    let run = Run::new(plan, Mix { share: 100, block: BLOCKS[0] }, true);
+    let mix = Mix { share: 100, block: BLOCKS[0] };
+    let length = Duration::from_millis(plan.size(40, 30));
+    let run = Run { mix, yields: true, length };
     let [mut with, mut without] = [(); 2].map(|()| Side::default());
-    for _ in 0..plan.rounds(30) {
-        with.measure::<Ours>(&plan.recorded(), &run);
-        without.measure::<Ours>(&plan.runtime(), &run);
+    for _ in 0..plan.size(10, 1) {
+        let (on, off) = (plan.recorded(), plan.runtime());
+        pairs(
+            plan.rounds(32),
+            || with.measure::<Ours>(&on, &run),
+            || without.measure::<Ours>(&off, &run),
+        );
     }
     let what = format!("{}: calls/s, without a recorder / with one", run.mix.words());
-    let row = Row::quotient(what, Bar::AtMost(1.02), without.rate("without"), with.rate("with"));
-    vec![with_costs(row, &[("with", &with), ("without", &without)])]
+    let row = Row::pairs(what, Bar::AtMost(1.02), without.rate("without"), with.rate("with"));
+    let costs = |name, side: &Side| {
+        // The process has the threads of both.
+        let [cpu, _threads, ticker] = side.costs(name);
+        [cpu, ticker]
+    };
+    let all = costs("with", &with).into_iter().chain(costs("without", &without));
+    vec![all.fold(row, Row::beside)]
 }
 
 fn yielding(plan: &Plan, mix: Mix) -> [Row; 2] {
