@@ -166,10 +166,9 @@ impl<'a> Thread<'a> {
         self.core.word.set(held);
         self.slot.set_seat(Some(index));
         if self.traced || self.log.is_on() {
-            let now = Instant::now();
-            self.core.since.set(now);
-            self.log.looked(now);
-        } else {
+            self.core.since.set(self.now());
+        }
+        if !self.log.is_on() {
             self.log.lapse();
         }
         HeldCore::new(index, seat)
@@ -251,10 +250,15 @@ impl<'a> Thread<'a> {
         self.core.had.take().map(|had| had.index)
     }
 
+    /// As whoever notes polls has it.
+    fn now(&self) -> Instant {
+        if self.log.is_on() { self.log.now() } else { Instant::now() }
+    }
+
     /// For the timeline and the recorder: the thread had the core until it lost it, or until now.
     pub(super) fn trace_core(&self, seat: usize, lost: Option<(Cause, Instant)>) {
         let since = self.core.since.get();
-        let end = || lost.map_or_else(Instant::now, |(_, when)| when);
+        let end = || lost.map_or_else(|| self.now(), |(_, when)| when);
         if let Some(trace) = &self.shared.trace {
             trace.core(seat, self.slot.tid.load(Ordering::Relaxed), since, end());
         }

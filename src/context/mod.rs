@@ -27,6 +27,7 @@ mod missing;
 mod polled;
 mod ring;
 mod schedule;
+mod stopwatch;
 #[allow(unsafe_code, reason = "one thread-local pointer")]
 mod thread;
 

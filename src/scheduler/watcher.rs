@@ -115,12 +115,12 @@ impl<'a> Watcher<'a> {
     /// Whether any poll runs.
     fn look_at_all(&mut self) -> bool {
         let shared = self.shared;
-        let mut runs = false;
+        let (mut runs, now) = (false, Instant::now());
         for (id, slot) in shared.slots.iter() {
             let begun = slot.begun.load(Ordering::Relaxed);
             let Some(since) = shared.began(slot).filter(|_| begun != 0) else { continue };
             runs = true;
-            self.look(id, slot, begun, since.elapsed());
+            self.look(id, slot, begun, now.saturating_duration_since(since));
         }
         if !runs {
             self.long.clear();

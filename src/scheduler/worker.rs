@@ -124,7 +124,7 @@ impl<'t, 'a> Worker<'t, 'a> {
         let tick = seat.tick.load(Ordering::Relaxed);
         let turn = (INTERVAL - 1 - tick % INTERVAL).min(TURN);
         seat.tick.store(tick.wrapping_add(turn), Ordering::Relaxed);
-        let now = Instant::now();
+        let now = recently(thread);
         let seed = (thread.id ^ tick << 16).wrapping_mul(0x9E37_79B9) | 1;
         let held_up = HeldUp::new(core.index(), now);
         let (searching, before_root, looks) = (false, 0, false);
@@ -250,9 +250,7 @@ impl<'t, 'a> Worker<'t, 'a> {
             return true;
         }
         let asks = tick.is_multiple_of(CLOCK) || self.thread.budget.was_busy();
-        // Where polls are noted, the end of the last was.
-        let now = || if self.thread.watches { self.thread.log.last_look() } else { Instant::now() };
-        asks && now() >= self.drive_at
+        asks && recently(self.thread) >= self.drive_at
     }
 
     fn steal(&mut self, core: &HeldCore<'_>) -> Option<Runnable> {
@@ -429,6 +427,11 @@ impl<'t, 'a> Worker<'t, 'a> {
     }
 }
 
+/// What time it is, or was just now: where polls are noted, the clock was asked then.
+fn recently(thread: &Thread<'_>) -> Instant {
+    if thread.watches { thread.log.last_look() } else { Instant::now() }
+}
+
 fn count_steal(core: &HeldCore<'_>) {
     let steals = &core.seat().steals;
     steals.store(steals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -521,7 +524,7 @@ fn run_watched(thread: &Thread<'_>, task: Runnable) {
     let Some(begun) = begun.filter(|_| !thread.is_forgotten()) else { return };
     let lasted = log.end(begun, thread.poll.losses.get());
     if shared.config.poll_times {
-        polls().times.note(lasted);
+        polls().times.note(Duration::from_nanos(lasted));
     }
 }
 

@@ -13,6 +13,7 @@ use super::config::Watch;
 use super::slot::Slot;
 use crate::observe::recorder::{Recorder, UnderWay};
 use crate::spawned::book::Book;
+use crate::sys::counter;
 use crate::sys::poll::ppoll_in;
 use crate::sys::signal::{Bell, Watch as SignalWatch, watch_by_flag};
 use crate::sys::thread::nanos;
@@ -24,6 +25,8 @@ pub(crate) struct Watched {
     pub(crate) born: Instant,
     /// The same by the clock of `sys::thread::nanos`.
     pub(crate) born_at: u64,
+    /// Whether threads may tell the time by the processor's counter.
+    pub(crate) counts: bool,
     pub(crate) recorder: Option<Recorder>,
     /// What is kept of tasks.
     pub(crate) book: Option<Book>,
@@ -47,6 +50,7 @@ impl Watched {
         Ok(Watched {
             born,
             born_at,
+            counts: watches && counter::makes_the_clock(),
             recorder: watch.recorder.map(|bytes| Recorder::new(bytes, born)),
             book: keeps_tasks.then(Book::default),
             alarm: watches.then(|| Alarm::new(watch.signal)).transpose()?,

@@ -10,6 +10,7 @@ pub(crate) mod asleep;
 #[cfg(feature = "bytes")]
 pub(crate) mod buffer;
 pub(crate) mod child;
+pub(crate) mod counter;
 pub(crate) mod epoll;
 pub(crate) mod exit;
 pub(crate) mod file;

@@ -1,6 +1,7 @@
 //! The one seam to the operating system, which is the kernel of the world here: the names of
 //! threadlet's `sys`, as far as its scheduler asks for them.
 
+pub(crate) mod counter;
 pub(crate) mod epoll;
 #[path = "../../../src/sys/exit.rs"]
 pub(crate) mod exit;

@@ -63,7 +63,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    #[inline]
+    /// In place: the one for each poll and the one for each wake are half constants.
+    #[inline(always)]
     pub(super) fn write(self, writer: &Writer<'_>) {
         let Entry { kind, at, task, site, more, value } = self;
         // Two years of nanoseconds beside the kind.

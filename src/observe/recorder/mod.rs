@@ -124,10 +124,9 @@ impl Pen<'_> {
     }
 
     /// A poll of a task that was spawned at `site`, a row of the table, or of a root future, which is
-    /// task 0, from `begin` to `end`; `losses`: how often it has lost a core.
+    /// task 0, from `begin` and for so long; `losses`: how often it has lost a core.
     #[inline]
-    pub(crate) fn polled(&self, task: u64, site: u32, losses: u32, (begin, end): (u64, u64)) {
-        let value = end.saturating_sub(begin);
+    pub(crate) fn polled(&self, task: u64, site: u32, losses: u32, (begin, value): (u64, u64)) {
         self.write(Entry { kind: Kind::Poll, at: begin, task, site, more: losses, value });
     }
 
