@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::uffd::LatePage;
 use support::{build, child, detectors, is_child, os, passes, skip, wait_until, within};
-use threadlet::runtime::{Builder, Detector, Handle, Runtime};
+use threadlet::runtime::{Builder, Detector, Handle, Metrics, Runtime};
 use threadlet::{task, threadlet, time};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -431,7 +431,10 @@ fn the_sentinel_takes_the_core_for_itself_and_another_keeps_the_watch() {
         runtime.block_on(task).unwrap();
         let now = runtime.metrics();
         let handed = now.handoffs_blocked - before.handoffs_blocked;
+        // What is handed over in other ways goes to a spare, sentinel or not.
+        let others = |m: &Metrics| m.handoffs_predicted + m.handoffs_rescued + m.handoffs_hog;
         let woken = now.spare_wakeups - before.spare_wakeups;
+        let woken = woken.saturating_sub(others(&now) - others(&before));
         let heard = now.sentinel_wakeups - before.sentinel_wakeups;
         support::say(&format!("{handed} hand-offs, {heard} heard of, {woken} spares woken"));
         assert!(handed > 100 && heard > 50, "{now:#?}");
@@ -465,12 +468,12 @@ fn a_block_without_a_ring_does_not_wait_for_the_end_of_a_long_pause() {
         return;
     }
     within(LIMIT, || {
-        // Left to the monitor's pauses, one in seven would be found within this time. Three tries: a
+        // Left to the monitor's pauses, one in seven would be found within this time. Several tries: a
         // busy machine has pauses of its own.
         let soon = Duration::from_micros(1200);
         let found_soon = || (0..32).filter(|_| first_block() < soon).count();
-        let tries: Vec<_> = (0..3).map(|_| found_soon()).take_while(|found| *found < 12).collect();
-        assert!(tries.len() < 3, "found soon, of 32: {tries:?}");
+        let tries: Vec<_> = (0..8).map(|_| found_soon()).take_while(|found| *found < 12).collect();
+        assert!(tries.len() < 8, "found soon, of 32: {tries:?}");
     });
 }
 

@@ -166,7 +166,7 @@ fn held_up_by_blocks(detector: Detector) -> Vec<Duration> {
 /// The story: each was found after 2.5 to 5 ms.
 #[test]
 fn where_rescues_are_frequent_they_are_soon() {
-    support::within(LIMIT, || {
+    support::within(2 * LIMIT, || {
         for detector in support::detectors() {
             // Perf alone looks at no poll before there were rescues.
             let detector = match detector {
@@ -176,8 +176,8 @@ fn where_rescues_are_frequent_they_are_soon() {
             let soon = |held_up: &Duration| *held_up < Duration::from_micros(1500);
             let found = || held_up_by_blocks(detector).iter().filter(|it| soon(it)).count();
             // Most of them; with the monitor backed off 2 to 8. A busy machine has pauses of its own.
-            let tries: Vec<_> = (0..3).map(|_| found()).take_while(|found| *found < 13).collect();
-            assert!(tries.len() < 3, "{detector:?}: found soon, of 32: {tries:?}");
+            let tries: Vec<_> = (0..8).map(|_| found()).take_while(|found| *found < 13).collect();
+            assert!(tries.len() < 8, "{detector:?}: found soon, of 32: {tries:?}");
         }
     });
 }
@@ -328,22 +328,34 @@ fn a_poll_that_computes_is_looked_at_seldom() {
         let runtime = builder(1).thread_name("seldom").build().unwrap();
         let sleeps = || os::sleeps_of("seldom-monitor");
         wait_until("the monitor is there", || sleeps().is_some());
-        let (start, before) = (Instant::now(), sleeps().unwrap());
         // With others in line, which it looks after more often.
         let computing = [(); 4].map(|()| {
             runtime.spawn(async {
-                for _ in 0..10 {
+                for _ in 0..30 {
                     compute(Duration::from_millis(8));
                     task::yield_now().await;
                 }
             })
         });
-        computing.into_iter().for_each(|task| runtime.block_on(task).unwrap());
-        let (looks, took) = (sleeps().unwrap() - before, start.elapsed());
-        // A look every four milliseconds, and some when it began.
-        assert!(looks < 40 + took.as_millis() as u64 / 2, "{looks} looks in {took:?}");
-        support::say(&format!("{looks} looks in {took:?}"));
-        assert!(looks > 20, "it was looked at: {looks}");
+        // Bit by bit: on a busy machine it looks seldom whatever it wants, but not all the time.
+        let (mut start, mut before) = (Instant::now(), sleeps().unwrap());
+        let mut bits = Vec::new();
+        while computing.iter().any(|task| !task.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            let (now, looks) = (Instant::now(), sleeps().unwrap());
+            bits.push((looks - before, now - start));
+            (start, before) = (now, looks);
+        }
+        // A look every four milliseconds, and some more when it began.
+        for (looks, took) in &bits[2..] {
+            assert!(
+                *looks < 8 + took.as_millis() as u64 / 4,
+                "{looks} looks in {took:?}: {bits:?}"
+            );
+        }
+        let looks: u64 = bits.iter().map(|(looks, _)| looks).sum();
+        support::say(&format!("{looks} looks, the most in 20 ms: {:?}", bits[2..].iter().max()));
+        assert!(looks > 20, "it was looked at: {bits:?}");
     });
 }
 

@@ -64,13 +64,13 @@ fn a_block_in_the_first_task_of_one_that_was_the_sentinel_is_heard_of() {
         for _ in 0..8 {
             second_block(&runtime);
         }
-        // Left to the monitor's pauses, one in seven would be found within this time. Three tries: a
+        // Left to the monitor's pauses, one in seven would be found within this time. Several tries: a
         // busy machine has pauses of its own.
         let soon = Duration::from_micros(1200);
         let found_soon = || (0..24).filter(|_| second_block(&runtime) < soon).count();
-        let tries: Vec<_> = (0..3).map(|_| found_soon()).take_while(|found| *found < 14).collect();
+        let tries: Vec<_> = (0..8).map(|_| found_soon()).take_while(|found| *found < 14).collect();
         support::say(&format!("found soon, of 24, in tries that were too few: {tries:?}"));
-        assert!(tries.len() < 3, "found soon, of 24: {tries:?}");
+        assert!(tries.len() < 8, "found soon, of 24: {tries:?}");
     });
 }
 
@@ -93,7 +93,7 @@ fn short_blocks_of_a_warm_site_are_found() {
         return;
     }
     within(LIMIT, || {
-        // In a hundred blocks. A busy machine has pauses of its own: three tries.
+        // In a hundred blocks. A busy machine has pauses of its own: several tries.
         let found = || {
             let mut builder = Builder::new_multi_thread();
             let runtime = build(builder.worker_threads(1), Detector::Monitor);
@@ -119,8 +119,8 @@ fn short_blocks_of_a_warm_site_are_found() {
             });
             found as f64 * 100.0 / blocks.load(Ordering::Relaxed) as f64
         };
-        let tries: Vec<_> = (0..3).map(|_| found()).take_while(|found| *found < 4.0).collect();
+        let tries: Vec<_> = (0..8).map(|_| found()).take_while(|found| *found < 4.0).collect();
         support::say(&format!("found, of 100, in tries that were too few: {tries:.1?}"));
-        assert!(tries.len() < 3, "found, of 100: {tries:.1?}");
+        assert!(tries.len() < 8, "found, of 100: {tries:.1?}");
     });
 }
