@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use threadlet::runtime::Runtime;
 use threadlet::threadlet;
 
-use crate::harness::{Plan, Samples, interleave, ns_each};
+use crate::harness::{Plan, Samples, ns_each, pairs};
 use crate::peer::Peer;
 use crate::report::{Bar, Row, Side, Unit};
 
@@ -63,8 +63,12 @@ pub(crate) fn recorded(plan: &Plan) -> Vec<Row> {
             times.median()
         })
     };
-    let (with, without) =
-        interleave(plan.rounds(30), || calls(plan.recorded()), || calls(plan.runtime()));
+    let (mut with, mut without) = (Samples::default(), Samples::default());
+    pairs(
+        plan.rounds(200),
+        || with.push(calls(plan.recorded())),
+        || without.push(calls(plan.runtime())),
+    );
     let side = |name, samples: &Samples| Side::new(name, Unit::Ns, samples);
     vec![Row::difference(
         "a call that does not block: with a recorder less without",
