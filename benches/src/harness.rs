@@ -123,12 +123,16 @@ impl Samples {
 
     /// Between what the median of all that could be measured lies, with a chance of 95 %, whatever
     /// their distribution: as many of so many samples are below it as heads are among so many coins.
-    pub(crate) fn median_within(&self) -> (f64, f64) {
+    /// `None`: they are too few to say.
+    pub(crate) fn median_within(&self) -> Option<(f64, f64)> {
+        if self.len() < 6 {
+            return None;
+        }
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let (half, off) = (sorted.len() as f64 / 2.0, 0.98 * (sorted.len() as f64).sqrt());
         let below = (half - off).floor().max(1.0) as usize - 1;
-        (sorted[below], sorted[sorted.len() - 1 - below])
+        Some((sorted[below], sorted[sorted.len() - 1 - below]))
     }
 
     pub(crate) fn max(&self) -> f64 {
@@ -248,8 +252,9 @@ mod tests {
     fn the_true_median_lies_within_what_is_said_of_it() {
         let hundred: Samples = (1..=100).map(f64::from).collect();
         // Of a hundred coins, 40 to 60 are heads in 96.5 of 100 cases.
-        assert_eq!(hundred.median_within(), (40.0, 61.0));
-        assert_eq!(Samples::from_iter([5.0, 1.0]).median_within(), (1.0, 5.0));
+        assert_eq!(hundred.median_within(), Some((40.0, 61.0)));
+        let six: Samples = (1..=6).map(f64::from).collect();
+        assert_eq!((six.median_within(), six.folded(5).median_within()), (Some((1.0, 6.0)), None));
     }
 
     #[test]

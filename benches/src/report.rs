@@ -167,13 +167,11 @@ impl Row {
     ) -> Row {
         assert_eq!(over.samples.len(), under.samples.len(), "they were measured in turn");
         let quotients = quotients(&over, &under).expect("they are as many");
-        let (low, high) = quotients.median_within();
-        let text = format!(
-            "of {} pairs, whose median is known to lie within {} and {} (95 %)",
-            quotients.len(),
-            Unit::Ratio.show(low),
-            Unit::Ratio.show(high)
-        );
+        let known = quotients.median_within().map(|(low, high)| {
+            let (low, high) = (Unit::Ratio.show(low), Unit::Ratio.show(high));
+            format!(", whose median is known to lie within {low} and {high} (95 %)")
+        });
+        let text = format!("of {} pairs{}", quotients.len(), known.unwrap_or_default());
         Row::of(what, bar, How::Pairs, vec![over, under]).note(text)
     }
 
