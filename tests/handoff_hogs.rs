@@ -130,6 +130,10 @@ fn until_slices_are_long(usual: u64) -> (i32, u64, u64) {
     while os::slice_of(0) == usual && start.elapsed() < Duration::from_secs(20) {
         (0..10_000).for_each(|_| std::hint::spin_loop());
     }
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(60) {
+        std::hint::spin_loop();
+    }
     let started = std::thread::spawn(|| os::slice_of(0)).join().unwrap();
     (os::tid(), os::slice_of(0), started)
 }

@@ -256,7 +256,8 @@ impl<'a> Watch<'a> {
         let shared = self.shared;
         let LookedAt { poll, call, .. } = &self.looks[seat];
         let (poll, call) = (poll.key, call.key);
-        let slot = shared.slots.get(word.slot());
+        let id = word.slot();
+        let slot = shared.slots.get(id);
         let hog = cause == Cause::Hog;
         let mut found = Found::Suspect;
         slot.suspicion.raise(Suspect::Monitor);
@@ -293,7 +294,9 @@ impl<'a> Watch<'a> {
         }
         if found == Found::Suspect {
             slot.computes.store(false, Ordering::Relaxed);
-            if hog {
+            // Not of a core that somebody else has taken meanwhile, by a claim that stood on the list: that
+            // has made the slices long, and by the mark the thread knows it.
+            if hog && word.slot() == id {
                 slot.unmark_slow();
             }
         }
