@@ -172,7 +172,8 @@ impl Engine {
         let number = |of: &str, what: &str| job[of][what].as_f64().expect("fio says it");
         let sum = |what| number("read", what) + number("write", what);
         self.rate.push(sum("iops"));
-        let cpu = cpu.saturating_sub(self.idle).as_secs_f64() * 1e6;
+        // (A short turn on a busy machine may take no more than one that does nothing.)
+        let cpu = cpu.saturating_sub(self.idle).max(Duration::from_micros(1)).as_secs_f64() * 1e6;
         self.cpu.push(cpu / sum("total_ios").max(1.0));
     }
 }
