@@ -363,6 +363,6 @@ pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-pub(crate) fn yield_now() {
+pub(crate) fn yield_or_sleep(_turn: u32) {
     loom::thread::yield_now();
 }

@@ -87,6 +87,9 @@ pub(crate) struct Entered {
     pub(crate) cancelled: Cancelled,
 }
 
+/// How often a lock is tried that may be taken for good: for a second or more.
+const LOCK_TURNS: u32 = 10_000;
+
 /// A request was not taken in.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -323,12 +326,12 @@ impl Shard {
     }
 
     /// `None`: the lock stays taken, as it does for a signal handler that has interrupted its
-    /// holder.
+    /// holder. A holder that has lost its CPU, on a machine where many want one, is waited for.
     fn try_lock(&self) -> Option<MutexGuard<'_, Descriptors>> {
-        for _ in 0..100 {
+        for turn in 0..LOCK_TURNS {
             match self.descriptors.try_lock() {
                 Some(all) => return Some(all),
-                None => sys::yield_now(),
+                None => sys::yield_or_sleep(turn),
             }
         }
         None
