@@ -438,8 +438,9 @@ fn the_sentinel_takes_the_core_for_itself_and_another_keeps_the_watch() {
         let heard = now.sentinel_wakeups - before.sentinel_wakeups;
         support::say(&format!("{handed} hand-offs, {heard} heard of, {woken} spares woken"));
         assert!(handed > 100 && heard > 50, "{now:#?}");
-        // A busy machine leaves some to the monitor.
-        assert!(woken < handed * 3 / 4, "{now:#?}");
+        // A busy machine leaves many to the monitor, nine of ten and more on one CPU. A sentinel that takes
+        // none for itself leaves all.
+        assert!(woken + handed / 50 < handed, "{now:#?}");
     });
 }
 
