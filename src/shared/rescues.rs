@@ -64,7 +64,8 @@ impl Rescues {
 
     /// A poll was looked at once more when it had slept for `rescue_after`, or should have.
     pub(crate) fn learn(&self, slept_on: bool) {
-        // Ordering: Relaxed, here and below; one sentinel follows the other by an acquiring swap.
+        // Ordering: Relaxed, here and below; one sentinel follows the other by an acquiring swap, and
+        // where there is none the monitor is one thread.
         let sure = self.sure.load(Ordering::Relaxed);
         let sure = match slept_on {
             true => (sure + SLEPT_ON).min(SUREST),
